@@ -1,0 +1,1 @@
+"""Ask a human before one specific action, and act only on a verified, single-use receipt."""
