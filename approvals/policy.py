@@ -1,0 +1,406 @@
+"""The policy: which agents may ask what, who may say yes, where they are asked and for how long.
+
+Every matching rule is evaluated and the strictest wins, so that adding a rule can only tighten (DESIGN §7).
+The text is YAML on disk; this module sees the mapping that was read from it.
+"""
+
+from __future__ import annotations
+
+import difflib
+import re
+from datetime import UTC, date, datetime
+from fnmatch import fnmatchcase
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
+
+from approvals.action import KIND, NAME
+from approvals.errors import EntryRefused, PolicyInvalid
+from approvals.intake import RequestDocument
+from approvals.terms import Effect, Factor, Presentation, Risk, Terms, joined, strictest
+
+_FOREVER: Final = 10**12
+_UNITS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+#: Keys of the final shape whose feature is not built yet: a load error that says so, never ignored.
+NOT_BUILT: Final = frozenset(
+    {"when", "exempts", "reminders", "escalate", "deny_quorum", "reason", "min_look", "confirm_code", "notify", "roles"}
+    | {"break_glass", "step_up", "secret", "shown", "money", "limits", "environment", "sample_review"}
+)
+
+
+def _duration(value: Any) -> Any:
+    """Milliseconds from 90s, 15m, 2h or 1d."""
+    if isinstance(value, str) and (found := re.fullmatch(r"([1-9][0-9]{0,5})([smhd])", value)):
+        return int(found[1]) * _UNITS[found[2]]
+    raise ValueError("write a duration as a number and a unit: 90s, 15m, 2h, 1d")
+
+
+Duration = Annotated[int, BeforeValidator(_duration)]
+Glob = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")]
+AgentName = Annotated[str, StringConstraints(pattern=rf"^{NAME}$")]
+KindName = Annotated[str, StringConstraints(pattern=rf"^{KIND}$")]
+Account = Annotated[str, StringConstraints(pattern=r"^[a-z]+(:[A-Za-z0-9._@-]+){2}$")]
+Destination = Annotated[str, StringConstraints(pattern=r"^slack:[CDGU][A-Z0-9]{2,20}$")]
+Line = Annotated[str, StringConstraints(min_length=1, max_length=80, pattern=r"^[^\n\r\t<>&*_`~|]+$")]
+
+
+class Section(BaseModel):
+    """A part of the policy file: unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class AgentEntry(Section):
+    """A registered agent: who answers for it, for whom it acts, what it may ask, until when."""
+
+    owner: str
+    principals: tuple[str, ...] = Field(min_length=1)
+    kinds: tuple[Glob, ...] = Field(min_length=1)
+    until: date | None = None
+
+
+class AudienceEntry(Section):
+    """A tool that checks receipts, and the kinds it executes."""
+
+    kinds: tuple[Glob, ...] = Field(min_length=1)
+
+
+class KindEntry(Section):
+    """What a kind does and how cards word it."""
+
+    title: Line
+    done: Line
+    not_done: Line
+    effect: Effect
+    risk: Risk = "high"
+    reversible: bool = False
+
+
+class PersonEntry(Section):
+    """A person and the accounts that are theirs."""
+
+    accounts: tuple[Account, ...] = ()
+
+
+class GroupEntry(Section):
+    """Approvers: named people, a chat platform's user group, or both."""
+
+    people: tuple[str, ...] = ()
+    slack_usergroup: Annotated[str, StringConstraints(pattern=r"^S[A-Z0-9]{2,20}$")] | None = None
+
+    def sources(self) -> tuple[str, ...]:
+        """The group as the sources of a factor."""
+        named = tuple(f"person:{person}" for person in self.people)
+        return named if self.slack_usergroup is None else (*named, f"slack:usergroup:{self.slack_usergroup}")
+
+
+class FactorEntry(Section):
+    """One demand of a rule: so many approvals from these groups."""
+
+    name: Id | None = None
+    groups: tuple[str, ...] = Field(alias="from", min_length=1)
+    approvals: int = Field(default=1, ge=1, le=20)
+
+
+class Match(Section):
+    """What a rule applies to; globs, and every list that is given must match."""
+
+    kind: tuple[Glob, ...] = ("*",)
+    target: tuple[Glob, ...] = ("*",)
+    agent: tuple[Glob, ...] = ("*",)
+
+    def covers(self, kind: str, target: str, agent: str) -> bool:
+        """Whether all three match one of their globs."""
+        return _any(self.kind, kind) and _any(self.target, target) and _any(self.agent, agent)
+
+
+class Demands(Section):
+    """What is demanded when a rule, or the default, applies."""
+
+    effect: Literal["allow", "require", "deny"] = "require"
+    factors: tuple[FactorEntry, ...] = Field(default=(), max_length=1)
+    destinations: tuple[Destination, ...] = ()
+    within: Duration | None = None
+    use_within: Duration | None = None
+    receipt_ttl: Duration | None = None
+
+
+class RuleEntry(Demands):
+    """A named set of demands and what it applies to."""
+
+    id: Id
+    match: Match = Match()
+
+
+class Defaults(Demands):
+    """What holds where no rule says more; it always requires a human."""
+
+    effect: Literal["require"] = "require"
+    factors: tuple[FactorEntry, ...] = Field(min_length=1, max_length=1)
+    destinations: tuple[Destination, ...] = Field(min_length=1)
+    within: Duration = 1_800_000
+    use_within: Duration = 900_000
+    receipt_ttl: Duration = 120_000
+    outcome_within: Duration = 900_000
+
+
+class PolicyFile(Section):
+    """The whole file, in its published shape (docs/reference/policy.schema.json)."""
+
+    version: Literal[1]
+    defaults: Defaults
+    agents: dict[AgentName, AgentEntry] = Field(default_factory=dict)
+    audiences: dict[AgentName, AudienceEntry] = Field(default_factory=dict)
+    kinds: dict[KindName, KindEntry] = Field(default_factory=dict)
+    people: dict[Id, PersonEntry] = Field(default_factory=dict)
+    groups: dict[Id, GroupEntry] = Field(default_factory=dict)
+    rules: tuple[RuleEntry, ...] = ()
+
+
+class Policy:
+    """A policy text that was checked as a whole and can be asked."""
+
+    def __init__(self, file: PolicyFile, digest: str) -> None:
+        self.digest = digest
+        self._file = file
+        self._person_of = {account: name for name, entry in file.people.items() for account in entry.accounts}
+
+    @classmethod
+    def parse(cls, mapping: Any, digest: str) -> Policy:
+        """Check a mapping read from YAML; raises PolicyInvalid that lists every problem with its remedy."""
+        try:
+            file = PolicyFile.model_validate(mapping)
+        except ValidationError as exc:
+            raise PolicyInvalid([_explain(error) for error in exc.errors(include_url=False)]) from exc
+        if problems := [*_dangling(file), *_too_few(file), *_overlaps(file)]:
+            raise PolicyInvalid(problems)
+        return cls(file, digest)
+
+    @property
+    def agents(self) -> tuple[str, ...]:
+        """The names of all registered agents."""
+        return tuple(self._file.agents)
+
+    @property
+    def audiences(self) -> tuple[str, ...]:
+        """The names of all registered tools."""
+        return tuple(self._file.audiences)
+
+    @property
+    def destinations(self) -> tuple[str, ...]:
+        """Every place a card could be shown in."""
+        found = [*self._file.defaults.destinations, *(d for rule in self._file.rules for d in rule.destinations)]
+        return tuple(dict.fromkeys(found))
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Every approver source that a group names."""
+        return tuple(dict.fromkeys(source for group in self._file.groups.values() for source in group.sources()))
+
+    def person_of(self, account: str) -> str | None:
+        """The person to whom the file links an account, if any."""
+        return self._person_of.get(account)
+
+    def accounts_of(self, person: str) -> tuple[str, ...]:
+        """The accounts the file links to a person; empty for a service or a stranger."""
+        entry = self._file.people.get(person)
+        return entry.accounts if entry else ()
+
+    def presentation(self, kind: str) -> Presentation:
+        """How a kind is worded; an unlisted kind is worded by its own name and taken for the worst."""
+        entry = self._file.kinds.get(kind)
+        if entry is None:
+            return Presentation(title=f"Run {kind}", done=f"Done: {kind}", not_done=f"Not done: {kind}")
+        return Presentation(**entry.model_dump())
+
+    def admit(self, document: RequestDocument, agent: str, now: int) -> RequestDocument:
+        """Refuse what the agent is not registered for; fill in the principal and the audience it left out.
+
+        `now` is in ms. Raises EntryRefused that names the field and the YAML lines that would allow it.
+        """
+        entry = self._registered(agent, now)
+        if not _any(entry.kinds, document.action.kind):
+            raise _not_allowed(
+                "kind_not_allowed",
+                "action.kind",
+                f"{agent} may not ask for {document.action.kind}",
+                f"under agents.{agent}.kinds add: {document.action.kind}",
+            )
+        principal = document.principal or entry.principals[0]
+        if principal not in entry.principals or (document.principal is None and len(entry.principals) > 1):
+            raise _not_allowed(
+                "principal_not_allowed",
+                "principal",
+                f"{agent} does not act for {document.principal}",
+                f"name one of: {', '.join(entry.principals)}",
+            )
+        audience = document.audience or agent
+        if not self._executes(audience, agent, document.action.kind):
+            raise _not_allowed(
+                "audience_not_allowed",
+                "audience",
+                f"{audience} does not execute this kind",
+                f"under audiences.{audience}.kinds add: {document.action.kind}",
+            )
+        return document.model_copy(update={"principal": principal, "audience": audience})
+
+    def terms(self, document: RequestDocument, agent: str) -> Terms:
+        """What is demanded of an admitted document: the strictest of every rule that matches."""
+        base = self._file.defaults
+        action = document.action
+        rules = [rule for rule in self._file.rules if rule.match.covers(action.kind, action.target, agent)]
+        human = [rule for rule in rules if rule.effect == "require"]
+        return Terms(
+            policy=self.digest,
+            rules=tuple(rule.id for rule in rules) or ("default",),
+            verdict=strictest(*(rule.effect for rule in rules)) if rules else "require",
+            factors=joined(*(self._factors(rule) for rule in human if rule.factors)) or self._factors(base),
+            excluded=self._chain(document, agent),
+            destinations=_union(rule.destinations for rule in human) or base.destinations,
+            within=min(document.within_ms or _FOREVER, *_shortest(rules, "within", base.within)),
+            use_within=min(_shortest(rules, "use_within", base.use_within)),
+            receipt_ttl=min(_shortest(rules, "receipt_ttl", base.receipt_ttl)),
+            outcome_within=base.outcome_within,
+        )
+
+    def _registered(self, agent: str, now: int) -> AgentEntry:
+        entry = self._file.agents.get(agent)
+        if entry is None:
+            raise _not_allowed(
+                "unknown_agent",
+                "agent",
+                f"no agent {agent!r} is registered",
+                f"under agents add: {agent}: {{owner: …, principals: […], kinds: […]}}",
+            )
+        if entry.until is not None and datetime.fromtimestamp(now / 1000, UTC).date() > entry.until:
+            raise _not_allowed(
+                "agent_expired",
+                "agent",
+                f"{agent} was registered until {entry.until}",
+                f"its owner ({entry.owner}) extends agents.{agent}.until",
+            )
+        return entry
+
+    def _executes(self, audience: str, agent: str, kind: str) -> bool:
+        if audience == agent:
+            return True
+        entry = self._file.audiences.get(audience)
+        return entry is not None and _any(entry.kinds, kind)
+
+    def _factors(self, demands: Demands) -> tuple[Factor, ...]:
+        return tuple(
+            Factor(
+                name=entry.name or "+".join(entry.groups),
+                sources=tuple(source for group in entry.groups for source in self._file.groups[group].sources()),
+                need=entry.approvals,
+            )
+            for entry in demands.factors
+        )
+
+    def _chain(self, document: RequestDocument, agent: str) -> tuple[str, ...]:
+        """Everybody who stands behind the request: owner, principal and whoever started it."""
+        chain = {self._file.agents[agent].owner, document.principal, document.started_by}
+        people = {self._person_of.get(one, one) for one in chain if one}
+        return tuple(sorted(people))
+
+
+def _any(globs: tuple[str, ...], value: str) -> bool:
+    return any(fnmatchcase(value, glob) for glob in globs)
+
+
+def _shortest(rules: list[RuleEntry], name: str, default: int) -> list[int]:
+    """What the matching rules say of a duration, or the default where none says anything."""
+    return [value for rule in rules if (value := getattr(rule, name)) is not None] or [default]
+
+
+def _union(groups: Any) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(one for group in groups for one in group))
+
+
+def _not_allowed(reason: str, field: str, message: str, remedy: str) -> EntryRefused:
+    return EntryRefused(reason, message, field=field, remedy=remedy)
+
+
+def _explain(error: Any) -> str:
+    """One of pydantic's errors as "where: what; remedy"."""
+    where = ".".join(str(part) for part in error["loc"])
+    key = str(error["loc"][-1]) if error["loc"] else ""
+    if error["type"] != "extra_forbidden":
+        return f"{where}: {error['msg'].removeprefix('Value error, ')}"
+    if key in NOT_BUILT:
+        return f"{where}: this key's feature is not built yet; remove it (it would not be enforced)"
+    near = difflib.get_close_matches(key, _known_keys(), n=1)
+    return f"{where}: there is no such key" + (f"; did you mean {near[0]!r}?" if near else "")
+
+
+def _known_keys() -> list[str]:
+    models = (PolicyFile, Defaults, RuleEntry, Match, FactorEntry, GroupEntry, PersonEntry, KindEntry, AgentEntry)
+    return sorted({field.alias or name for model in models for name, field in model.model_fields.items()})
+
+
+def _dangling(file: PolicyFile) -> list[str]:
+    """Names that lead nowhere."""
+    problems = [
+        f"{where}.factors: there is no group {group!r}; define it under groups"
+        for where, demands in _demands(file)
+        for factor in demands.factors
+        for group in factor.groups
+        if group not in file.groups
+    ]
+    for name, entry in file.groups.items():
+        problems += [
+            f"groups.{name}: there is no person {p!r}; define it under people"
+            for p in entry.people
+            if p not in file.people
+        ]
+    for name, agent in file.agents.items():
+        if agent.owner not in file.people and not agent.owner.startswith("service:"):
+            problems.append(
+                f"agents.{name}.owner: there is no person {agent.owner!r}; define it, or write service:<name>"
+            )
+    return problems
+
+
+def _too_few(file: PolicyFile) -> list[str]:
+    """Demands that nobody can ever meet."""
+    problems = [
+        f"groups.{name}: nobody is in it; add people or a user group"
+        for name, entry in file.groups.items()
+        if not entry.sources()
+    ]
+    for where, demands in _demands(file):
+        for factor in demands.factors:
+            groups = [file.groups[group] for group in factor.groups if group in file.groups]
+            people = {person for group in groups for person in group.people}
+            if not any(group.slack_usergroup for group in groups) and factor.approvals > len(people):
+                problems.append(
+                    f"{where}.factors: needs {factor.approvals} of {len(people)} people; add people or lower it"
+                )
+        if demands.receipt_ttl is not None and demands.receipt_ttl > 300_000:
+            problems.append(f"{where}.receipt_ttl: at most 300s, so that a stolen receipt is soon worthless")
+    return problems
+
+
+def _overlaps(file: PolicyFile) -> list[str]:
+    """Names that two things share."""
+    problems = [
+        f"audiences.{name}: an agent has this name too; rename one" for name in file.audiences if name in file.agents
+    ]
+    if "tool" in file.agents:
+        problems.append("agents.tool: this name is taken by the wire (in:tool:…); rename it")
+    ids = [rule.id for rule in file.rules]
+    problems += [
+        f"rules: two rules are called {one!r}; rename one" for one in sorted({i for i in ids if ids.count(i) > 1})
+    ]
+    owners: dict[str, str] = {}
+    for name, entry in file.people.items():
+        for account in entry.accounts:
+            if owners.setdefault(account, name) != name:
+                problems.append(f"people.{name}.accounts: {account} belongs to {owners[account]} already")
+    return problems
+
+
+def _demands(file: PolicyFile) -> list[tuple[str, Demands]]:
+    return [("defaults", file.defaults), *((f"rules.{rule.id}", rule) for rule in file.rules)]

@@ -1,0 +1,290 @@
+"""What the rules need from the outside, in the rules' own words. Adapters live in storage/, handlers/ and bot/."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, Literal, Protocol
+
+from approvals.card import Card
+from approvals.policy import Policy
+from approvals.request import Request
+
+
+@dataclass(frozen=True)
+class Account:
+    """An account on a chat platform, as the platform itself vouched for it at a click."""
+
+    via: str  #: the platform: slack, teams
+    tenant: str  #: its workspace or tenant
+    user: str
+
+    @property
+    def id(self) -> str:
+        """The spelling used in policy: slack:T0SAYSO:U0DANA."""
+        return f"{self.via}:{self.tenant}:{self.user}"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry of an intake stream, as it lies there.
+
+    `owner` is the agent or, with `tool` true, the audience whose stream it is: identity comes from there alone.
+    """
+
+    partition: int
+    owner: str
+    tool: bool
+    id: str
+    type: str | None
+    body: bytes | None
+    deliveries: int = 1
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One message on an out stream; `type` and `body` as docs/reference/redis-contract.md has them."""
+
+    type: str
+    body: Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Change:
+    """A commit as a pure function computed it.
+
+    `request` is the state that follows, `record` what the journal keeps (no argument values, no nonce). It may be
+    committed from `not_before` until before `not_after` (ms of the store's clock), in partitions whose epoch is
+    `epoch`. `decides` marks the commit whose journal number the receipt will name; `announce` asks for the decision
+    document to be published; `show` for the cards to be brought up to date.
+    """
+
+    request: Request
+    record: Mapping[str, Any]
+    epoch: str
+    not_before: int = 0
+    not_after: int | None = None
+    decides: bool = False
+    announce: bool = False
+    show: bool = True
+
+
+class Queue(StrEnum):
+    """Work that the memory hands out under a lease."""
+
+    TIMERS = "timers"  #: requests that time itself changes
+    CARDS = "cards"  #: requests whose cards may not be current
+    ANNOUNCEMENTS = "announcements"  #: decisions committed but not yet published
+
+
+@dataclass(frozen=True)
+class Post:
+    """A card at one destination: first only intended, then posted with the platform's reference."""
+
+    destination: str
+    state: Literal["intended", "posted", "failed"]
+    at: int
+    reference: Mapping[str, str] = field(default_factory=dict)
+    shown: str = ""  #: digest of the rendering there now
+    problem: str = ""
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A request with the store's time at which it was read, and its posts by destination."""
+
+    request: Request
+    now: int
+    posts: Mapping[str, Post] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class JournalEntry:
+    """An entry as it stands in the journal; `record` is the exact text the chain covers."""
+
+    number: int
+    at: int
+    record: bytes
+
+
+class Store(Protocol):
+    """The memory of requests. Every method may raise StoreUnavailable.
+
+    Changes to one request are compare-and-set: of two that race, one is computed again on what the other left.
+    """
+
+    partitions: int
+
+    async def now(self) -> int:
+        """The store's time in ms since the epoch: the only clock that decides anything."""
+        ...
+
+    async def get(self, request: str) -> Stored:
+        """A request as it is now. Raises NotFound."""
+        ...
+
+    async def find(self, code: str) -> Sequence[str]:
+        """The ids of kept requests with this short code, newest first."""
+        ...
+
+    async def create(self, request: str, make: Callable[[int], Change]) -> tuple[Stored, bool]:
+        """Commit `make(now)` unless a request of this id exists; returns what is stored and whether it is new.
+
+        Raises EpochChanged.
+        """
+        ...
+
+    async def update(
+        self, request: str, change: Callable[[Stored], Change | None], *, known: Stored | None = None
+    ) -> Stored:
+        """Commit what `change` makes of the current state; None means that nothing is to change.
+
+        `change` may run more than once. `known` saves the first read. Raises NotFound, OutsideWindow, EpochChanged
+        and whatever `change` raises; raises NotConfirmed when the commit stands but is not yet safe.
+        """
+        ...
+
+    async def publish(self, request: Request, document: Mapping[str, Any], *, again: bool = False) -> None:
+        """Make a decision known: keep the document for the agent, wake the agent, and end the announcement.
+
+        Idempotent for one version of a request; `again` wakes the agent even though it was published before (the
+        agent asked for it). Nothing is changed when the request has moved on from `request.version`.
+        """
+        ...
+
+    async def waiting(
+        self, *, agent: str | None = None, destination: str | None = None, before: int | None = None, limit: int = 25
+    ) -> Sequence[Request]:
+        """Pending requests, newest first; `before` is the `asked_at` of the last one already seen."""
+        ...
+
+    async def due(self, queue: Queue, *, limit: int, lease: int) -> Sequence[str]:
+        """Requests whose work in `queue` is due now, hidden from others for `lease` ms. At least once, any replica."""
+        ...
+
+    async def settle(self, queue: Queue, request: str, version: int) -> bool:
+        """End the work in a queue if the request still has `version`; otherwise it is due again at once."""
+        ...
+
+    async def postpone(self, queue: Queue, request: str, delay: int) -> None:
+        """Give leased work back, to be due again in `delay` ms."""
+        ...
+
+    async def intend(self, request: str, destination: str, token: str) -> Post | None:
+        """Record that `token` is about to post a card; returns the post that is already intended or made, if any."""
+        ...
+
+    async def record_post(self, request: str, post: Post) -> None:
+        """Record what is at a destination now, replacing an intention or an older post."""
+        ...
+
+    async def keep_rendering(self, digest: str, rendering: bytes) -> None:
+        """Keep what a card shows, by its digest, before anybody can see it."""
+        ...
+
+    async def rendering(self, digest: str) -> bytes | None:
+        """What was shown under a digest."""
+        ...
+
+    async def may_post(self, destination: str, per_minute: int, burst: int) -> int:
+        """Take one turn of a destination's rate, shared by all replicas: 0, or the ms to wait before asking again."""
+        ...
+
+    async def hold_posts(self, destination: str, milliseconds: int) -> None:
+        """Let nobody post to a destination for a while: the platform said so."""
+        ...
+
+    async def note(self, record: Mapping[str, Any], *, partition: int = 0) -> int:
+        """Put an entry into the journal that changes no request; returns its number."""
+        ...
+
+    def journal(self, partition: int, after: int = 0) -> AsyncIterator[JournalEntry]:
+        """The journal of a partition in order, from the entry after number `after`."""
+        ...
+
+    async def adopt(self, digest: str, text: str, record: Mapping[str, Any]) -> None:
+        """Make a policy text the epoch of every partition and keep it by its digest; a no-op where it is already."""
+        ...
+
+    async def epoch(self) -> tuple[str, str] | None:
+        """The digest and text of the policy in force, or None before the first was adopted."""
+        ...
+
+
+class Inbox(Protocol):
+    """The intake streams. Entries are handed out once, and again when their taker died before answering."""
+
+    async def take(self, *, limit: int, block: int) -> Sequence[Entry]:
+        """New entries of any stream, waiting up to `block` ms for the first."""
+        ...
+
+    async def reclaim(self, *, idle: int, limit: int) -> Sequence[Entry]:
+        """Entries that another taker has held for more than `idle` ms without answering."""
+        ...
+
+    async def answer(self, entry: Entry, *answers: Answer, dead_letter: str | None = None) -> None:
+        """Answer on the owner's out stream and remove the entry, in one step; keep it aside where it was refused."""
+        ...
+
+    async def watch(self, agents: Sequence[str], audiences: Sequence[str]) -> None:
+        """Take from the streams of exactly these from now on."""
+        ...
+
+
+class ChatPlatform(Protocol):
+    """A place where people see cards and answer. Raises ChatRefused and ChatUnavailable."""
+
+    name: str
+
+    async def post(self, destination: str, request: Request, card: Card) -> Mapping[str, str]:
+        """Show a card as a new message; returns the reference by which it can be changed. Never retried inside."""
+        ...
+
+    async def update(self, reference: Mapping[str, str], request: Request, card: Card) -> None:
+        """Change a message so that it shows this card. Idempotent."""
+        ...
+
+    async def find_posted(self, destination: str, request: str, since: int) -> Mapping[str, str] | None:
+        """The reference of our message about a request that was posted after `since` (ms), if it can be found."""
+        ...
+
+    def pace(self, destination: str) -> tuple[int, int]:
+        """How many messages a minute the platform takes at a destination, and how many at once."""
+        ...
+
+
+class Directory(Protocol):
+    """Who people are. Raises DirectoryUnavailable when it cannot say."""
+
+    async def standing(self, account: Account) -> str | None:
+        """None for a full, active, human member of our own workspace; else what it is instead, such as "a guest"."""
+        ...
+
+    async def is_member(self, account: Account, source: str) -> bool:
+        """Whether the account belongs to an approver source of policy, at most 60 s ago."""
+        ...
+
+
+class Signer(Protocol):
+    """Signs claims as a compact JWS."""
+
+    async def sign(self, typ: str, claims: Mapping[str, Any]) -> str:
+        """A JWS with the header {alg, kid, typ}. Raises SignerUnavailable."""
+        ...
+
+    def verify(self, typ: str, token: str) -> Mapping[str, Any] | None:
+        """The claims of a JWS that one of our keys signed with this typ, or None. Times are not checked."""
+        ...
+
+
+class Policies(Protocol):
+    """Where the policy in force comes from."""
+
+    def current(self) -> Policy:
+        """The policy this process works under."""
+        ...
+
+    async def refresh(self) -> Policy:
+        """The policy the partitions now run under, after EpochChanged."""
+        ...

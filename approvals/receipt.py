@@ -1,0 +1,69 @@
+"""The claims of a receipt: what the signature says, minted from the stored decision alone (DESIGN §6)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from approvals.journal import origin
+from approvals.request import Request, Vote
+
+TYP = "approval-receipt+jwt"
+AUTHORIZATION_TYPE = "urn:sayso:action:1"  #: RFC 9396 §2
+
+
+def claims_of(request: Request, *, issuer: str, partition: int, now: int) -> Mapping[str, Any]:
+    """The claims for a request that is approved; `now` in ms. Lives as long as the terms say, never past the window.
+
+    Raises ValueError for a request without a usable approval.
+    """
+    decision = request.decision
+    if decision is None or decision.jti is None or decision.use_by is None or request.decision_entry is None:
+        raise ValueError(f"{request.id} is not approved")
+    issued = now // 1000
+    return {
+        "iss": issuer,
+        "aud": request.audience,
+        "sub": request.principal,
+        "act": {"sub": request.agent},
+        "iat": issued,
+        "nbf": issued,
+        "exp": min((now + request.terms.receipt_ttl) // 1000, decision.use_by // 1000),
+        "jti": decision.jti,
+        "txn": request.id,
+        "authorization_details": [_authorization(request)],
+        "approval": _approval(request, origin(issuer, partition)),
+    }
+
+
+def _authorization(request: Request) -> Mapping[str, Any]:
+    return {
+        "type": AUTHORIZATION_TYPE,
+        "actions": [request.action.kind],
+        "locations": [request.action.target],
+        "action_digest": request.digest,
+        "max_uses": 1,
+    }
+
+
+def _approval(request: Request, log: str) -> Mapping[str, Any]:
+    votes = request.decision.by if request.decision else ()
+    got = request.got()
+    factors = [{"name": f.name, "need": f.need, "got": got[f.name]} for f in request.terms.factors] if votes else []
+    return {
+        "outcome": "approved",
+        "mode": "human" if votes else "policy",
+        "policy": {"id": "+".join(request.terms.rules), "digest": request.terms.policy},
+        "quorum": {
+            "need": sum(factor["need"] for factor in factors),
+            "got": sum(factor["got"] for factor in factors),
+            "factors": factors,
+        },
+        "approvers": [_approver(vote) for vote in votes],
+        "shown": votes[-1].shown if votes else None,
+        "log": {"origin": log, "index": request.decision_entry},
+    }
+
+
+def _approver(vote: Vote) -> Mapping[str, Any]:
+    return {"sub": vote.person, "via": vote.via, "tenant": vote.tenant, "at": vote.at // 1000}

@@ -1,0 +1,114 @@
+"""What policy demands of one request, fixed at intake; and how far a set of votes meets it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+from pydantic import Field
+
+from approvals.action import Frozen
+
+Effect = Literal["send", "share", "publish", "delete", "transfer", "deploy", "grant", "other"]
+Risk = Literal["low", "medium", "high", "critical"]
+
+
+class Factor(Frozen):
+    """One demand: `need` different people out of the union of `sources`.
+
+    A source is `person:<id>` or what a directory understands, such as `slack:usergroup:S0123`.
+    """
+
+    name: str
+    sources: tuple[str, ...] = Field(min_length=1)
+    need: int = Field(default=1, ge=1)
+
+
+class Presentation(Frozen):
+    """How policy words a kind on cards; never taken from the request."""
+
+    title: str
+    done: str
+    not_done: str
+    effect: Effect = "other"
+    risk: Risk = "high"
+    reversible: bool = False
+
+
+class Terms(Frozen):
+    """The demands on one request. Times are milliseconds."""
+
+    policy: str  #: digest of the policy text they were computed from
+    rules: tuple[str, ...]
+    verdict: Literal["require", "allow", "deny"] = "require"
+    factors: tuple[Factor, ...] = ()
+    excluded: tuple[str, ...] = ()  #: people of the principal chain: their votes never count
+    destinations: tuple[str, ...] = ()
+    within: int
+    use_within: int
+    receipt_ttl: int
+    outcome_within: int
+
+    def tightened_by(self, other: Terms) -> Terms:
+        """The stricter of both in every respect; used when policy changed after intake.
+
+        Destinations, rules and the policy digest stay: they say where the request was shown and under what.
+        """
+        return self.model_copy(
+            update={
+                "verdict": strictest(self.verdict, other.verdict),
+                "factors": joined(self.factors, other.factors),
+                "excluded": tuple(sorted({*self.excluded, *other.excluded})),
+                "use_within": min(self.use_within, other.use_within),
+                "receipt_ttl": min(self.receipt_ttl, other.receipt_ttl),
+            }
+        )
+
+
+_STRICTNESS: dict[str, int] = {"allow": 0, "require": 1, "deny": 2}
+
+
+def strictest(*verdicts: Literal["require", "allow", "deny"]) -> Literal["require", "allow", "deny"]:
+    """deny before require before allow."""
+    return max(verdicts, key=_STRICTNESS.__getitem__)
+
+
+def joined(*groups: tuple[Factor, ...]) -> tuple[Factor, ...]:
+    """All demands of all groups; the same people demanded twice are demanded once, with the larger number."""
+    by_people: dict[tuple[str, ...], Factor] = {}
+    for factor in (factor for group in groups for factor in group):
+        people = tuple(sorted(factor.sources))
+        known = by_people.get(people)
+        if known is None or known.need < factor.need:
+            by_people[people] = factor
+    return tuple(by_people.values())
+
+
+def progress(factors: tuple[Factor, ...], eligible: Mapping[str, frozenset[str]]) -> dict[str, int]:
+    """How many of each factor's seats are taken when every person takes at most one: a largest matching.
+
+    `eligible` maps each person who said yes to the names of the factors they count for. Kuhn's algorithm: people are
+    few, and a greedy choice would turn away a second approver because the first sat in the wrong seat.
+    """
+    seats = [(factor.name, number) for factor in factors for number in range(factor.need)]
+    taken: dict[tuple[str, int], str] = {}
+
+    def seat_person(person: str, tried: set[tuple[str, int]]) -> bool:
+        for seat in seats:
+            if seat[0] not in eligible[person] or seat in tried:
+                continue
+            tried.add(seat)
+            if seat not in taken or seat_person(taken[seat], tried):
+                taken[seat] = person
+                return True
+        return False
+
+    for person in eligible:
+        seat_person(person, set())
+    return {factor.name: sum(1 for name, _ in taken if name == factor.name) for factor in factors}
+
+
+def met(factors: tuple[Factor, ...], eligible: Mapping[str, frozenset[str]]) -> bool:
+    """Whether every factor has all its people. No factor at all is never met: silence is not approval."""
+    got = progress(factors, eligible)
+    return bool(factors) and all(got[factor.name] >= factor.need for factor in factors)
