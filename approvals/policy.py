@@ -17,6 +17,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstr
 from approvals.action import KIND, NAME
 from approvals.errors import EntryRefused, PolicyInvalid
 from approvals.intake import RequestDocument
+from approvals.question import Question
 from approvals.terms import Effect, Factor, Presentation, Risk, Terms, joined, strictest
 
 _FOREVER: Final = 10**12
@@ -215,51 +216,70 @@ class Policy:
             return Presentation(title=f"Run {kind}", done=f"Done: {kind}", not_done=f"Not done: {kind}")
         return Presentation(**entry.model_dump())
 
-    def admit(self, document: RequestDocument, agent: str, now: int) -> RequestDocument:
-        """Refuse what the agent is not registered for; fill in the principal and the audience it left out.
+    def admit(self, document: RequestDocument, agent: str, now: int) -> Question:
+        """The question of a registered agent, with the principal and the audience it left out filled in.
 
         `now` is in ms. Raises EntryRefused that names the field and the YAML lines that would allow it.
         """
         entry = self._registered(agent, now)
-        if not _any(entry.kinds, document.action.kind):
-            raise _not_allowed(
-                "kind_not_allowed",
-                "action.kind",
-                f"{agent} may not ask for {document.action.kind}",
-                f"under agents.{agent}.kinds add: {document.action.kind}",
-            )
         principal = document.principal or entry.principals[0]
-        if principal not in entry.principals or (document.principal is None and len(entry.principals) > 1):
-            raise _not_allowed(
+        if document.principal is None and len(entry.principals) > 1:
+            raise EntryRefused(
                 "principal_not_allowed",
-                "principal",
-                f"{agent} does not act for {document.principal}",
-                f"name one of: {', '.join(entry.principals)}",
+                f"{agent} acts for several: say for whom",
+                field="principal",
+                remedy=f"name one of: {', '.join(entry.principals)}",
             )
-        audience = document.audience or agent
-        if not self._executes(audience, agent, document.action.kind):
-            raise _not_allowed(
-                "audience_not_allowed",
-                "audience",
-                f"{audience} does not execute this kind",
-                f"under audiences.{audience}.kinds add: {document.action.kind}",
-            )
-        return document.model_copy(update={"principal": principal, "audience": audience})
+        question = Question(
+            agent=agent,
+            action=document.action,
+            principal=principal,
+            audience=document.audience or agent,
+            started_by=document.started_by,
+            within=document.within_ms,
+        )
+        self.must_allow(question, now)
+        return question
 
-    def terms(self, document: RequestDocument, agent: str) -> Terms:
-        """What is demanded of an admitted document: the strictest of every rule that matches."""
+    def must_allow(self, question: Question, now: int) -> None:
+        """Raise EntryRefused unless the agent may ask this, now: at intake, and again at every vote and spend."""
+        entry, kind = self._registered(question.agent, now), question.action.kind
+        if not _any(entry.kinds, kind):
+            raise EntryRefused(
+                "kind_not_allowed",
+                f"{question.agent} may not ask for {kind}",
+                field="action.kind",
+                remedy=f"under agents.{question.agent}.kinds add: {kind}",
+            )
+        if question.principal not in entry.principals:
+            raise EntryRefused(
+                "principal_not_allowed",
+                f"{question.agent} is not registered to act for this principal",
+                field="principal",
+                remedy=f"name one of: {', '.join(entry.principals)}",
+            )
+        if not self._executes(question.audience, question.agent, kind):
+            raise EntryRefused(
+                "audience_not_allowed",
+                f"{question.audience} is not registered to execute {kind}",
+                field="audience",
+                remedy=f"under audiences.{question.audience}.kinds add: {kind}",
+            )
+
+    def terms(self, question: Question) -> Terms:
+        """What is demanded of an admitted question: the strictest of every rule that matches."""
         base = self._file.defaults
-        action = document.action
-        rules = [rule for rule in self._file.rules if rule.match.covers(action.kind, action.target, agent)]
+        kind, target = question.action.kind, question.action.target
+        rules = [rule for rule in self._file.rules if rule.match.covers(kind, target, question.agent)]
         human = [rule for rule in rules if rule.effect == "require"]
         return Terms(
             policy=self.digest,
             rules=tuple(rule.id for rule in rules) or ("default",),
             verdict=strictest(*(rule.effect for rule in rules)) if rules else "require",
             factors=joined(*(self._factors(rule) for rule in human if rule.factors)) or self._factors(base),
-            excluded=self._chain(document, agent),
+            excluded=self._chain(question),
             destinations=_union(rule.destinations for rule in human) or base.destinations,
-            within=min(document.within_ms or _FOREVER, *_shortest(rules, "within", base.within)),
+            within=min(question.within or _FOREVER, *_shortest(rules, "within", base.within)),
             use_within=min(_shortest(rules, "use_within", base.use_within)),
             receipt_ttl=min(_shortest(rules, "receipt_ttl", base.receipt_ttl)),
             outcome_within=base.outcome_within,
@@ -268,18 +288,18 @@ class Policy:
     def _registered(self, agent: str, now: int) -> AgentEntry:
         entry = self._file.agents.get(agent)
         if entry is None:
-            raise _not_allowed(
+            raise EntryRefused(
                 "unknown_agent",
-                "agent",
                 f"no agent {agent!r} is registered",
-                f"under agents add: {agent}: {{owner: …, principals: […], kinds: […]}}",
+                field="agent",
+                remedy=f"under agents add: {agent}: {{owner: …, principals: […], kinds: […]}}",
             )
         if entry.until is not None and datetime.fromtimestamp(now / 1000, UTC).date() > entry.until:
-            raise _not_allowed(
+            raise EntryRefused(
                 "agent_expired",
-                "agent",
                 f"{agent} was registered until {entry.until}",
-                f"its owner ({entry.owner}) extends agents.{agent}.until",
+                field="agent",
+                remedy=f"its owner ({entry.owner}) extends agents.{agent}.until",
             )
         return entry
 
@@ -299,11 +319,10 @@ class Policy:
             for entry in demands.factors
         )
 
-    def _chain(self, document: RequestDocument, agent: str) -> tuple[str, ...]:
-        """Everybody who stands behind the request: owner, principal and whoever started it."""
-        chain = {self._file.agents[agent].owner, document.principal, document.started_by}
-        people = {self._person_of.get(one, one) for one in chain if one}
-        return tuple(sorted(people))
+    def _chain(self, question: Question) -> tuple[str, ...]:
+        """Everybody who stands behind the question: owner, principal and whoever started it."""
+        chain = {self._file.agents[question.agent].owner, question.principal, question.started_by}
+        return tuple(sorted({self._person_of.get(one, one) for one in chain if one}))
 
 
 def _any(globs: tuple[str, ...], value: str) -> bool:
@@ -317,10 +336,6 @@ def _shortest(rules: list[RuleEntry], name: str, default: int) -> list[int]:
 
 def _union(groups: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(one for group in groups for one in group))
-
-
-def _not_allowed(reason: str, field: str, message: str, remedy: str) -> EntryRefused:
-    return EntryRefused(reason, message, field=field, remedy=remedy)
 
 
 def _explain(error: Any) -> str:

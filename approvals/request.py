@@ -8,6 +8,7 @@ from pydantic import Field
 
 from approvals.action import Action, Frozen, short_code
 from approvals.lifecycle import Event, Status, step
+from approvals.question import Question
 from approvals.terms import Presentation, Terms, met, progress
 
 
@@ -83,6 +84,17 @@ class Request(Frozen):
     decision_entry: int | None = Field(default=None, exclude=True)  #: set by the store: the decision's journal number
 
     @property
+    def question(self) -> Question:
+        """What policy judges; asked again at every vote and spend."""
+        return Question(
+            agent=self.agent,
+            action=self.action,
+            principal=self.principal,
+            audience=self.audience,
+            started_by=self.started_by,
+        )
+
+    @property
     def code(self) -> str:
         """The short code by which people name it."""
         return short_code(self.digest)
@@ -102,7 +114,7 @@ class Request(Frozen):
         after = self._with(votes=votes)
         if vote.answer == "deny":
             return after._decided(Event.DENY, vote.at, by=(vote,), reason=vote.reason)
-        if not met(after.terms.factors, after._approving()):
+        if not after.is_met():
             return after
         approvals = tuple(known for known in votes if known.answer == "approve")
         return after._decided(Event.APPROVE, vote.at, by=approvals, reason=vote.reason, jti=jti)
@@ -114,9 +126,14 @@ class Request(Frozen):
             return self._decided(Event.APPROVE, at, rule=rule, jti=jti)
         return self._decided(Event.DENY, at, rule=rule, reason="a rule of the policy denies this")
 
-    def tightened(self, current: Terms) -> Request:
-        """The request under terms that became stricter after intake; a yes must then also meet those."""
-        return self._with(terms=self.terms.tightened_by(current))
+    def is_met(self) -> bool:
+        """Whether the standing votes meet every factor."""
+        return met(self.terms.factors, self._approving())
+
+    def tightened(self, terms: Terms, *, keeping: frozenset[str] | None = None) -> Request:
+        """The request under stricter terms, with the votes of those in `keeping` only (everybody's by default)."""
+        kept = tuple(vote for vote in self.votes if keeping is None or vote.person in keeping)
+        return self._with(terms=terms, votes=kept)
 
     def expired(self, at: int) -> Request:
         """Nobody answered in time."""

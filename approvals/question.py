@@ -1,0 +1,16 @@
+"""What policy judges: a question with everything filled in, whoever asks it again later."""
+
+from __future__ import annotations
+
+from approvals.action import Action, Frozen
+
+
+class Question(Frozen):
+    """May this agent, for this principal, have this action done by this audience? `within` is in ms."""
+
+    agent: str
+    action: Action
+    principal: str
+    audience: str
+    started_by: str | None
+    within: int | None = None
