@@ -130,9 +130,9 @@ class Request(Frozen):
         """Whether the standing votes meet every factor."""
         return met(self.terms.factors, self._approving())
 
-    def tightened(self, terms: Terms, *, keeping: frozenset[str] | None = None) -> Request:
-        """The request under stricter terms, with the votes of those in `keeping` only (everybody's by default)."""
-        kept = tuple(vote for vote in self.votes if keeping is None or vote.person in keeping)
+    def tightened(self, terms: Terms, *, without: frozenset[str] = frozenset()) -> Request:
+        """The request under stricter terms, without the votes of people who may no longer answer."""
+        kept = tuple(vote for vote in self.votes if vote.person not in without)
         return self._with(terms=terms, votes=kept)
 
     def expired(self, at: int) -> Request:

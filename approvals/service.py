@@ -40,7 +40,7 @@ class Click:
 
 @dataclass(frozen=True)
 class Counted:
-    """The answer counts, durably; `safe` is false while the decision is not yet published (not signed or replicated)."""
+    """The answer counts, durably; `safe` is false while a decision is not yet published."""
 
     request: Request
     safe: bool = True
@@ -204,7 +204,7 @@ class Approvals:
         return Refused(voter.reason, voter.sentence) if isinstance(voter, NotAllowed) else voter
 
     async def _commit_vote(self, stored: Stored, click: Click, voter: Voter, policy: Policy) -> Verdict:
-        standing = await self._still_standing(stored.request, policy)
+        gone = await self._no_longer_eligible(stored.request, policy)
         jti = secrets.token_urlsafe(16)
 
         def change(now: Stored) -> Change | None:
@@ -213,7 +213,7 @@ class Approvals:
             if before.status is not Status.PENDING or (known is not None and known.answer == click.answer):
                 return None
             terms = _binding(before, policy, now.now)
-            after = before.tightened(terms, keeping=standing).voted(_vote(click, voter, now.now), jti=jti)
+            after = before.tightened(terms, without=gone).voted(_vote(click, voter, now.now), jti=jti)
             record = {"by": voter.person, "account": click.account.id, "answer": click.answer, "shown": click.shown}
             return _change(before, after, policy, record, not_after=before.expires_at)
 
@@ -235,14 +235,14 @@ class Approvals:
             return Late(after)
         return Counted(after, safe=await self._published(after))
 
-    async def _still_standing(self, request: Request, policy: Policy) -> frozenset[str]:
-        """Those who said yes before and still may: somebody who left in between loses their vote."""
-        standing = set()
+    async def _no_longer_eligible(self, request: Request, policy: Policy) -> frozenset[str]:
+        """Those who said yes before and may not any more: somebody who left in between loses their vote."""
+        gone = set()
         for vote in request.votes:
             account = Account(vote.via, vote.tenant, vote.account.rsplit(":", 1)[-1])
-            if isinstance(await may_answer(account, request.terms, policy, self._directory), Voter):
-                standing.add(vote.person)
-        return frozenset(standing)
+            if not isinstance(await may_answer(account, request.terms, policy, self._directory), Voter):
+                gone.add(vote.person)
+        return frozenset(gone)
 
     async def _adopt(self, stored: Stored, click: Click) -> None:
         """Record the message of a click as the post it is, where a crash kept its courier from doing so."""
@@ -305,8 +305,322 @@ class Approvals:
             return NotGranted(request.id, "policy", "a rule of the policy now denies this")
         if request.decision.rule is not None:
             return None if terms.verdict == "allow" else NotGranted(request.id, "policy", "a person is needed now")
-        standing = await self._still_standing(request.tightened(terms), policy)
-        if not request.tightened(terms, keeping=standing).is_met():
+        gone = await self._no_longer_eligible(request.tightened(terms), policy)
+        if not request.tightened(terms, without=gone).is_met():
+            return NotGranted(request.id, "policy", "those who approved no longer suffice")
+        return None
+
+    async def report(self, audience: str, document: ReportDocument) -> Request | NotGranted:
+        """Take down how it ended, from the tool that used the receipt."""
+        return await self._under_policy(lambda policy: self._report(audience, document, policy))
+
+    async def _report(self, audience: str, document: ReportDocument, policy: Policy) -> Request | NotGranted:
+        event = {"succeeded": Event.SUCCEED, "failed": Event.FAIL, "unknown": Event.LOSE}[document.outcome]
+
+        def change(now: Stored) -> Change | None:
+            before = now.request
+            if not _reports(before, audience, document) or before.status.value == document.outcome:
+                return None
+            if before.status not in (Status.SPENT, Status.UNKNOWN):
+                return None
+            after = before.reported(event, now.now, document.note)
+            return _change(before, after, policy, {"by": f"tool:{audience}"})
+
+        try:
+            after = (await self._store.update(document.request, change)).request
+        except NotFound:
+            return NotGranted(document.request, "not_found", "there is no such request any more")
+        if not _reports(after, audience, document):
+            return NotGranted(document.request, "wrong_audience", "another attempt used the receipt, or none did")
+        if after.status.value != document.outcome:
+            return NotGranted(document.request, "already_reported", f"{after.status.value} was reported before")
+        await self._publish(after)
+        self._nudge()
+        return after
+
+    # -- time and publishing --------------------------------------------------------------------------------------
+
+    async def after_time(self, request: str) -> Request:
+        """Let time do to a request what is due; nothing where nothing is."""
+
+        async def commit(policy: Policy) -> Stored:
+            def change(now: Stored) -> Change | None:
+                due = now.request.next_due()
+                if due is None or now.now < due:
+                    return None
+                return _change(now.request, now.request.after_time(now.now), policy, {"by": "time"}, not_before=due)
+
+            return await self._store.update(request, change)
+
+        after = (await self._under_policy(commit)).request
+        if after.decision is not None:
+            await self._publish(after)
+        self._nudge()
+        return after
+
+    async def publish(self, request: str) -> None:
+        """Publish a decision that was committed but not announced, because something was down."""
+        stored = await self._store.get(request)
+        if stored.request.decision is not None:
+            await self._publish(stored.request)
+
+    async def _published(self, request: Request) -> bool:
+        try:
+            await self._publish(request)
+        except (NotConfirmed, SignerUnavailable):
+            return False
+        return True
+
+    async def _publish(self, request: Request, *, again: bool = False) -> None:
+        """Mint the receipt from what is stored, and let the agent know; a pending request has nothing to publish."""
+        if request.decision is None:
+            return
+        token = None
+        if request.status is Status.APPROVED:
+            now = await self._store.now()
+            partition = _partition(request.id)
+            claims = receipts.claims_of(request, issuer=self._issuer, partition=partition, now=now)
+            token = await self._signer.sign(receipts.TYP, claims)
+        await self._store.publish(request, decision_document(request, token), again=again)
+
+    # -- shared ---------------------------------------------------------------------------------------------------
+
+    async def _under_policy(self, work: Callable[[Policy], Awaitable[_Result]]) -> _Result:
+        """Do work under the policy in force, again when another replica has just put a newer one in force."""
+        try:
+            return await work(self._policies.current())
+        except EpochChanged:
+            return await work(await self._policies.refresh())
+
+    async def _of_agent(self, agent: str, request: str) -> Stored:
+        unknown = EntryRefused("not_found", f"{agent} has asked no such thing", field="request", remedy="check the id")
+        try:
+            stored = await self._store.get(request)
+        except NotFound as exc:
+            raise unknown from exc
+        if stored.request.agent != agent:
+            raise unknown
+        return stored
+
+
+def _asked(request: str, document: RequestDocument, agent: str, policy: Policy, now: int) -> Change:
+    """The commit that makes a document a request, decided at once where a rule says so."""
+    question = policy.admit(document, agent, now)
+    terms = policy.terms(question)
+    asked = Request(
+        id=request,
+        agent=agent,
+        call=document.call,
+        action=document.action,
+        digest=document.action.digest(),
+        audience=question.audience,
+        because=document.because,
+        principal=question.principal,
+        principal_accounts=policy.accounts_of(question.principal),
+        started_by=document.started_by,
+        trace=document.trace,
+        asked_at=now,
+        expires_at=now + terms.within,
+        terms=terms,
+        presentation=policy.presentation(document.action.kind),
+    )
+    after = asked if terms.verdict == "require" else asked.decided_by_rule(now, jti=secrets.token_urlsafe(16))
+    by = {"by": f"agent:{agent}"} if after is asked else {"by": f"policy:{'+'.join(terms.rules)}"}
+    return _change(None, after, policy, by, show=after is asked)
+
+
+def _change(
+    before: Request | None,
+    after: Request,
+    policy: Policy,
+    record: Mapping[str, Any],
+    *,
+    not_before: int = 0,
+    not_after: int | None = None,
+    show: bool = True,
+) -> Change:
+    decided = after.decision is not None and (before is None or before.decision is None)
+    moved = before is None or before.status is not after.status
+    return Change(
+        request=after,
+        record={**_record(before, after), **record, "policy": policy.digest},
+        epoch=policy.digest,
+        not_before=not_before,
+        not_after=not_after,
+        decides=decided,
+        announce=moved and after.decision is not None,
+        show=show,
+    )
+
+
+def _record(before: Request | None, after: Request) -> Mapping[str, Any]:
+    """What every journal entry about a request says: no argument values, no nonce, nobody's words."""
+    moved = before is None or before.status is not after.status
+    return {
+        "v": 1,
+        "event": ("asked" if before is None else after.status.value) if moved else "voted",
+        "request": after.id,
+        "agent": after.agent,
+        "kind": after.action.kind,
+        "digest": after.digest,
+        "from": before.status.value if before else None,
+        "to": after.status.value,
+    }
+
+
+def _refused_click(request: Request, click: Click, refused: Refused) -> Mapping[str, Any]:
+    said = {"event": "click_refused", "account": click.account.id, "answer": click.answer, "reason": refused.reason}
+    return {**_record(request, request), **said, "shown": click.shown}
+
+
+def _refused_spend(request: Request, audience: str, refusal: NotGranted) -> Mapping[str, Any]:
+    said = {"event": "spend_refused", "by": f"tool:{audience}", "reason": refusal.reason}
+    return {**_record(request, request), **said}
+
+
+def _binding(request: Request, policy: Policy, now: int) -> Terms:
+    """The stricter of what was demanded at intake and what policy demands now; raises EntryRefused."""
+    policy.must_allow(request.question, now)
+    if policy.digest == request.terms.policy:
+        return request.terms
+    return request.terms.tightened_by(policy.terms(request.question))
+
+
+def _vote(self, request: str, click: Click, policy: Policy) -> Verdict:
+        try:
+            stored = await self._store.get(request)
+        except NotFound:
+            return _gone()
+        checked = await self._check(stored, click, policy)
+        if isinstance(checked, Late):
+            return checked
+        if isinstance(checked, Refused):
+            await self._store.note(_refused_click(stored.request, click, checked), partition=_partition(request))
+            return checked
+        await self._adopt(stored, click)
+        return await self._commit_vote(stored, click, checked, policy)
+
+    async def _check(self, stored: Stored, click: Click, policy: Policy) -> Voter | Refused | Late:
+        request = stored.request
+        if request.status is not Status.PENDING:
+            return Late(request)
+        if _post_at(stored, click) is None:
+            return Refused(
+                "not_this_card", "This button does not belong to a card I posted here, so nothing was counted."
+            )
+        try:
+            terms = _binding(request, policy, stored.now)
+        except EntryRefused as refusal:
+            return Refused("policy_changed", f"Policy no longer allows this request: {refusal.message}.")
+        if terms.verdict == "deny":
+            return Refused("policy_denies", "A rule of the policy now denies this request, so it cannot be answered.")
+        voter = await may_answer(click.account, terms, policy, self._directory)
+        return Refused(voter.reason, voter.sentence) if isinstance(voter, NotAllowed) else voter
+
+    async def _commit_vote(self, stored: Stored, click: Click, voter: Voter, policy: Policy) -> Verdict:
+        gone = await self._no_longer_eligible(stored.request, policy)
+        jti = secrets.token_urlsafe(16)
+
+        def change(now: Stored) -> Change | None:
+            before = now.request
+            known = before.vote_of(voter.person)
+            if before.status is not Status.PENDING or (known is not None and known.answer == click.answer):
+                return None
+            terms = _binding(before, policy, now.now)
+            after = before.tightened(terms, without=gone).voted(_vote(click, voter, now.now), jti=jti)
+            record = {"by": voter.person, "account": click.account.id, "answer": click.answer, "shown": click.shown}
+            return _change(before, after, policy, record, not_after=before.expires_at)
+
+        try:
+            after = (await self._store.update(stored.request.id, change, known=stored)).request
+        except OutsideWindow:
+            return Late(await self.after_time(stored.request.id))
+        except NotConfirmed:
+            return Counted((await self._store.get(stored.request.id)).request, safe=False)
+        return await self._told(after, voter)
+
+    async def _told(self, after: Request, voter: Voter) -> Verdict:
+        """The verdict on a committed state; a decision is published before anybody is told of it."""
+        self._nudge()
+        if after.status is Status.PENDING:
+            return Counted(after)
+        mine = after.decision is not None and any(vote.person == voter.person for vote in after.decision.by)
+        if not mine:
+            return Late(after)
+        return Counted(after, safe=await self._published(after))
+
+    async def _no_longer_eligible(self, request: Request, policy: Policy) -> frozenset[str]:
+        """Those who said yes before and may not any more: somebody who left in between loses their vote."""
+        gone = set()
+        for vote in request.votes:
+            account = Account(vote.via, vote.tenant, vote.account.rsplit(":", 1)[-1])
+            if not isinstance(await may_answer(account, request.terms, policy, self._directory), Voter):
+                gone.add(vote.person)
+        return frozenset(gone)
+
+    async def _adopt(self, stored: Stored, click: Click) -> None:
+        """Record the message of a click as the post it is, where a crash kept its courier from doing so."""
+        post = _post_at(stored, click)
+        if post is not None and post.state == "intended":
+            found = Post(post.destination, "posted", stored.now, click.reference, click.shown)
+            await self._store.record_post(stored.request.id, found)
+
+    # -- tools ----------------------------------------------------------------------------------------------------
+
+    async def spend(self, audience: str, document: SpendDocument, *, partition: int) -> Granted | NotGranted:
+        """Use a receipt, once. Everything is checked again; the same attempt gets the same answer again."""
+        claims = self._signer.verify(receipts.TYP, document.receipt)
+        request = str(claims.get("txn", "")) if claims else ""
+        if claims is None or not _in_partition(request, partition):
+            return NotGranted(request, "receipt_invalid", "this is not a receipt of ours for this partition")
+        try:
+            return await self._under_policy(lambda policy: self._spend(audience, document, claims, policy))
+        except NotFound:
+            return NotGranted(request, "not_found", "there is no such request any more")
+
+    async def _spend(
+        self, audience: str, document: SpendDocument, claims: Mapping[str, Any], policy: Policy
+    ) -> Granted | NotGranted:
+        stored = await self._store.get(claims["txn"])
+        refusal = _unspendable(stored, audience, document, claims) or await self._no_longer(stored, policy)
+        if refusal is not None:
+            await self._store.note(
+                _refused_spend(stored.request, audience, refusal), partition=_partition(claims["txn"])
+            )
+            return refusal
+
+        def change(now: Stored) -> Change | None:
+            if _unspendable(now, audience, document, claims) or now.request.status is not Status.APPROVED:
+                return None
+            after = now.request.spent(document.attempt, audience, now.now)
+            usable_until = min(claims["exp"] * 1000, after.decision.use_by or 0) if after.decision else 0
+            return _change(now.request, after, policy, {"by": f"tool:{audience}"}, not_after=usable_until)
+
+        try:
+            after = await self._store.update(stored.request.id, change, known=stored)
+        except OutsideWindow:
+            return NotGranted(stored.request.id, "lapsed", "the receipt's time is over")
+        if refusal := _unspendable(after, audience, document, claims):
+            return refusal
+        await self._publish(after.request, again=False)  # raises NotConfirmed: then the entry is taken up again
+        self._nudge()
+        return Granted(after.request)
+
+    async def _no_longer(self, stored: Stored, policy: Policy) -> NotGranted | None:
+        """Whether policy or people have changed since the yes, so that it must not be used."""
+        request = stored.request
+        if request.status is not Status.APPROVED or request.decision is None:
+            return None  # the same attempt again: it was granted, and what happened since cannot unsay that
+        try:
+            terms = _binding(request, policy, stored.now)
+        except EntryRefused as refusal:
+            return NotGranted(request.id, "policy", refusal.message)
+        if terms.verdict == "deny":
+            return NotGranted(request.id, "policy", "a rule of the policy now denies this")
+        if request.decision.rule is not None:
+            return None if terms.verdict == "allow" else NotGranted(request.id, "policy", "a person is needed now")
+        gone = await self._no_longer_eligible(request.tightened(terms), policy)
+        if not request.tightened(terms, without=gone).is_met():
             return NotGranted(request.id, "policy", "those who approved no longer suffice")
         return None
 
