@@ -1,4 +1,4 @@
-"""The desk where intake entries are read: each is given to the service, and answered (docs/reference/redis-contract.md)."""
+"""The desk where intake entries are read: each is given to the service, and answered as the contract says."""
 
 from __future__ import annotations
 
