@@ -1,0 +1,73 @@
+"""The promise of tests/conftest.py: in CI nothing is skipped, and exhaustive tests run only when asked for."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+CONFTEST = Path(__file__).parents[1] / "conftest.py"
+SAMPLE = """
+import pytest
+
+def test_passes():
+    pass
+
+{mark}
+def test_marked():
+    {body}
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """An empty project under the same conftest."""
+    shutil.copy(CONFTEST, tmp_path / "conftest.py")
+    (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = full: exhaustive\n")
+    return tmp_path
+
+
+def run(project: Path, *options: str, ci: str = "") -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "pytest", "-p", "no:cacheprovider", *options]
+    environment = {**os.environ, "CI": ci}
+    return subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, timeout=60)
+
+
+def write(project: Path, mark: str = "", body: str = "pass") -> None:
+    (project / "test_sample.py").write_text(SAMPLE.format(mark=mark, body=body))
+
+
+def test_a_skip_is_loud_but_no_failure_on_a_laptop(project: Path) -> None:
+    write(project, body="pytest.skip('no Chromium')")
+    result = run(project)
+    assert result.returncode == 0
+    assert "1 skipped: not tested here" in result.stdout
+    assert "test_sample.py::test_marked" in result.stdout
+
+
+def test_a_skip_fails_the_run_in_ci(project: Path) -> None:
+    write(project, body="pytest.skip('no Chromium')")
+    result = run(project, ci="true")
+    assert result.returncode == 1
+    assert "a skipped test fails the run" in result.stdout
+
+
+def test_a_module_skipped_whole_fails_the_run_in_ci(project: Path) -> None:
+    (project / "test_sample.py").write_text("import pytest\npytest.importorskip('no_such_module')\n")
+    (project / "test_other.py").write_text("def test_passes():\n    pass\n")
+    assert run(project, ci="true").returncode == 1
+
+
+def test_full_tests_wait_to_be_asked_for(project: Path) -> None:
+    write(project, mark="@pytest.mark.full")
+    assert "1 passed, 1 deselected" in run(project, ci="true").stdout
+
+
+@pytest.mark.parametrize("options", [("--full",), ("-m", "full or not full")])
+def test_full_tests_run_when_asked_for(project: Path, options: tuple[str, ...]) -> None:
+    write(project, mark="@pytest.mark.full")
+    assert "2 passed" in run(project, *options).stdout
