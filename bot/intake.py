@@ -1,0 +1,50 @@
+"""Takes entries from the intake streams to the desk, and its answers back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import structlog
+
+from approvals.desk import Desk
+from approvals.errors import ApprovalsError
+from approvals.ports import Entry, Inbox
+
+log = structlog.get_logger("sayso.intake")
+
+BATCH = 100
+BLOCK_MS = 1_000  #: how long one look waits for entries; also how long a shutdown may have to wait
+ABANDONED_MS = 15_000  #: an entry held this long without an answer belongs to somebody who died
+
+
+class Intake:
+    """Two steps for two loops: new entries, and those that a dead taker left behind."""
+
+    def __init__(self, inbox: Inbox, desk: Desk) -> None:
+        self._inbox = inbox
+        self._desk = desk
+
+    async def take(self) -> bool:
+        """Handle the next entries; waits up to a second for the first."""
+        return await self._handle_all(await self._inbox.take(limit=BATCH, block=BLOCK_MS))
+
+    async def reclaim(self) -> bool:
+        """Handle entries whose taker died."""
+        return await self._handle_all(await self._inbox.reclaim(idle=ABANDONED_MS, limit=BATCH))
+
+    async def _handle_all(self, entries: Sequence[Entry]) -> bool:
+        await asyncio.gather(*(self._handle(entry) for entry in entries))
+        return bool(entries)
+
+    async def _handle(self, entry: Entry) -> None:
+        """One entry; what cannot be done now stays unanswered and is reclaimed."""
+        with structlog.contextvars.bound_contextvars(owner=entry.owner, entry=entry.id):
+            try:
+                handled = await self._desk.handle(entry)
+                await self._inbox.answer(entry, *handled.answers, dead_letter=handled.dead_letter)
+            except ApprovalsError as exc:
+                log.warning("entry stays for later", type=entry.type, error=type(exc).__name__)
+                return
+            if handled.dead_letter:
+                log.warning("entry refused", type=entry.type, reason=handled.dead_letter)

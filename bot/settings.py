@@ -1,0 +1,163 @@
+"""Every setting of the service, in one model; nothing below this reads the environment."""
+
+from __future__ import annotations
+
+import difflib
+import os
+import tomllib
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import AliasChoices, Field, SecretStr, StringConstraints, ValidationError, model_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+CONFIG_VARIABLE = "SAYSO_CONFIG"
+DEFAULT_CONFIG = Path("sayso.toml")
+
+Url = Annotated[str, StringConstraints(pattern=r"^(redis|rediss|unix)://")]
+
+
+class SettingsInvalid(Exception):
+    """The settings cannot be used; `problems` names each with its remedy."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+def _named(name: str, *others: str) -> AliasChoices:
+    return AliasChoices(name, f"sayso_{name}", *others)
+
+
+class Settings(BaseSettings):
+    """What the service needs to know. Each is SAYSO_<NAME> in the environment, <name> in sayso.toml or .env.
+
+    The usual names REDIS_URL, SLACK_BOT_TOKEN, SLACK_APP_TOKEN and SLACK_SIGNING_SECRET are understood too.
+    """
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", case_sensitive=False, hide_input_in_errors=True)
+
+    redis_url: Url = Field(default="redis://127.0.0.1:6379/0", validation_alias=_named("redis_url", "redis_url"))
+    redis_replicas: int | None = Field(default=None, ge=0, validation_alias=_named("redis_replicas"))
+    partitions: int = Field(default=1, ge=1, le=1024, validation_alias=_named("partitions"))
+    policy: Path = Field(default=Path("policy.yaml"), validation_alias=_named("policy"))
+    issuer: str = Field(default="https://sayso.localhost", min_length=1, validation_alias=_named("issuer"))
+    state: Path = Field(default=Path(".sayso"), validation_alias=_named("state"))
+    host: str = Field(default="127.0.0.1", validation_alias=_named("host"))
+    port: int = Field(default=8080, ge=0, le=65535, validation_alias=_named("port"))
+    slack_mode: Literal["auto", "socket", "http", "off"] = Field(default="auto", validation_alias=_named("slack_mode"))
+    slack_bot_token: SecretStr | None = Field(default=None, validation_alias=_named("slack_bot_token"))
+    slack_app_token: SecretStr | None = Field(default=None, validation_alias=_named("slack_app_token"))
+    slack_signing_secret: SecretStr | None = Field(default=None, validation_alias=_named("slack_signing_secret"))
+    slack_api_url: str = Field(default="https://slack.com/api/", validation_alias=_named("slack_api_url"))
+    log_format: Literal["auto", "json", "text"] = Field(default="auto", validation_alias=_named("log_format"))
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", validation_alias=_named("log_level")
+    )
+    demo_approver: str | None = Field(default=None, validation_alias=_named("demo_approver"))
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What is given in code before the environment, before .env, before the file."""
+        file = TomlConfigSettingsSource(settings_cls, toml_file=_config_file())
+        return init_settings, env_settings, dotenv_settings, file
+
+    @model_validator(mode="after")
+    def _slack_is_complete(self) -> Self:
+        """Contradictory or half-given Slack settings stop the start."""
+        mode = self.resolved_slack_mode()
+        if mode != "off" and self.slack_bot_token is None:
+            raise ValueError(
+                f"slack_bot_token: Slack by {mode} needs SLACK_BOT_TOKEN (xoxb-…); or SAYSO_SLACK_MODE=off"
+            )
+        if mode == "socket" and self.slack_app_token is None:
+            raise ValueError("slack_app_token: Socket Mode needs SLACK_APP_TOKEN (xapp-…)")
+        if mode == "http" and self.slack_signing_secret is None:
+            raise ValueError("slack_signing_secret: HTTP mode needs SLACK_SIGNING_SECRET")
+        return self
+
+    def resolved_slack_mode(self) -> Literal["socket", "http", "off"]:
+        """How Slack reaches us: as set, or by what was given."""
+        if self.slack_mode != "auto":
+            return self.slack_mode
+        if self.slack_app_token is not None and self.slack_signing_secret is not None:
+            raise ValueError("slack_mode: both SLACK_APP_TOKEN and SLACK_SIGNING_SECRET are set; say socket or http")
+        if self.slack_app_token is not None:
+            return "socket"
+        return "http" if self.slack_signing_secret is not None or self.slack_bot_token is not None else "off"
+
+    @property
+    def signing_key(self) -> Path:
+        """The private key that signs receipts."""
+        return self.state / "signing-key.pem"
+
+    @property
+    def trust(self) -> Path:
+        """The pinned trust document for agents and tools on this machine."""
+        return self.state / "jwks.json"
+
+    @property
+    def heads(self) -> Path:
+        """The append-only file of signed journal heads."""
+        return self.state / "heads.jsonl"
+
+
+def load(**given: Any) -> Settings:
+    """The settings from the environment and the file; raises SettingsInvalid that names each problem and its remedy."""
+    if problems := _unknown(dict(os.environ)):
+        raise SettingsInvalid(problems)
+    try:
+        return Settings(**given)
+    except ValidationError as exc:
+        raise SettingsInvalid(
+            [_explain(error) for error in exc.errors(include_url=False, include_input=False)]
+        ) from exc
+    except tomllib.TOMLDecodeError as exc:
+        raise SettingsInvalid([f"{_config_file()}: not TOML: {exc}"]) from exc
+
+
+def _config_file() -> Path:
+    return Path(os.environ.get(CONFIG_VARIABLE, DEFAULT_CONFIG))
+
+
+def _unknown(environment: dict[str, str]) -> list[str]:
+    """SAYSO_… variables and keys of the file that no setting has: a typing error must not go unnoticed."""
+    names = [name for name in environment if name.startswith("SAYSO_") and name != CONFIG_VARIABLE]
+    known = [f"SAYSO_{field.upper()}" for field in Settings.model_fields]
+    problems = [_no_such(name, known) for name in names if name not in known and name not in _ALIEN]
+    file = _config_file()
+    if file.exists():
+        problems += [f"{file}: {_no_such(key, [*Settings.model_fields])}" for key in _keys(file)
+                     if key not in Settings.model_fields]  # fmt: skip
+    elif CONFIG_VARIABLE in environment:
+        problems.append(f"{CONFIG_VARIABLE}: there is no file {file}")
+    return problems
+
+
+#: Variables of this name that are not the service's: the SDK's, and the tests'.
+_ALIEN = frozenset({"SAYSO_ACTION", "SAYSO_AGENT", "SAYSO_TRUST", "SAYSO_NO_SKIPS"})
+
+
+def _keys(file: Path) -> list[str]:
+    try:
+        return list(tomllib.loads(file.read_text()))
+    except tomllib.TOMLDecodeError:
+        return []  # reported when the settings are read
+
+
+def _no_such(name: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(name, known, n=1)
+    return f"{name}: there is no such setting" + (f"; did you mean {near[0]}?" if near else "; remove it")
+
+
+def _explain(error: Any) -> str:
+    message = str(error["msg"]).removeprefix("Value error, ")
+    where = str(error["loc"][0]) if error["loc"] else ""
+    return f"SAYSO_{where.upper()}: {message}" if where else f"SAYSO_{message[0].upper()}{message[1:]}"
