@@ -15,6 +15,11 @@ PYTHON ?= $(shell for python in python3 python3.14 python3.13 python3.12 python3
 # uv takes an interpreter that is here and never downloads one, unless you ask for it: UV_PYTHON_DOWNLOADS=automatic make …
 UV_PYTHON_DOWNLOADS ?= never
 export UV_PYTHON_DOWNLOADS
+# Trust what this machine trusts: a company's own certificate authority stands in its store, not in uv's.
+ifneq ($(wildcard /etc/ssl/certs/ca-certificates.crt),)
+UV_SYSTEM_CERTS ?= true
+export UV_SYSTEM_CERTS
+endif
 # Another project's active environment is none of ours.
 unexport VIRTUAL_ENV
 
