@@ -1,0 +1,276 @@
+"""The command line. Each command reads the settings, does one thing, and says what to do when it cannot."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+from collections.abc import Coroutine
+from pathlib import Path
+from typing import Annotated, Any, NoReturn, TypeVar
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from approvals.errors import ApprovalsError, NotFound, PolicyInvalid
+from approvals.wire import instant
+from bot import audit as audits
+from bot import initial, logs
+from bot.policies import read_policy
+from bot.settings import Settings, SettingsInvalid, load
+from bot.signing import KeyProblem
+
+_Result = TypeVar("_Result")
+
+out = Console(highlight=False)
+err = Console(stderr=True, highlight=False)
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, help="Sayso: agents act only on a human's say-so.")
+policy_app = typer.Typer(no_args_is_help=True, help="Check what the policy file says.")
+slack_app = typer.Typer(no_args_is_help=True, help="Set up the Slack app.")
+audit_app = typer.Typer(no_args_is_help=True, help="Verify and export the journal.")
+app.add_typer(policy_app, name="policy")
+app.add_typer(slack_app, name="slack")
+app.add_typer(audit_app, name="audit")
+
+File = Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="Another file than the settings name.")]
+
+
+@app.command()
+def serve() -> None:
+    """Run the service until it is told to stop (SIGTERM or Ctrl-C)."""
+    from bot.house import serve as run
+
+    settings = _settings()
+    logs.configure(settings.log_format, settings.log_level)
+    _run(run(settings))
+
+
+@app.command()
+def demo(
+    port: Annotated[int, typer.Option(help="Port of the workspace's page; 0 takes a free one.")] = 3000,
+    agents: Annotated[bool, typer.Option(help="Let the example agents play the five scenes.")] = True,
+) -> None:
+    """A workspace, a queue, the bot and five agents on this machine: open the page it prints, and click."""
+    from bot.demo import run
+
+    logs.configure("text", "warning")
+    _run(run(port=port, agents=agents))
+
+
+@app.command()
+def init(
+    folder: Annotated[Path, typer.Argument(help="Where to write policy.yaml and sayso.toml.")] = Path("."),
+    agent: Annotated[str, typer.Option(help="The first agent's name.")] = "",
+    kind: Annotated[str, typer.Option(help="What it may ask for.")] = "",
+    team: Annotated[str, typer.Option(help="Your Slack workspace's id (T…).")] = "",
+    channel: Annotated[str, typer.Option(help="The channel that is asked (C…).")] = "",
+    owner_user: Annotated[str, typer.Option(help="The Slack user (U…) who answers for the agent.")] = "",
+    approver_user: Annotated[str, typer.Option(help="The Slack user (U…) who may approve.")] = "",
+) -> None:
+    """Write a first policy, settings and agent, to be read and edited by you."""
+    given = {"agent": agent, "kind": kind, "team": team, "channel": channel}
+    try:
+        files = initial.write(folder, **given, owner_user=owner_user, approver_user=approver_user)
+    except initial.AlreadyThere as exc:
+        _fail(str(exc))
+    for path in files:
+        out.print(f"wrote {path}")
+    out.print("next: edit them, then `python -m bot policy check` and `python -m bot doctor`")
+
+
+@app.command()
+def doctor() -> None:
+    """Look for what would keep the service from working, and say what to do about each."""
+    from bot.doctor import examine
+
+    findings = _run(examine(_settings()))
+    for finding in findings:
+        colour = {"ok": "green", "warning": "yellow", "problem": "red"}[finding.level]
+        out.print(f"[{colour}]{finding.level:<8}[/] {escape(finding.what)}")
+        if finding.remedy:
+            out.print(f"         {escape(finding.remedy)}")
+    if any(finding.level == "problem" for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def acl(
+    policy: File = None,
+    passwords: Annotated[bool, typer.Option(help="Make a random password for each user.")] = True,
+) -> None:
+    """Print the Redis ACL lines for the bot, the auditor, every agent and every tool."""
+    from bot.acl import lines
+
+    settings = _settings()
+    for line in lines(_policy(policy or settings.policy), settings.partitions, passwords=passwords):
+        print(line)  # noqa: T201 - for a file, without wrapping
+
+
+@app.command()
+def pending(
+    agent: Annotated[str | None, typer.Option(help="Only this agent's.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """List what is waiting for an answer, newest first."""
+    from bot.house import open_store
+
+    async def look() -> None:
+        async with open_store(_settings()) as store:
+            for request in await store.waiting(agent=agent, limit=200):
+                row = {
+                    "code": request.code,
+                    "request": request.id,
+                    "agent": request.agent,
+                    "kind": request.action.kind,
+                    "rule": "+".join(request.terms.rules),
+                    "expires_at": instant(request.expires_at),
+                }
+                out.print(escape(json.dumps(row) if as_json else "  ".join(row.values())), soft_wrap=True)
+
+    _run(look())
+
+
+@app.command()
+def show(request: Annotated[str, typer.Argument(help="A request id or its short code (7F3K-9Q).")]) -> None:
+    """Show a request: what was asked, who answered, how it ended. Arguments are shown as on the card."""
+    from bot.house import open_store
+    from bot.printing import story_of
+
+    async def look() -> None:
+        async with open_store(_settings()) as store:
+            ids = [request] if "-" in request and len(request) > 12 else list(await store.find(request.upper()))
+            if not ids:
+                raise NotFound(request)
+            for one in ids:
+                out.print(escape(story_of((await store.get(one)).request)), soft_wrap=True)
+
+    try:
+        _run(look())
+    except NotFound:
+        _fail(f"there is no request {request!r}; `python -m bot pending` lists what waits")
+
+
+@policy_app.command("check")
+def policy_check(
+    file: Annotated[Path | None, typer.Argument(help="The policy; the settings' by default.")] = None,
+) -> None:
+    """Check a policy file, and say what it comes to."""
+    path = file or _settings().policy
+    policy = _policy(path)
+    out.print(
+        f"{escape(str(path))} is sound: {len(policy.agents)} agents, {len(policy.audiences)} tools, {policy.digest[:19]}…"
+    )
+
+
+@slack_app.command("manifest")
+def slack_manifest(
+    socket: Annotated[bool, typer.Option("--socket", help="Nothing inbound: Slack is reached by a socket.")] = False,
+    http: Annotated[str | None, typer.Option("--http", help="The public https URL that Slack calls.")] = None,
+) -> None:
+    """Print the manifest from which Slack creates the app."""
+    from handlers.slack.manifest import manifest
+
+    if socket == (http is not None):
+        _fail("say either --socket, or --http https://your.host")
+    made = manifest("socket") if http is None else manifest("http", http)
+    print(json.dumps(made, indent=2))  # noqa: T201 - for a file, without wrapping
+
+
+@audit_app.command("verify")
+def audit_verify(
+    export: Annotated[Path | None, typer.Option(exists=True, help="Verify an export instead of Redis.")] = None,
+    heads: Annotated[Path | None, typer.Option(help="The file of signed heads; the settings' by default.")] = None,
+) -> None:
+    """Fail if any entry of the journal was changed, dropped, reordered or rolled back, and say where."""
+    from bot.house import open_signer, open_store
+
+    settings = _settings()
+    where = heads or settings.heads
+
+    async def look() -> list[audits.Finding]:
+        signer = open_signer(settings)
+        if export is not None:
+            with export.open(encoding="utf-8") as lines:
+                return audits.verify_export(lines, signer, where)
+        async with open_store(settings) as store:
+            return await audits.verify_store(store, signer, where, settings.issuer)
+
+    try:
+        findings = _run(look())
+    except (ValueError, audits.ExportInvalid) as exc:
+        _fail(str(exc))
+    if not findings:
+        _fail("there is nothing to verify")
+    for finding in findings:
+        _print_finding(finding)
+    if any(finding.defects for finding in findings):
+        raise typer.Exit(1)
+
+
+@audit_app.command("export")
+def audit_export(
+    form: Annotated[str, typer.Option("--format", help="jsonl: one JSON object a line.")] = "jsonl",
+) -> None:
+    """Write the whole journal to standard output."""
+    from bot.house import open_store
+
+    if form != "jsonl":
+        _fail(f"there is no format {form!r}; jsonl is")
+    settings = _settings()
+
+    async def write() -> None:
+        async with open_store(settings) as store:
+            written = await audits.export(store, settings.issuer, sys.stdout)
+            err.print(f"{written} entries")
+
+    _run(write())
+
+
+def _print_finding(finding: audits.Finding) -> None:
+    for defect in finding.defects:
+        out.print(f"[red]{escape(finding.journal)}: entry {defect.number}: {escape(defect.what)}[/]", soft_wrap=True)
+    unsealed = finding.head.number - finding.sealed
+    if not finding.defects:
+        out.print(
+            f"[green]{escape(finding.journal)}: {finding.entries} entries, unbroken;"
+            f" sealed up to {finding.sealed}, {max(unsealed, 0)} not sealed yet[/]",
+            soft_wrap=True,
+        )
+
+
+def _settings() -> Settings:
+    try:
+        return load()
+    except SettingsInvalid as exc:
+        _fail(*exc.problems)
+
+
+def _policy(path: Path) -> Any:
+    try:
+        return read_policy(path)[0]
+    except PolicyInvalid as exc:
+        _fail(*exc.problems)
+
+
+def _run(work: Coroutine[Any, Any, _Result]) -> _Result:
+    """Run a command's work; what can be expected to go wrong is said in a sentence, without a traceback."""
+    try:
+        return asyncio.run(work)
+    except PolicyInvalid as exc:
+        _fail(*exc.problems)
+    except SettingsInvalid as exc:
+        _fail(*exc.problems)
+    except NotFound:
+        raise
+    except (KeyProblem, ApprovalsError) as exc:
+        _fail(str(exc))
+    except KeyboardInterrupt:
+        raise typer.Exit(130) from None
+
+
+def _fail(*problems: str) -> NoReturn:
+    for problem in problems:
+        err.print(f"[red]{escape(problem)}[/]", soft_wrap=True)
+    raise typer.Exit(2)

@@ -1,0 +1,81 @@
+"""What `python -m bot init` writes: a policy, settings and a first agent, to be edited by a person."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+POLICY = """\
+# Who may ask what, and who may say yes. Check it with `python -m bot policy check`.
+# docs/how-to/write-a-policy.md explains every key. Every matching rule counts and the strictest wins.
+version: 1
+
+defaults:                                # what no rule covers asks these people
+  factors: [{{from: [approvers], approvals: 1}}]
+  destinations: ["slack:{channel}"]
+  within: 30m                            # how long people may answer; silence is a no
+  use_within: 15m                        # how long a yes may be used
+  receipt_ttl: 120s
+  outcome_within: 10m
+
+agents:
+  {agent}:
+    owner: {owner}                       # answers for the agent; never counts as an approver of its requests
+    principals: [{owner}]                # on whose behalf it may ask
+    kinds: ["{kind}"]
+
+kinds:
+  {kind}: {{title: Release a payment, done: Payment released, not_done: Not released, effect: transfer, risk: high}}
+
+people:                                  # accounts are slack:<team id>:<user id>
+  {owner}: {{accounts: ["slack:{team}:{owner_user}"]}}
+  approver: {{accounts: ["slack:{team}:{approver_user}"]}}
+
+groups:
+  approvers: {{people: [approver]}}      # or {{slack_usergroup: S0123ABCD}}
+
+rules:
+  - id: payments
+    match: {{kind: ["payments.*"]}}
+    factors: [{{from: [approvers], approvals: 1}}]
+    destinations: ["slack:{channel}"]
+    within: 15m
+"""
+
+SETTINGS = """\
+# Settings of the service; each can also be SAYSO_<NAME> in the environment. Secrets belong into the environment:
+# SLACK_BOT_TOKEN, and SLACK_APP_TOKEN (Socket Mode) or SLACK_SIGNING_SECRET (HTTP).
+redis_url = "{redis}"
+policy = "policy.yaml"
+issuer = "{issuer}"        # stands in every receipt; verifiers pin it
+state = ".sayso"           # signing key (0600), jwks.json for agents and tools, journal heads
+host = "127.0.0.1"
+port = 8080
+"""
+
+_PLACEHOLDERS = {
+    "agent": "payments-bot",
+    "owner": "owner",
+    "kind": "payments.release",
+    "team": "T0000000000",
+    "owner_user": "U0000000001",
+    "approver_user": "U0000000002",
+    "channel": "C0000000000",
+    "redis": "redis://127.0.0.1:6379/0",
+    "issuer": "https://sayso.localhost",
+}
+
+
+class AlreadyThere(Exception):
+    """A file that `init` would write exists; nothing was written."""
+
+
+def write(folder: Path, **given: str) -> list[Path]:
+    """Write policy.yaml and sayso.toml into a folder; `given` fills in ids. Raises AlreadyThere."""
+    values = {**_PLACEHOLDERS, **{name: value for name, value in given.items() if value}}
+    files = {folder / "policy.yaml": POLICY.format(**values), folder / "sayso.toml": SETTINGS.format(**values)}
+    if there := [str(path) for path in files if path.exists()]:
+        raise AlreadyThere(f"{', '.join(there)} exists already; edit it, or run init in another folder")
+    folder.mkdir(parents=True, exist_ok=True)
+    for path, text in files.items():
+        path.write_text(text, encoding="utf-8")
+    return list(files)
