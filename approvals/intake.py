@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, StringConstraints, ValidationError
+from pydantic import BaseModel, Field, StringConstraints, ValidationError
 
 from approvals.action import Action, Frozen, Name, digest_of
 from approvals.errors import EntryRefused
@@ -13,6 +13,7 @@ from approvals.strict_json import malformed, parse
 
 _ISO_DURATION = re.compile(r"PT(?=[0-9])(?:([0-9]{1,4})H)?(?:([0-9]{1,6})M)?(?:([0-9]{1,8})S)?")
 
+Version = Annotated[int, Field(ge=1, le=1)]  # a Literal would take true for 1
 RequestId = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,4}-[a-z2-7]{24}$")]
 Attempt = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{22,86}$")]
 Reference = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9:._@-]{0,127}$")]
@@ -21,7 +22,7 @@ Reference = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9:._
 class RequestDocument(Frozen):
     """What an agent asks (type `request`)."""
 
-    v: Literal[1]
+    v: Version
     call: Annotated[str, StringConstraints(pattern=r"^[\x21-\x7e]([\x20-\x7e]{0,198}[\x21-\x7e])?$")]
     action: Action
     audience: Name | None = None
@@ -41,14 +42,14 @@ class RequestDocument(Frozen):
 class About(Frozen):
     """A word about a request that was made before (types `withdraw` and `collect`)."""
 
-    v: Literal[1]
+    v: Version
     request: RequestId
 
 
 class SpendDocument(Frozen):
     """A tool that is about to act (type `spend`)."""
 
-    v: Literal[1]
+    v: Version
     receipt: Annotated[str, StringConstraints(max_length=16_384)]
     attempt: Attempt
 
@@ -56,7 +57,7 @@ class SpendDocument(Frozen):
 class ReportDocument(Frozen):
     """A tool that says how it ended (type `report`)."""
 
-    v: Literal[1]
+    v: Version
     request: RequestId
     attempt: Attempt
     outcome: Literal["succeeded", "failed", "unknown"]

@@ -6,11 +6,13 @@ import json
 from typing import Any, NoReturn, TypeAlias
 
 from approvals.errors import EntryRefused
+from approvals.text import clipped, one_line
 
 Json: TypeAlias = bool | int | float | str | list[Any] | dict[str, Any] | None
 
 MAX_BYTES = 65_536
 MAX_DEPTH = 32
+NAMED = 200  #: a key that is wrong is told in this many characters
 MAX_INTEGER = 2**53 - 1  #: RFC 7493 §2.2: beyond it, receivers disagree about the value
 
 
@@ -36,8 +38,9 @@ def parse(raw: bytes) -> Json:
 
 
 def malformed(message: str, field: str | None = None, remedy: str = "send one JSON text of the wire") -> EntryRefused:
-    """The refusal for a text that is not what the wire says."""
-    return EntryRefused("malformed", message, field=field, remedy=remedy)
+    """The refusal for a text that is not what the wire says; `field` may be the sender's own spelling of a key."""
+    named = None if field is None else clipped(one_line(field), NAMED)
+    return EntryRefused("malformed", message, field=named, remedy=remedy)
 
 
 def _no_duplicates(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
@@ -47,7 +50,7 @@ def _no_duplicates(pairs: list[tuple[str, Json]]) -> dict[str, Json]:
     seen: set[str] = set()
     for name, _ in pairs:
         if name in seen:
-            raise malformed(f"the key {name!r} stands twice", name, "send every key once")
+            raise malformed("a key stands twice in one object", name, "send every key once")
         seen.add(name)
     return members
 

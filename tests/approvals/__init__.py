@@ -1,0 +1,1 @@
+"""The rules, met one by one and then together."""
