@@ -1,0 +1,110 @@
+"""The Slack door, put together: one bolt app for one workspace, the same listeners for HTTP and Socket Mode."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import aiohttp
+import structlog
+from slack_bolt.app.async_app import AsyncApp
+from slack_bolt.authorization import AuthorizeResult
+from slack_bolt.error import BoltUnhandledRequestError
+from slack_bolt.response import BoltResponse
+from slack_sdk.web.async_client import AsyncWebClient
+
+from approvals.service import Approvals
+from handlers.slack.blocks import APPROVE, DENY
+from handlers.slack.clicks import BUDGET, Clicks
+from handlers.slack.command import NAME, Command, Posts
+from handlers.slack.errors import Unanswered
+from handlers.slack.identity import Identity
+from handlers.slack.reason import FORM
+from handlers.slack.seal import Seal
+from handlers.slack.tasks import Tasks
+from handlers.slack.whisper import Whisper
+
+log = structlog.get_logger(__name__)
+
+_ANYTHING = re.compile(".*", re.DOTALL)
+
+
+def build_app(
+    *,
+    approvals: Approvals,
+    client: AsyncWebClient,
+    session: aiohttp.ClientSession,
+    identity: Identity,
+    seal: Seal,
+    posts: Posts,
+    tasks: Tasks,
+    signing_secret: str = "",
+    budget: float = BUDGET,
+) -> AsyncApp:
+    """The app with all its listeners; `tasks` is drained by the caller on the way out.
+
+    `signing_secret` is needed for HTTP only: a Socket Mode connection is authenticated by its token.
+    """
+    app = AsyncApp(
+        name="sayso",
+        client=_for_bolt(client, session),
+        authorize=_authorized(client, identity),
+        signing_secret=signing_secret,
+        raise_error_for_unhandled_request=True,
+    )
+    app.use(_only_ours(identity))
+    app.error(_failed)
+    whisper = Whisper(client, session, tasks)
+    clicks = Clicks(approvals=approvals, client=client, identity=identity, seal=seal, whisper=whisper, budget=budget)
+    app.action(APPROVE)(clicks.approve)
+    app.action(DENY)(clicks.deny)
+    app.action(_ANYTHING)(clicks.unknown)
+    app.view(FORM)(clicks.deny_with_reason)
+    app.view(_ANYTHING)(clicks.unknown)
+    app.command(NAME)(Command(approvals, identity, posts, budget=budget).run)
+    return app
+
+
+def _for_bolt(client: AsyncWebClient, session: aiohttp.ClientSession) -> AsyncWebClient:
+    """A client without a token: bolt takes the token from `authorize`, and warns about a second one."""
+    return AsyncWebClient(base_url=client.base_url, session=session, retry_handlers=[])
+
+
+def _authorized(client: AsyncWebClient, identity: Identity) -> Callable[..., Awaitable[AuthorizeResult]]:
+    """Answers from what is known since the start: bolt alone would call auth.test inside the first click."""
+
+    async def authorize() -> AuthorizeResult:
+        return AuthorizeResult(
+            enterprise_id=identity.enterprise or None,
+            team_id=identity.team,
+            bot_id=identity.bot_id,
+            bot_user_id=identity.bot_user,
+            bot_token=client.token,
+        )
+
+    return authorize
+
+
+def _only_ours(identity: Identity) -> Callable[..., Awaitable[BoltResponse]]:
+    """A middleware that turns away whatever is for another app or workspace."""
+
+    async def only_ours(body: Mapping[str, Any], next: Callable[[], Awaitable[BoltResponse]]) -> BoltResponse:
+        team = body.get("team")
+        team_id = team.get("id") if isinstance(team, dict) else body.get("team_id")
+        if (body.get("api_app_id"), team_id) == (identity.app, identity.team):
+            return await next()
+        log.warning("slack_not_for_us", app=str(body.get("api_app_id"))[:40], team=str(team_id)[:40])
+        return BoltResponse(status=403, body="")
+
+    return only_ours
+
+
+async def _failed(error: Exception) -> BoltResponse:
+    """What Slack is answered where no listener acknowledged: an error for a click, nothing for what we do not use."""
+    if isinstance(error, BoltUnhandledRequestError):
+        log.info("slack_unhandled", error=str(error)[:200])
+        return BoltResponse(status=200, body="")
+    if not isinstance(error, Unanswered):
+        log.error("slack_listener_failed", exc_info=error)
+    return BoltResponse(status=500, body="")

@@ -1,0 +1,166 @@
+"""Slack as a place where cards are shown: posts once, updates, and finds what a crash left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Mapping
+from typing import Any
+
+import structlog
+from slack_sdk.models.metadata import Metadata
+from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
+
+from approvals.card import Card
+from approvals.errors import ChatRefused, ChatUnavailable
+from approvals.request import Request
+from handlers.slack.api import called
+from handlers.slack.blocks import Drawing, draw
+from handlers.slack.errors import ApiLimited, ApiRefused, ApiSilent
+from handlers.slack.identity import Identity
+from handlers.slack.seal import Seal, Sealed
+
+log = structlog.get_logger(__name__)
+
+EVENT_TYPE = "sayso_request"
+POSTS_PER_MINUTE = 60  #: Slack takes about one message a second in a channel, and short bursts
+POST_BURST = 3
+_PAGES = 10
+_PAGE = 200
+_SKEW_MS = 60_000  #: `since` is by the store's clock, a message's time by Slack's
+
+_INVITE = "invite the bot to the channel (/invite @sayso), or correct the destination in the policy"
+_TOKEN = "give the service a valid bot token of this workspace and start it again"  # noqa: S105 - words, not a secret
+_ADMIN = "ask a workspace admin to let the app post there, or choose another destination in the policy"
+_REMEDIES: Mapping[str, str] = {
+    "channel_not_found": _INVITE,
+    "not_in_channel": _INVITE,
+    "is_archived": "unarchive the channel, or choose another destination in the policy",
+    "is_inactive": "unarchive the channel, or choose another destination in the policy",
+    "restricted_action": _ADMIN,
+    "restricted_action_read_only_channel": _ADMIN,
+    "restricted_action_non_threadable_channel": _ADMIN,
+    "user_not_found": "correct the person's account in the policy",
+    "users_not_found": "correct the person's account in the policy",
+    "user_disabled": "the account is deactivated; choose another destination in the policy",
+    "cannot_dm_bot": "choose a person or a channel as destination in the policy",
+    "invalid_auth": _TOKEN,
+    "not_authed": _TOKEN,
+    "account_inactive": _TOKEN,
+    "token_revoked": _TOKEN,
+    "token_expired": _TOKEN,
+    "missing_scope": "install the app again from the current manifest",
+    "message_not_found": "the card was deleted; the request can still be answered elsewhere",
+    "cant_update_message": "the message is not the app's own; was the app replaced by another?",
+    "edit_window_closed": "the workspace forbids editing old messages; allow it for apps",
+}
+
+
+class SlackPlatform:
+    """ChatPlatform for one workspace. A destination is `slack:C…` or, for a direct message, `slack:U…`."""
+
+    name = "slack"
+
+    def __init__(self, client: AsyncWebClient, identity: Identity, seal: Seal) -> None:
+        self._client = client
+        self._identity = identity
+        self._seal = seal
+        self._direct: dict[str, str] = {}
+        self._told_of_scope = False
+
+    async def post(self, destination: str, request: Request, card: Card) -> Mapping[str, str]:
+        """Show a card as a new message, at most once: nothing is tried again in here."""
+        channel = await self._channel(destination)
+        drawing = self._drawn(card, channel)
+        answer = await _slack(
+            self._client.chat_postMessage(
+                channel=channel,
+                text=drawing.text,
+                blocks=drawing.blocks,
+                metadata=Metadata(event_type=EVENT_TYPE, event_payload={"request": request.id}),
+                unfurl_links=False,
+                unfurl_media=False,
+            )
+        )
+        return {"channel": str(answer["channel"]), "ts": str(answer["ts"])}
+
+    async def update(self, reference: Mapping[str, str], request: Request, card: Card) -> None:
+        """Change a message so that it shows this card; metadata stays as it was posted."""
+        drawing = self._drawn(card, reference["channel"])
+        await _slack(
+            self._client.chat_update(
+                channel=reference["channel"], ts=reference["ts"], text=drawing.text, blocks=drawing.blocks
+            )
+        )
+
+    async def find_posted(self, destination: str, request: str, since: int) -> Mapping[str, str] | None:
+        """Our message about a request, by its metadata; None if there is none or we may not read the channel."""
+        channel = await self._channel(destination)
+        oldest, cursor = f"{(since - _SKEW_MS) / 1000:.6f}", ""
+        for _ in range(_PAGES):
+            page = await self._history(channel, oldest, cursor)
+            if page is None:
+                return None
+            for message in page.get("messages") or []:
+                if self._is_about(message, request):
+                    return {"channel": channel, "ts": str(message["ts"])}
+            cursor = str((page.get("response_metadata") or {}).get("next_cursor") or "")
+            if not cursor:
+                return None
+        log.warning("slack_history_too_long", channel=channel, pages=_PAGES)
+        return None
+
+    def pace(self, destination: str) -> tuple[int, int]:
+        """Messages a minute in one channel, and how many at once."""
+        return POSTS_PER_MINUTE, POST_BURST
+
+    def _drawn(self, card: Card, channel: str) -> Drawing:
+        value = self._seal.value(Sealed(card.request, card.digest()), channel)
+        return draw(card, team=self._identity.team, value=value)
+
+    async def _channel(self, destination: str) -> str:
+        """The channel id of a destination; a person's direct channel is opened, and never changes afterwards."""
+        name = destination.removeprefix("slack:")
+        if not name.startswith(("U", "W")):
+            return name
+        if name not in self._direct:
+            answer = await _slack(self._client.conversations_open(users=[name]), changes=False)
+            self._direct[name] = str(answer["channel"]["id"])
+        return self._direct[name]
+
+    async def _history(self, channel: str, oldest: str, cursor: str) -> AsyncSlackResponse | None:
+        call = self._client.conversations_history(
+            channel=channel, oldest=oldest, include_all_metadata=True, limit=_PAGE, cursor=cursor or None
+        )
+        try:
+            return await _slack(call, changes=False)
+        except ChatRefused as refusal:
+            if refusal.code != "missing_scope":
+                raise
+            if not self._told_of_scope:
+                log.warning("slack_cannot_look_for_posts", remedy=refusal.remedy)
+                self._told_of_scope = True
+            return None
+
+    def _is_about(self, message: Any, request: str) -> bool:
+        if not self._identity.wrote(message):
+            return False
+        metadata = message.get("metadata") or {}
+        payload = metadata.get("event_payload") or {}
+        return bool(metadata.get("event_type") == EVENT_TYPE and payload.get("request") == request)
+
+
+async def _slack(call: Awaitable[AsyncSlackResponse], *, changes: bool = True) -> AsyncSlackResponse:
+    """The answer to a call, with Slack's problems as the rules know them; `changes` when the call does something."""
+    try:
+        return await called(call)
+    except ApiLimited as exc:
+        raise ChatUnavailable(str(exc), retry_after=exc.retry_after) from exc
+    except ApiSilent as exc:
+        raise ChatUnavailable(str(exc), maybe_done=changes and exc.maybe_done) from exc
+    except ApiRefused as exc:
+        raise ChatRefused(exc.code, _remedy(exc)) from exc
+
+
+def _remedy(refusal: ApiRefused) -> str:
+    known = _REMEDIES.get(refusal.code, "look the code up in the method's page at docs.slack.dev/reference/methods")
+    return f"{known} (it lacks {refusal.needed})" if refusal.needed else known

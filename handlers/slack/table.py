@@ -1,0 +1,76 @@
+"""Arguments as aligned lines in which no value can pass for another argument.
+
+A name stands at the left edge and nothing else does. A value that has line ends goes on after "│ ", one that is
+wider than a Slack window after "↪ ", both under the value's own column: what begins a line is never the agent's.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Iterator, Sequence
+
+from approvals.card import Line
+
+WIDTH = 76  #: columns; a wider line would be wrapped by the client, back to the left edge
+NAME_WIDTH = 24
+LIMIT = 2_900  #: characters in one block
+
+NEXT_LINE = "│ "
+SAME_LINE = "↪ "
+
+
+def tables(lines: Sequence[Line]) -> list[str]:
+    """The lines as texts of at most LIMIT characters."""
+    width = min(max((columns(line.name) for line in lines), default=0), NAME_WIDTH)
+    return _packed([row for line in lines for row in _rows(line, width)])
+
+
+def columns(value: str) -> int:
+    """How wide a text is in a fixed-width font: East Asian wide characters take two columns."""
+    return sum(2 if unicodedata.east_asian_width(character) in "WF" else 1 for character in value)
+
+
+def _rows(line: Line, width: int) -> Iterator[str]:
+    indent = " " * (width + 2)
+    name = line.name
+    if columns(name) > width:
+        yield from _long_name(name)
+        name = ""
+    label = name + " " * (width + 2 - columns(name))
+    for number, value in enumerate(line.value or ("",)):
+        mark = NEXT_LINE if number else ""
+        for part, piece in enumerate(_wrapped(_tabs(value), WIDTH - len(indent) - 2)):
+            start = (indent if number else label) + mark if part == 0 else indent + SAME_LINE
+            yield (start + piece).rstrip(" ")
+
+
+def _long_name(name: str) -> Iterator[str]:
+    for number, piece in enumerate(_wrapped(name, WIDTH - 2)):
+        yield (SAME_LINE if number else "") + piece
+
+
+def _tabs(value: str) -> str:
+    return value.replace("\t", "⇥   ")
+
+
+def _wrapped(value: str, width: int) -> list[str]:
+    """The text in pieces of at most `width` columns; one empty piece for an empty text."""
+    pieces, piece, used = [], "", 0
+    for character in value:
+        wide = columns(character)
+        if used + wide > width:
+            pieces.append(piece)
+            piece, used = "", 0
+        piece, used = piece + character, used + wide
+    return [*pieces, piece]
+
+
+def _packed(rows: list[str]) -> list[str]:
+    """Rows joined to as few texts as the limit allows."""
+    texts: list[str] = []
+    for row in rows:
+        if texts and len(texts[-1]) + 1 + len(row) <= LIMIT:
+            texts[-1] += "\n" + row
+        else:
+            texts.append(row)
+    return texts
