@@ -1,0 +1,121 @@
+"""The Slack door as the house builds it: first who we are, then platform and directory, last the listeners."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+
+import aiohttp
+from aiohttp import web
+from slack_bolt.app.async_app import AsyncApp
+from slack_sdk.web.async_client import AsyncWebClient
+
+from approvals.service import Approvals
+from handlers.slack.api import BASE_URL, new_client
+from handlers.slack.app import build_app
+from handlers.slack.command import Posts
+from handlers.slack.directory import SlackDirectory
+from handlers.slack.http import slack_routes
+from handlers.slack.identity import Identity, identify
+from handlers.slack.platform import SlackPlatform
+from handlers.slack.seal import Seal
+from handlers.slack.socket import SocketMode
+from handlers.slack.tasks import Tasks
+
+
+class SlackDoor:
+    """One workspace, by Socket Mode (`app_token`) or by HTTP (`signing_secret`); exactly one of them is given.
+
+    `directory` and `platform` are ready at once, since the service needs them; `routes` (HTTP) and `receiving` (both)
+    need the service.
+    """
+
+    def __init__(
+        self,
+        *,
+        client: AsyncWebClient,
+        session: aiohttp.ClientSession,
+        identity: Identity,
+        seal_key: bytes,
+        app_token: str | None,
+        signing_secret: str | None,
+        clock: Callable[[], float],
+    ) -> None:
+        if bool(app_token) == bool(signing_secret):
+            raise ValueError("give either an app token (Socket Mode) or a signing secret (HTTP)")
+        self.identity = identity
+        self.directory = SlackDirectory(client, identity, now=clock)
+        self._seal = Seal(seal_key, identity)
+        self.platform = SlackPlatform(client, identity, self._seal)
+        self._client = client
+        self._session = session
+        self._app_token = app_token
+        self._signing_secret = signing_secret or ""
+        self._tasks = Tasks()
+        self._app: AsyncApp | None = None
+        self.socket: SocketMode | None = None  #: set while receiving by Socket Mode
+
+    def routes(self, approvals: Approvals, posts: Posts) -> list[web.RouteDef]:
+        """What Slack calls in HTTP mode; nothing in Socket Mode. `posts` gives a request's cards (Stored.posts)."""
+        if not self._signing_secret:
+            return []
+        return slack_routes(self._listening(approvals, posts), signing_secret=self._signing_secret)
+
+    @asynccontextmanager
+    async def receiving(self, approvals: Approvals, posts: Posts) -> AsyncIterator[None]:
+        """Be connected, in Socket Mode; in both, finish on the way out what was started for clicks. Raises NotReady."""
+        try:
+            if self._app_token:
+                self.socket = SocketMode(self._listening(approvals, posts), self._app_token)
+                await self.socket.connect()
+            yield
+        finally:
+            if self.socket is not None:
+                await self.socket.close()
+                self.socket = None
+            await self._tasks.drain()
+            await self.directory.close()
+
+    async def is_connected(self) -> bool:
+        """Whether clicks reach us, as far as can be seen from here: in HTTP mode always."""
+        if not self._app_token:
+            return True
+        return self.socket is not None and await self.socket.is_connected()
+
+    def _listening(self, approvals: Approvals, posts: Posts) -> AsyncApp:
+        if self._app is None:
+            self._app = build_app(
+                approvals=approvals,
+                client=self._client,
+                session=self._session,
+                identity=self.identity,
+                seal=self._seal,
+                posts=posts,
+                tasks=self._tasks,
+                signing_secret=self._signing_secret,
+            )
+        return self._app
+
+
+async def open_door(
+    *,
+    session: aiohttp.ClientSession,
+    bot_token: str,
+    seal_key: bytes,
+    app_token: str | None = None,
+    signing_secret: str | None = None,
+    base_url: str = BASE_URL,
+    clock: Callable[[], float] = time.monotonic,
+) -> SlackDoor:
+    """Ask Slack who we are, once, and build the door; raises NotReady with a remedy."""
+    client = new_client(bot_token, session, base_url=base_url)
+    return SlackDoor(
+        client=client,
+        session=session,
+        identity=await identify(client),
+        seal_key=seal_key,
+        app_token=app_token,
+        signing_secret=signing_secret,
+        clock=clock,
+    )
