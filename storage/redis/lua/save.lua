@@ -1,0 +1,60 @@
+-- Commits a request: its document, indices, timer, journal entry and outbox entries, or nothing of it.
+--
+-- KEYS[1] request (hash)   KEYS[2] posts (hash)   KEYS[3] meta (hash)   KEYS[4] journal (stream)
+-- KEYS[5] timers   KEYS[6] cards   KEYS[7] announcements   KEYS[8] code   (sorted sets)
+-- KEYS[9..] the pending indices it belongs to (sorted sets)
+--
+-- ARGV[1] clock offset in ms (tests)     ARGV[2] request id           ARGV[3] version it was computed from, 0: none
+-- ARGV[4] epoch it was computed under    ARGV[5] not before (ms)      ARGV[6] not after (ms) or ''
+-- ARGV[7] token of this commit           ARGV[8] document             ARGV[9] journal record
+-- ARGV[10] asked at (ms)                 ARGV[11] '1' if pending      ARGV[12] next due (ms) or ''
+-- ARGV[13] '1': show   ARGV[14] '1': announce   ARGV[15] '1': decides   ARGV[16] ms to keep it from now on, or ''
+--
+-- returns {'saved', now, version, decision's journal number or 0}
+--      or {'landed', now}: this very commit came through before (its answer was lost, the client sent it again)
+--      or {'stale', now} | {'epoch', now, the partition's epoch} | {'early', now} | {'late', now}
+
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[1]
+local id, token = ARGV[2], ARGV[7]
+local known = redis.call('HMGET', KEYS[1], 'version', 'tokens', 'decision_entry')
+local version, tokens = tonumber(known[1] or 0), known[2] or ''
+
+if string.find(tokens, token, 1, true) then
+  redis.call('HSET', KEYS[1], 'tokens', tokens) -- WAIT counts only writes of its own connection: be one
+  return {'landed', now}
+end
+if version ~= tonumber(ARGV[3]) then return {'stale', now} end
+
+local meta = redis.call('HMGET', KEYS[3], 'journal', 'epoch')
+local epoch = meta[2] or ''
+if epoch ~= ARGV[4] then return {'epoch', now, epoch} end
+if now < tonumber(ARGV[5]) then return {'early', now} end
+if ARGV[6] ~= '' and now >= tonumber(ARGV[6]) then return {'late', now} end
+
+-- The journal first: if it refuses the entry, nothing has been changed.
+local number = tonumber(meta[1] or 0) + 1
+redis.call('XADD', KEYS[4], number .. '-0', 'at', now, 'record', ARGV[9])
+redis.call('HSET', KEYS[3], 'journal', number)
+
+local decision = ARGV[15] == '1' and number or tonumber(known[3] or 0)
+redis.call('HSET', KEYS[1], 'doc', ARGV[8], 'version', version + 1, 'decision_entry', decision,
+  'tokens', string.sub(token .. tokens, 1, 8 * #token), 'due', ARGV[12])
+
+for i = 9, #KEYS do
+  if ARGV[11] == '1' then redis.call('ZADD', KEYS[i], ARGV[10], id) else redis.call('ZREM', KEYS[i], id) end
+end
+if ARGV[12] ~= '' then redis.call('ZADD', KEYS[5], ARGV[12], id) else redis.call('ZREM', KEYS[5], id) end
+if ARGV[13] == '1' then redis.call('ZADD', KEYS[6], now, id) end
+if ARGV[14] == '1' then redis.call('ZADD', KEYS[7], now, id) end
+
+if version == 0 then
+  redis.call('ZADD', KEYS[8], ARGV[10], id)
+  redis.call('PERSIST', KEYS[8])
+end
+if ARGV[16] ~= '' then
+  redis.call('PEXPIRE', KEYS[1], ARGV[16])
+  redis.call('PEXPIRE', KEYS[2], ARGV[16])
+  if redis.call('ZCARD', KEYS[8]) == 1 then redis.call('PEXPIRE', KEYS[8], ARGV[16]) end
+end
+return {'saved', now, version + 1, decision}

@@ -1,0 +1,435 @@
+"""The memory of requests in Redis or Valkey. What a method promises stands in approvals/ports.py."""
+
+from __future__ import annotations
+
+import heapq
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Any, Final, Self
+
+from redis.exceptions import RedisError
+
+from approvals.action import partition_of, partition_of_request
+from approvals.errors import EpochChanged, NotConfirmed, NotFound, OutsideWindow, StoreUnavailable
+from approvals.lifecycle import ENDED, Status
+from approvals.ports import Change, JournalEntry, Post, Queue, Stored
+from approvals.request import Request
+from storage.documents import json_text, post_text, read_post, read_request, request_text
+from storage.redis.checks import Server, claim_config, examine
+from storage.redis.inbox import RedisInbox
+from storage.redis.keys import Keys, home_of
+from storage.redis.link import Command, Link, Word
+
+DAY: Final = 86_400_000
+OUT_ENTRIES: Final = 10_000  #: about how many an out stream keeps
+_PAGE: Final = 500
+
+
+class RedisStore:
+    """A Store (and the maker of its Inbox) in one Redis or Valkey. `findings` tell what is risky about the server.
+
+    `clock_offset` (ms) is added to the server's time; it is for tests alone.
+    """
+
+    def __init__(
+        self, link: Link, url: str, *, partitions: int, server: Server, replicas: int, retention: int, confirm: int
+    ) -> None:
+        self.partitions = partitions
+        self.findings = server.findings
+        self.server = server.version
+        self.replicas = replicas
+        self.clock_offset = 0
+        self._link = link
+        self._url = url
+        self._retention = retention
+        self._confirm = confirm
+        self._keys = [Keys(partition) for partition in range(partitions)]
+        self._turn = 0
+
+    @classmethod
+    async def connect(
+        cls,
+        url: str,
+        *,
+        partitions: int = 1,
+        replicas: int | None = None,
+        clock_offset: int = 0,
+        retention: int = 30 * DAY,
+        confirm: int = 500,
+        timeout: float = 2.0,
+        connections: int = 32,
+        read_only: bool = False,
+    ) -> Self:
+        """A store on a server that was examined and is fit.
+
+        `replicas`: on how many a decision must be before it is published (None: as many as are connected now).
+        `retention`: ms for which an ended request is kept; as long, the same call is the same request. `confirm`:
+        ms to wait for replicas. `timeout`: seconds for one attempt at a command. `read_only`: for the auditor, who may
+        only read journal, policies and renderings. Raises ServerUnfit and StoreUnavailable.
+        """
+        link = Link.to(url, timeout=timeout, connections=connections)
+        try:
+            server = await examine(link)
+            await claim_config(link, partitions, read_only=read_only)
+            if not read_only:
+                await link.teach()
+        except BaseException:
+            await link.aclose()
+            raise
+        store = cls(
+            link,
+            url,
+            partitions=partitions,
+            server=server,
+            replicas=server.replicas if replicas is None else replicas,
+            retention=retention,
+            confirm=confirm,
+        )
+        store.clock_offset = clock_offset
+        return store
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close every connection; an inbox is closed by itself, before."""
+        await self._link.aclose()
+
+    def inbox(self, consumer: str | None = None) -> RedisInbox:
+        """The intake streams of this memory, taken from under the name `consumer` (one for each process)."""
+        return RedisInbox(self._link, self._url, partitions=self.partitions, consumer=consumer, kept=OUT_ENTRIES)
+
+    async def now(self) -> int:
+        seconds, microseconds = await self._link.call("TIME")
+        return int(seconds) * 1000 + int(microseconds) // 1000 + self.clock_offset
+
+    async def get(self, request: str) -> Stored:
+        _, stored = await self._load(self._home(request), request)
+        if stored is None:
+            raise NotFound(f"there is no request {request}")
+        return stored
+
+    async def find(self, code: str) -> Sequence[str]:
+        found: list[tuple[float, str]] = []
+        for keys in self._keys:
+            found += await self._scored("ZRANGE", keys.code(code), "+inf", "-inf", "BYSCORE", "REV")
+        found.sort(reverse=True)
+        replies = await self._together([("EXISTS", self._home(id_).request(id_)) for _, id_ in found])
+        return [id_ for (_, id_), kept in zip(found, replies, strict=True) if kept]
+
+    async def create(self, request: str, make: Callable[[int], Change]) -> tuple[Stored, bool]:
+        keys = self._home(request)
+        now, stored = await self._load(keys, request)
+        while stored is None:
+            made = await self._commit(keys, make(now), known=None)
+            if made is not None:
+                return made, True
+            now, stored = await self._load(keys, request)
+        return stored, False
+
+    async def update(
+        self, request: str, change: Callable[[Stored], Change | None], *, known: Stored | None = None
+    ) -> Stored:
+        keys = self._home(request)
+        stored = known or await self.get(request)
+        while (wanted := change(stored)) is not None:
+            committed = await self._commit(keys, wanted, known=stored)
+            if committed is not None:
+                return committed
+            stored = await self.get(request)  # somebody else was first; every such round is somebody's progress
+        return stored
+
+    async def publish(self, request: Request, document: Mapping[str, Any], *, again: bool = False) -> None:
+        keys = self._home(request.id)
+        if self.replicas and not await self._confirmed(keys, request):
+            return
+        await self._link.script(
+            "publish",
+            [
+                keys.request(request.id),
+                keys.decision(request.agent, request.id),
+                keys.out(request.agent, tool=False),
+                keys.queue(Queue.ANNOUNCEMENTS),
+            ],
+            request.id,
+            request.version,
+            json_text(document),
+            max(DAY, request.terms.use_within + request.terms.outcome_within),
+            int(again),
+            OUT_ENTRIES,
+        )
+
+    async def waiting(
+        self, *, agent: str | None = None, destination: str | None = None, before: int | None = None, limit: int = 25
+    ) -> Sequence[Request]:
+        found: list[Request] = []
+        while len(found) < limit:
+            page, before = await self._page(agent, destination, before, limit)
+            found += [one for one in page if destination is None or destination in one.terms.destinations]
+            if before is None:
+                break
+        return found
+
+    async def due(self, queue: Queue, *, limit: int, lease: int) -> Sequence[str]:
+        self._turn += 1  # partitions take turns at being first, so that a busy one starves nobody
+        due: list[str] = []
+        for step in range(self.partitions):
+            keys = self._keys[(self._turn + step) % self.partitions]
+            args = (self.clock_offset, limit - len(due), lease)
+            due += [id_.decode() for id_ in await self._link.script("due", [keys.queue(queue)], *args)]
+            if len(due) >= limit:
+                break
+        return due
+
+    async def settle(self, queue: Queue, request: str, version: int) -> bool:
+        keys = self._home(request)
+        args = (self.clock_offset, request, version, int(queue is Queue.TIMERS))
+        return bool(await self._link.script("settle", [keys.queue(queue), keys.request(request)], *args))
+
+    async def postpone(self, queue: Queue, request: str, delay: int) -> None:
+        keys = self._home(request)
+        await self._link.script("postpone", [keys.queue(queue)], self.clock_offset, request, delay)
+
+    async def intend(self, request: str, destination: str, token: str) -> Post | None:
+        keys = self._home(request)
+        args = (self.clock_offset, destination, token)
+        reply = await self._link.script("intend", [keys.request(request), keys.posts(request)], *args)
+        if reply[0] == b"missing":
+            raise NotFound(f"there is no request {request}")
+        return read_post(destination, reply[1]) if reply[0] == b"known" else None
+
+    async def record_post(self, request: str, post: Post) -> None:
+        keys = self._home(request)
+        both = [keys.request(request), keys.posts(request)]
+        if not await self._link.script("post", both, post.destination, post_text(post)):
+            raise NotFound(f"there is no request {request}")
+
+    async def keep_rendering(self, digest: str, rendering: bytes) -> None:
+        key = self._at_home(digest).shown(digest)
+        await self._link.call("SET", key, rendering, "PX", 2 * self._retention)
+
+    async def rendering(self, digest: str) -> bytes | None:
+        kept = await self._link.call("GET", self._at_home(digest).shown(digest))
+        return bytes(kept) if kept is not None else None
+
+    async def may_post(self, destination: str, per_minute: int, burst: int) -> int:
+        key = self._at_home(destination).rate(destination)
+        return int(await self._link.script("rate", [key], self.clock_offset, 60_000_000 // per_minute, burst))
+
+    async def hold_posts(self, destination: str, milliseconds: int) -> None:
+        key = self._at_home(destination).rate(destination)
+        await self._link.script("hold", [key], self.clock_offset, milliseconds)
+
+    async def note(self, record: Mapping[str, Any], *, partition: int = 0) -> int:
+        keys = self._keys[partition]
+        args = (self.clock_offset, json_text(record), secrets.token_hex(8))
+        return int(await self._link.script("note", [keys.meta, keys.journal], *args))
+
+    async def journal(self, partition: int, after: int = 0) -> AsyncIterator[JournalEntry]:
+        while True:
+            page = await self._link.call("XRANGE", self._keys[partition].journal, f"({after}-0", "+", "COUNT", _PAGE)
+            for id_, fields in page:
+                members = dict(zip(fields[::2], fields[1::2], strict=True))
+                after = int(id_.split(b"-")[0])
+                yield JournalEntry(after, int(members[b"at"]), bytes(members[b"record"]))
+            if len(page) < _PAGE:
+                return
+
+    async def adopt(self, digest: str, text: str, record: Mapping[str, Any]) -> None:
+        number: Word = ""
+        for keys in self._keys:
+            all_keys = [keys.meta, keys.policy(digest), keys.journal]
+            args = (self.clock_offset, digest, text, json_text(record), number)
+            reply = int(await self._link.script("adopt", all_keys, *args))
+            number = number or reply
+
+    async def epoch(self) -> tuple[str, str] | None:
+        digest = await self._link.call("HGET", self._keys[0].meta, "epoch")
+        if digest is None:
+            return None
+        text = await self._link.call("GET", self._keys[0].policy(digest.decode()))
+        if text is None:
+            raise StoreUnavailable("the text of the policy in force is missing")
+        return digest.decode(), text.decode()
+
+    async def keys(self) -> Mapping[str, str]:
+        """The registered signing keys: key id to public JWK (JSON)."""
+        reply = await self._link.call("HGETALL", self._keys[0].register)
+        return {kid.decode(): jwk.decode() for kid, jwk in _pairs(reply)}
+
+    async def register_first_key(self, kid: str, public: Mapping[str, Any], record: Mapping[str, Any]) -> bool:
+        """Register a signing key where none is yet; False when another one is registered already."""
+        made = await self._link.script("register", [self._keys[0].register], kid, json_text(public))
+        if made == 2:
+            await self.note(record)
+        return bool(made)
+
+    async def policy_text(self, digest: str) -> str | None:
+        """A policy text that was once in force, by its digest."""
+        text = await self._link.call("GET", self._keys[0].policy(digest))
+        return None if text is None else str(text.decode())
+
+    # ---- reading
+
+    async def _load(self, keys: Keys, request: str) -> tuple[int, Stored | None]:
+        """The store's time, and a request if there is one."""
+        both = [keys.request(request), keys.posts(request)]
+        now, (text, version, entry), flat = await self._link.script("load", both, self.clock_offset)
+        if text is None:
+            return now, None
+        names = [name.decode() for name in flat[::2]]
+        posts = {name: read_post(name, post) for name, post in zip(names, flat[1::2], strict=True)}
+        return now, Stored(read_request(text, int(version), int(entry) or None), now, posts)
+
+    async def _page(
+        self, agent: str | None, destination: str | None, before: int | None, limit: int
+    ) -> tuple[Sequence[Request], int | None]:
+        """The next pending requests, and what is `before` the page after them (None: there is none).
+
+        A page never ends between two requests of the same instant, because `before` could not part them.
+        """
+        homes = self._keys if agent is None else [self._keys[partition_of(agent, self.partitions)]]
+        below = "+inf" if before is None else f"({before}"
+        pages = [await self._newest(_index(keys, agent, destination), below, limit) for keys in homes]
+        merged = list(heapq.merge(*pages, reverse=True))
+        if len(merged) <= limit and max(map(len, pages)) < limit:
+            return await self._pending(merged), None
+        last = merged[limit - 1][0]
+        return await self._pending([one for one in merged if one[0] >= last]), int(last)
+
+    async def _pending(self, found: Sequence[tuple[float, str]]) -> Sequence[Request]:
+        """The requests of an index page that are still pending."""
+        fields = ("doc", "version", "decision_entry")
+        replies = await self._together([("HMGET", self._home(id_).request(id_), *fields) for _, id_ in found])
+        requests = [read_request(text, int(version), int(entry) or None) for text, version, entry in replies if text]
+        return [request for request in requests if request.status is Status.PENDING]
+
+    async def _newest(self, index: str, below: str, limit: int) -> list[tuple[float, str]]:
+        page = await self._scored("ZRANGE", index, below, "-inf", "BYSCORE", "REV", "LIMIT", 0, limit)
+        if len(page) < limit:
+            return page
+        last = page[-1][0]
+        ties = await self._scored("ZRANGE", index, f"{last:.0f}", f"{last:.0f}", "BYSCORE", "REV")
+        return [one for one in page if one[0] > last] + ties
+
+    async def _scored(self, *words: Word) -> list[tuple[float, str]]:
+        """A range of a sorted set as (score, request id)."""
+        flat = await self._link.call(*words, "WITHSCORES")
+        return [(float(score), id_.decode()) for id_, score in zip(flat[::2], flat[1::2], strict=True)]
+
+    async def _together(self, commands: Sequence[Command]) -> list[Any]:
+        replies = await self._link.together(commands)
+        for reply in replies:
+            if isinstance(reply, RedisError):
+                raise StoreUnavailable(f"the memory did not answer: {type(reply).__name__}") from reply
+        return replies
+
+    # ---- writing
+
+    async def _commit(self, keys: Keys, change: Change, *, known: Stored | None) -> Stored | None:
+        """Commit a change to what is known; None when the request is no longer that."""
+        names = _touched(keys, change.request)
+        args = self._words(change, version=known.request.version if known else 0)
+        safe = True
+        if self.replicas and (change.decides or change.announce):
+            wait = {"replicas": self.replicas, "within": self._confirm}
+            reply, acks = await self._link.confirmed_script("save", names, *args, **wait)
+            safe = acks >= self.replicas
+        else:
+            reply = await self._link.script("save", names, *args)
+        stored = await self._told(keys, change, known, reply)
+        if stored is not None and not safe:
+            raise NotConfirmed(f"request {change.request.id} is not yet on {self.replicas} replicas")
+        return stored
+
+    async def _told(self, keys: Keys, change: Change, known: Stored | None, reply: Sequence[Any]) -> Stored | None:
+        """What the reply of a save means."""
+        said, now, *rest = reply
+        if said == b"saved":
+            version, entry = rest
+            request = change.request.model_copy(update={"version": version, "decision_entry": entry or None})
+            return replace(known, request=request, now=now) if known else Stored(request, now)
+        if said == b"landed":
+            return (await self._load(keys, change.request.id))[1]
+        if said == b"epoch":
+            raise EpochChanged(rest[0].decode())
+        if said in (b"early", b"late"):
+            raise OutsideWindow(now, too_late=said == b"late")
+        return None
+
+    def _words(self, change: Change, *, version: int) -> Sequence[Word]:
+        request = change.request
+        due = request.next_due()
+        return (
+            self.clock_offset,
+            request.id,
+            version,
+            change.epoch,
+            change.not_before,
+            "" if change.not_after is None else change.not_after,
+            secrets.token_hex(8),
+            request_text(request),
+            json_text(change.record),
+            request.asked_at,
+            int(request.status is Status.PENDING),
+            "" if due is None else due,
+            int(change.show),
+            int(change.announce),
+            int(change.decides),
+            self._retention if request.status in ENDED else "",
+        )
+
+    async def _confirmed(self, keys: Keys, request: Request) -> bool:
+        """Whether the request still has its version; raises NotConfirmed when the replicas do not have it."""
+        wait = {"replicas": self.replicas, "within": self._confirm}
+        reply, acks = await self._link.confirmed_script("confirm", [keys.request(request.id)], request.version, **wait)
+        if reply and acks < self.replicas:
+            raise NotConfirmed(f"request {request.id} is on {acks} of {self.replicas} replicas")
+        return bool(reply)
+
+    # ---- where things are
+
+    def _home(self, request: str) -> Keys:
+        """The keys of the partition that a request id names; nothing else can exist."""
+        try:
+            return self._keys[partition_of_request(request)]
+        except (ValueError, IndexError):
+            raise NotFound("there is no such request") from None
+
+    def _at_home(self, name: str) -> Keys:
+        return self._keys[home_of(name, self.partitions)]
+
+
+def _index(keys: Keys, agent: str | None, destination: str | None) -> str:
+    """The narrowest index of pending requests."""
+    if agent is not None:
+        return keys.pending_of(agent)
+    return keys.pending if destination is None else keys.pending_at(destination)
+
+
+def _touched(keys: Keys, request: Request) -> list[str]:
+    """The keys of save.lua, in its order."""
+    return [
+        keys.request(request.id),
+        keys.posts(request.id),
+        keys.meta,
+        keys.journal,
+        *(keys.queue(queue) for queue in (Queue.TIMERS, Queue.CARDS, Queue.ANNOUNCEMENTS)),
+        keys.code(request.code),
+        keys.pending,
+        keys.pending_of(request.agent),
+        *(keys.pending_at(destination) for destination in request.terms.destinations),
+    ]
+
+
+def _pairs(reply: Any) -> Iterator[tuple[bytes, bytes]]:
+    """A hash as the driver gives it: a mapping, or fields and values in turn."""
+    if isinstance(reply, dict):
+        yield from reply.items()
+        return
+    turn = iter(reply)
+    yield from zip(turn, turn, strict=True)
