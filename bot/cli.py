@@ -160,7 +160,8 @@ def policy_check(
     path = file or _settings().policy
     policy = _policy(path)
     out.print(
-        f"{escape(str(path))} is sound: {len(policy.agents)} agents, {len(policy.audiences)} tools, {policy.digest[:19]}…"
+        f"{escape(str(path))} is sound: {len(policy.agents)} agents, {len(policy.audiences)} tools,"
+        f" {policy.digest[:19]}…"
     )
 
 

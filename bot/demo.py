@@ -21,7 +21,6 @@ import aiohttp
 import yaml
 from rich.console import Console
 from rich.markup import escape
-from storage.embedded import EmbeddedServer
 
 from bot.house import open_house
 from bot.settings import Settings, SettingsInvalid, load
@@ -29,6 +28,7 @@ from handlers.slack.api import called, new_client
 from handlers.slack.errors import ApiProblem
 from handlers.slack.identity import identify
 from sandbox import Sandbox
+from storage.embedded import EmbeddedServer
 
 ROOT = Path(__file__).resolve().parent.parent
 POLICY = ROOT / "examples" / "policy.yaml"
@@ -52,12 +52,12 @@ async def run(*, port: int, agents: bool) -> None:
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stop.set)
-    state = Path(os.environ.get("SAYSO_STATE", ".sayso")) / "demo"
+    state = load(slack_mode="off").state / "demo"
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(EmbeddedServer(state / "redis"))
         place = await stack.enter_async_context(_place(state, port))
-        settings = Settings(
+        settings = load(
             redis_url=server.url, policy=place.policy, state=state, port=0, issuer="https://sayso.demo", **place.slack
         )
         await stack.enter_async_context(open_house(settings))

@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import secrets
 import signal
-from collections.abc import AsyncIterator, Mapping
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-import aiohttp
 import structlog
-from handlers.slack.door import SlackDoor
+from aiohttp import web
 
-from approvals.ports import ChatPlatform, Directory, Store
+from approvals.desk import Desk
+from approvals.ports import Account, ChatPlatform, Inbox, Store
 from approvals.service import Approvals
+from bot.clock import Clock
+from bot.courier import Courier
+from bot.intake import Intake
 from bot.keys import signer_for
 from bot.loops import Loop
 from bot.policies import AdoptedPolicy, read_policy
+from bot.sealer import HeadsFile, Sealer
 from bot.settings import Settings
 from bot.signing import FileSigner, read_key, write_trust
+from bot.slack import Door, Workspace, open_door, open_workspace
+from handlers.api.routes import api_routes
 from storage.redis.store import RedisStore
 
 log = structlog.get_logger("sayso.house")
@@ -32,7 +41,6 @@ class House:
     store: Store
     approvals: Approvals
     signer: FileSigner
-    slack: SlackDoor | None
     url: str  #: of the HTTP server
 
 
@@ -56,40 +64,35 @@ def open_signer(settings: Settings) -> FileSigner:
 
 @asynccontextmanager
 async def open_house(settings: Settings) -> AsyncIterator[House]:
-    """Build everything, run it, and close it: no new work, finish what is in hand, then hang up."""
+    """Build everything, run it, and close it: no new clicks, finish what is in hand, then hang up."""
     policy, text = read_policy(settings.policy)
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(settings))
-        for risk in store.findings:
-            log.warning("redis", risk=risk)
         inbox = await stack.enter_async_context(store.inbox(_process_name()))
         signer = await signer_for(settings, store)
         write_trust(settings.trust, signer.trust(settings.issuer))
         policies = AdoptedPolicy(store, policy, text)
         await policies.put_in_force()
         await inbox.watch(policy.agents, policy.audiences)
-
-        session = await stack.enter_async_context(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=15)))
-        wake: list[Loop] = []
-        slack = await _slack(settings, signer, session)
-        directory: Directory = slack.directory if slack is not None else NoDirectory()
+        slack = await stack.enter_async_context(open_workspace(settings, signer))
+        courier_loop = Loop("courier", _courier(store, slack).step, idle=0.25)
         approvals = Approvals(
             store=store,
-            directory=directory,
+            directory=slack.directory if slack is not None else NobodyKnown(),
             policies=policies,
             signer=signer,
             issuer=settings.issuer,
-            nudge=lambda: [loop.nudge() for loop in wake] and None,
+            nudge=courier_loop.nudge,
         )
-        platforms: Mapping[str, ChatPlatform] = {"slack": slack.platform} if slack is not None else {}
-        loops = _loops(settings, store, inbox, approvals, signer, platforms, slack)
-        wake += [loop for loop in loops if loop.name == "courier"]
-        await stack.enter_async_context(_running(loops))
-        url = await stack.enter_async_context(_serving(settings, store, signer, slack, loops))
-        if slack is not None:
-            await stack.enter_async_context(slack.receiving(approvals))
+        sealer = Sealer(store, signer, HeadsFile(settings.heads), issuer=settings.issuer)
+        await stack.enter_async_context(_running([courier_loop, *_loops(store, inbox, approvals, sealer)]))
+        door = await stack.enter_async_context(open_door(settings, slack, approvals, store)) if slack else None
+        routes = [*_routes(settings, store, signer, sealer, door), *(door.routes if door else ())]
+        url = await stack.enter_async_context(_serving(settings, routes))
+        for risk in store.findings:
+            log.warning("redis", risk=risk)
         log.info("ready", url=url, slack=settings.resolved_slack_mode(), agents=len(policy.agents))
-        yield House(settings, store, approvals, signer, slack, url)
+        yield House(settings, store, approvals, signer, url)
         log.info("closing")
 
 
@@ -101,3 +104,78 @@ async def serve(settings: Settings) -> None:
         loop.add_signal_handler(name, stop.set)
     async with open_house(settings):
         await stop.wait()
+
+
+class NobodyKnown:
+    """The directory where no chat platform is connected: it vouches for nobody."""
+
+    async def standing(self, account: Account) -> str | None:
+        """No account can be checked."""
+        return "not known to any directory"
+
+    async def is_member(self, account: Account, source: str) -> bool:
+        """Nobody is in any group."""
+        return False
+
+
+def _process_name() -> str:
+    """A name no other process has, for the consumer group: a dead taker's entries must not be taken for ours."""
+    return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
+
+
+def _courier(store: Store, slack: Workspace | None) -> Courier:
+    platforms: dict[str, ChatPlatform] = {"slack": slack.platform} if slack is not None else {}
+    return Courier(store, platforms, warm=slack.directory.warm if slack is not None else None)
+
+
+def _routes(
+    settings: Settings, store: Store, signer: FileSigner, sealer: Sealer, door: Door | None
+) -> list[web.RouteDef]:
+    async def redis_answers() -> bool:
+        return await store.now() > 0
+
+    async def journal_whole() -> bool:
+        return not sealer.behind
+
+    checks: dict[str, Callable[[], Awaitable[bool]]] = {"redis": redis_answers, "journal": journal_whole}
+    if door is not None:
+        checks["slack"] = door.works
+    return api_routes(trust=lambda: signer.trust(settings.issuer), checks=checks)
+
+
+def _loops(store: Store, inbox: Inbox, approvals: Approvals, sealer: Sealer) -> list[Loop]:
+    intake, clock = Intake(inbox, Desk(approvals)), Clock(store, approvals)
+    return [
+        Loop("intake", intake.take),
+        Loop("reclaim", intake.reclaim, idle=5.0),
+        Loop("timers", clock.timers, idle=0.5),
+        Loop("announcements", clock.announcements, idle=0.5),
+        Loop("sealer", sealer.step, idle=1.0),
+    ]
+
+
+@asynccontextmanager
+async def _running(loops: Sequence[Loop]) -> AsyncIterator[None]:
+    """Run the loops; on the way out each finishes the step it is in."""
+    tasks = [asyncio.create_task(loop.run(), name=loop.name) for loop in loops]
+    try:
+        yield
+    finally:
+        for loop in loops:
+            loop.stop()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@asynccontextmanager
+async def _serving(settings: Settings, routes: Sequence[web.RouteDef]) -> AsyncIterator[str]:
+    """The HTTP server; gives its URL."""
+    app = web.Application()
+    app.add_routes(routes)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=5.0)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, settings.host, settings.port).start()
+        port = runner.addresses[0][1]
+        yield f"http://{settings.host}:{port}"
+    finally:
+        await runner.cleanup()
