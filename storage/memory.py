@@ -56,6 +56,7 @@ class MemoryStore:
         self._journals: list[list[JournalEntry]] = [[] for _ in range(partitions)]
         self._epoch = ""
         self._policies: dict[str, str] = {}
+        self._keys: dict[str, Mapping[str, Any]] = {}
         self._renderings: dict[str, bytes] = {}
         self._paces: dict[str, _Pace] = defaultdict(_Pace)
         self._streams = _Streams()
@@ -212,6 +213,17 @@ class MemoryStore:
     async def policy_text(self, digest: str) -> str | None:
         """A policy text that was once in force, by its digest."""
         return self._policies.get(digest)
+
+    async def keys(self) -> Mapping[str, Mapping[str, Any]]:
+        """The public halves (JWK) of the signing keys of this deployment, by key id."""
+        return dict(self._keys)
+
+    async def register_first_key(self, kid: str, public: Mapping[str, Any], record: Mapping[str, Any]) -> bool:
+        """Register a key if no other is, with a journal entry; returns whether this key is registered now."""
+        if not self._keys:
+            self._keys[kid] = dict(public)
+            await self.note(record)
+        return kid in self._keys
 
     # ---- inside
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import json
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -141,6 +142,8 @@ class RedisStore:
             if committed is not None:
                 return committed
             stored = await self.get(request)  # somebody else was first; every such round is somebody's progress
+        if self.replicas:  # an earlier commit may have raised NotConfirmed: do not let it pass for safe
+            await self._confirmed(keys, stored.request)
         return stored
 
     async def publish(self, request: Request, document: Mapping[str, Any], *, again: bool = False) -> None:
@@ -272,6 +275,17 @@ class RedisStore:
         """A policy text that was once in force, by its digest."""
         text = await self._link.call("GET", self._keys[0].policy(digest))
         return None if text is None else str(text.decode())
+
+    async def keys(self) -> Mapping[str, Mapping[str, Any]]:
+        """The public halves (JWK) of the signing keys of this deployment, by key id."""
+        flat = await self._link.call("HGETALL", self._keys[0].keys)
+        return {kid.decode(): json.loads(jwk) for kid, jwk in zip(flat[::2], flat[1::2], strict=True)}
+
+    async def register_first_key(self, kid: str, public: Mapping[str, Any], record: Mapping[str, Any]) -> bool:
+        """Register a key if no other is, with a journal entry; returns whether this key is registered now."""
+        home = self._keys[0]
+        args = (self.clock_offset, kid, json_text(public), json_text(record))
+        return bool(await self._link.script("register_key", [home.keys, home.meta, home.journal], *args))
 
     # ---- reading
 
