@@ -66,13 +66,16 @@ def extended(head: Head, entries: Iterable[JournalEntry]) -> Head:
 
 def verify(name: str, entries: Iterable[JournalEntry], heads: Iterable[Head]) -> tuple[Head, list[Defect]]:
     """Walk a whole journal against the heads kept outside Redis; returns the last head and every defect found."""
-    expected = {head.number: head.value for head in heads if head.origin == name}
+    expected: dict[int, set[bytes]] = {}
+    for outside in heads:
+        if outside.origin == name:
+            expected.setdefault(outside.number, set()).add(outside.value)
     head, defects = Head(name, 0, genesis(name)), list[Defect]()
     for entry in entries:
         if entry.number != head.number + 1:
             defects.append(Defect(head.number + 1, f"missing or out of order: entry {entry.number} stands here"))
         head = Head(name, entry.number, link(head.value, entry))
-        if expected.get(entry.number, head.value) != head.value:
+        if expected.get(entry.number, {head.value}) != {head.value}:
             defects.append(Defect(entry.number, "this entry or one before it is not what was sealed"))
     last = max(expected, default=0)
     if last > head.number:

@@ -74,14 +74,27 @@ def strictest(*verdicts: Literal["require", "allow", "deny"]) -> Literal["requir
 
 
 def joined(*groups: tuple[Factor, ...]) -> tuple[Factor, ...]:
-    """All demands of all groups; the same people demanded twice are demanded once, with the larger number."""
+    """All demands of all groups; the same people demanded twice are demanded once, with the larger number.
+
+    The earlier demand keeps its name, by which votes remember it. Other people under the same name (a group that
+    changed between two policies) get a name of their own, so that nobody counts for a demand they are not in.
+    """
     by_people: dict[tuple[str, ...], Factor] = {}
     for factor in (factor for group in groups for factor in group):
-        people = tuple(sorted(factor.sources))
+        people = tuple(sorted({*factor.sources}))
         known = by_people.get(people)
-        if known is None or known.need < factor.need:
-            by_people[people] = factor
+        if known is None:
+            taken = {other.name for other in by_people.values()}
+            by_people[people] = factor.model_copy(update={"name": _free_name(factor.name, taken)})
+        elif known.need < factor.need:
+            by_people[people] = known.model_copy(update={"need": factor.need})
     return tuple(by_people.values())
+
+
+def _free_name(name: str, taken: set[str]) -> str:
+    """The name itself, or followed by the first number that makes it a new one."""
+    numbered = (f"{name} ({number})" for number in range(2, len(taken) + 3))
+    return next(free for free in (name, *numbered) if free not in taken)
 
 
 def progress(factors: tuple[Factor, ...], eligible: Mapping[str, frozenset[str]]) -> dict[str, int]:

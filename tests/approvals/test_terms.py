@@ -1,0 +1,128 @@
+"""Demands on a request: distinct people, and stricter only."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import permutations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from approvals.terms import Factor, Terms, joined, met, progress, strictest
+from tests.approvals.make import a_factor, some_terms
+
+PEOPLE = ("alice", "bob", "carol", "dana", "erin")
+VERDICTS = ("allow", "require", "deny")
+
+someone = st.sampled_from(PEOPLE)
+sources = st.sets(someone, min_size=1, max_size=4).map(lambda found: tuple(f"person:{one}" for one in sorted(found)))
+factor = st.builds(Factor, name=st.sampled_from("abc"), sources=sources, need=st.integers(1, 3))
+demands = st.lists(factor, max_size=4).map(lambda found: joined(tuple(found)))
+terms = st.builds(
+    some_terms,
+    verdict=st.sampled_from(VERDICTS),
+    factors=demands,
+    excluded=st.sets(someone).map(lambda found: tuple(sorted(found))),
+    use_within=st.integers(1, 10),
+    receipt_ttl=st.integers(1, 10),
+)
+
+
+def counting(factors: tuple[Factor, ...], people: set[str]) -> dict[str, frozenset[str]]:
+    """For which factors each of these people counts, by their sources."""
+    return {one: frozenset(f.name for f in factors if f"person:{one}" in f.sources) for one in sorted(people)}
+
+
+def seated(factors: tuple[Factor, ...], eligible: Mapping[str, frozenset[str]]) -> bool:
+    """Whether all seats can be taken, by trying every order of people."""
+    seats = [f.name for f in factors for _ in range(f.need)]
+    return bool(seats) and any(
+        all(seat in eligible[one] for seat, one in zip(seats, order, strict=True))
+        for order in permutations(eligible, len(seats))
+    )
+
+
+@given(demands, st.sets(someone))
+def test_demands_are_met_exactly_when_every_seat_has_its_own_person(
+    factors: tuple[Factor, ...], people: set[str]
+) -> None:
+    eligible = counting(factors, people)
+    assert met(factors, eligible) == seated(factors, eligible)
+
+
+@given(demands, st.sets(someone))
+def test_progress_never_counts_a_person_twice(factors: tuple[Factor, ...], people: set[str]) -> None:
+    got = progress(factors, counting(factors, people))
+    assert sum(got.values()) <= len(people)
+    assert all(got[one.name] <= one.need for one in factors)
+
+
+def test_no_factors_are_never_met() -> None:
+    assert not met((), {})
+    assert not met((), {"alice": frozenset({"ops"})})
+
+
+def test_one_person_in_two_factors_sits_in_one_seat() -> None:
+    factors = (a_factor("finance", "alice", "bob"), a_factor("security", "alice", "carol"))
+    both = frozenset({"finance", "security"})
+    assert not met(factors, {"alice": both})
+    assert met(factors, {"alice": both, "bob": frozenset({"finance"})})
+    assert met(factors, {"alice": both, "carol": frozenset({"security"})})
+
+
+def test_a_person_who_counts_for_an_unknown_factor_takes_no_seat() -> None:
+    assert progress((a_factor(),), {"alice": frozenset({"other"})}) == {"ops": 0}
+
+
+def test_the_strictest_verdict_wins() -> None:
+    assert strictest("allow", "require") == "require"
+    assert strictest("require", "deny", "allow") == "deny"
+    assert strictest("allow", "allow") == "allow"
+
+
+def test_the_same_people_demanded_twice_are_demanded_once_with_the_larger_number() -> None:
+    found = joined((a_factor("ops", "alice", "bob"),), (a_factor("other", "bob", "alice", need=2),))
+    assert found == (a_factor("ops", "alice", "bob", need=2),)
+
+
+def test_other_people_under_the_same_name_are_another_demand() -> None:
+    """A group that changed between two policies keeps its name; one person of the old one must not do for both."""
+    found = joined((a_factor("finance", "alice", "bob"),), (a_factor("finance", "alice", "carol"),))
+    assert len({one.name for one in found}) == 2
+    assert not met(found, counting(found, {"bob"}))
+    assert not met(found, counting(found, {"alice"}))
+    assert met(found, counting(found, {"alice", "bob"}))
+
+
+@given(demands, demands)
+def test_joined_demands_are_as_strict_as_each(one: tuple[Factor, ...], other: tuple[Factor, ...]) -> None:
+    both = joined(one, other)
+    for people in ({*PEOPLE[:2]}, {*PEOPLE[1:4]}, {*PEOPLE}):
+        if met(both, counting(both, people)):
+            assert not one or met(one, counting(one, people))
+            assert not other or met(other, counting(other, people))
+
+
+@given(demands, demands)
+def test_joining_again_changes_nothing(one: tuple[Factor, ...], other: tuple[Factor, ...]) -> None:
+    both = joined(one, other)
+    assert joined(both, other) == both == joined(both, one)
+
+
+@given(terms, terms, st.sets(someone))
+def test_tightening_only_tightens(before: Terms, other: Terms, people: set[str]) -> None:
+    after = before.tightened_by(other)
+    assert after.verdict == strictest(before.verdict, other.verdict)
+    assert {*after.excluded} == {*before.excluded, *other.excluded}
+    for name in ("use_within", "receipt_ttl"):
+        assert getattr(after, name) == min(getattr(before, name), getattr(other, name))
+    if met(after.factors, counting(after.factors, people)):
+        assert not before.factors or met(before.factors, counting(before.factors, people))
+        assert not other.factors or met(other.factors, counting(other.factors, people))
+
+
+@given(terms, terms)
+def test_tightening_keeps_where_and_under_what_it_was_asked(before: Terms, other: Terms) -> None:
+    after = before.tightened_by(other)
+    assert (after.policy, after.rules, after.destinations) == (before.policy, before.rules, before.destinations)
+    assert [one.name for one in after.factors[: len(before.factors)]] == [one.name for one in before.factors]
