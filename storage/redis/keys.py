@@ -29,7 +29,6 @@ class Keys:
         self.journal = self._key("journal")  #: stream with ids <number>-0
         self.keys = self._key("keys")  #: hash: key id to the public half of a signing key (partition 0)
         self.dead = self._key("dead")  #: stream of refused intake entries
-        self.register = self._key("keys")  #: hash: key id to public JWK
         self.pending = self._key("pending")  #: sorted set of request ids by asked_at
 
     def intake(self, owner: str, *, tool: bool) -> str:

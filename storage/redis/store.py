@@ -5,7 +5,7 @@ from __future__ import annotations
 import heapq
 import json
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, Self
 
@@ -259,18 +259,6 @@ class RedisStore:
             raise StoreUnavailable("the text of the policy in force is missing")
         return digest.decode(), text.decode()
 
-    async def keys(self) -> Mapping[str, str]:
-        """The registered signing keys: key id to public JWK (JSON)."""
-        reply = await self._link.call("HGETALL", self._keys[0].register)
-        return {kid.decode(): jwk.decode() for kid, jwk in _pairs(reply)}
-
-    async def register_first_key(self, kid: str, public: Mapping[str, Any], record: Mapping[str, Any]) -> bool:
-        """Register a signing key where none is yet; False when another one is registered already."""
-        made = await self._link.script("register", [self._keys[0].register], kid, json_text(public))
-        if made == 2:
-            await self.note(record)
-        return bool(made)
-
     async def policy_text(self, digest: str) -> str | None:
         """A policy text that was once in force, by its digest."""
         text = await self._link.call("GET", self._keys[0].policy(digest))
@@ -438,12 +426,3 @@ def _touched(keys: Keys, request: Request) -> list[str]:
         keys.pending_of(request.agent),
         *(keys.pending_at(destination) for destination in request.terms.destinations),
     ]
-
-
-def _pairs(reply: Any) -> Iterator[tuple[bytes, bytes]]:
-    """A hash as the driver gives it: a mapping, or fields and values in turn."""
-    if isinstance(reply, dict):
-        yield from reply.items()
-        return
-    turn = iter(reply)
-    yield from zip(turn, turn, strict=True)
