@@ -210,7 +210,7 @@ class Policy:
         return entry.accounts if entry else ()
 
     def presentation(self, kind: str) -> Presentation:
-        """How a kind is worded; an unlisted kind is worded by its own name and taken for the worst."""
+        """How a kind is worded; an unlisted kind is worded by its own name, as a risk that cannot be undone."""
         entry = self._file.kinds.get(kind)
         if entry is None:
             return Presentation(title=f"Run {kind}", done=f"Done: {kind}", not_done=f"Not done: {kind}")
@@ -267,21 +267,27 @@ class Policy:
             )
 
     def terms(self, question: Question) -> Terms:
-        """What is demanded of an admitted question: the strictest of every rule that matches."""
+        """What is demanded of an admitted question: the strictest of every rule that matches.
+
+        What a rule leaves out it demands as the default does, so that no rule beside it can loosen that. The default
+        itself holds where no rule matches, and always for a kind that is not listed.
+        """
         base = self._file.defaults
         kind, target = question.action.kind, question.action.target
         rules = [rule for rule in self._file.rules if rule.match.covers(kind, target, question.agent)]
-        human = [rule for rule in rules if rule.effect == "require"]
+        known = bool(rules) and kind in self._file.kinds
+        demands: list[Demands] = [*rules] if known else [*rules, base]
+        human = [demand for demand in demands if demand.effect == "require"]
         return Terms(
             policy=self.digest,
-            rules=tuple(rule.id for rule in rules) or ("default",),
-            verdict=strictest(*(rule.effect for rule in rules)) if rules else "require",
-            factors=joined(*(self._factors(rule) for rule in human if rule.factors)) or self._factors(base),
+            rules=(*(rule.id for rule in rules), *(() if known else ("default",))),
+            verdict=strictest(*(demand.effect for demand in demands)),
+            factors=joined(*(self._factors(demand if demand.factors else base) for demand in human or [base])),
             excluded=self._chain(question),
-            destinations=_union(rule.destinations for rule in human) or base.destinations,
-            within=min(question.within or _FOREVER, *_shortest(rules, "within", base.within)),
-            use_within=min(_shortest(rules, "use_within", base.use_within)),
-            receipt_ttl=min(_shortest(rules, "receipt_ttl", base.receipt_ttl)),
+            destinations=_union(demand.destinations for demand in human) or base.destinations,
+            within=min(question.within or _FOREVER, _shortest(demands, "within", base.within)),
+            use_within=_shortest(demands, "use_within", base.use_within),
+            receipt_ttl=_shortest(demands, "receipt_ttl", base.receipt_ttl),
             outcome_within=base.outcome_within,
         )
 
@@ -329,9 +335,10 @@ def _any(globs: tuple[str, ...], value: str) -> bool:
     return any(fnmatchcase(value, glob) for glob in globs)
 
 
-def _shortest(rules: list[RuleEntry], name: str, default: int) -> list[int]:
-    """What the matching rules say of a duration, or the default where none says anything."""
-    return [value for rule in rules if (value := getattr(rule, name)) is not None] or [default]
+def _shortest(demands: list[Demands], name: str, default: int) -> int:
+    """The shortest of what each demand says of a duration; saying nothing is saying the default."""
+    said = (getattr(demand, name) for demand in demands)
+    return min(default if value is None else value for value in said)
 
 
 def _union(groups: Any) -> tuple[str, ...]:
@@ -387,9 +394,11 @@ def _too_few(file: PolicyFile) -> list[str]:
     ]
     for where, demands in _demands(file):
         for factor in demands.factors:
-            groups = [file.groups[group] for group in factor.groups if group in file.groups]
-            people = {person for group in groups for person in group.people}
-            if not any(group.slack_usergroup for group in groups) and factor.approvals > len(people):
+            groups = [file.groups.get(group) for group in factor.groups]
+            if any(group is None or group.slack_usergroup for group in groups):
+                continue  # told by _dangling, or known only at the click
+            people = {person for group in groups if group for person in group.people}
+            if factor.approvals > len(people):
                 problems.append(
                     f"{where}.factors: needs {factor.approvals} of {len(people)} people; add people or lower it"
                 )

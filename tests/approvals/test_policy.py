@@ -1,0 +1,358 @@
+"""The policy: what it admits, what it demands, and what it says of a file that is wrong."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from approvals.errors import EntryRefused, PolicyInvalid
+from approvals.policy import NOT_BUILT, Policy
+from approvals.question import Question
+from approvals.terms import Factor, Terms, met, strictest
+from tests.approvals.make import (
+    AGENT,
+    MINUTE,
+    NOW,
+    a_document,
+    a_policy,
+    a_policy_file,
+    a_question,
+    a_rule,
+    account,
+    an_action,
+)
+
+
+def demanded(*rules: dict[str, Any], question: Question | None = None, **sections: Any) -> Terms:
+    """The terms of the payment under these rules."""
+    return a_policy(rules=list(rules), **sections).terms(question or a_question())
+
+
+# -- what is demanded ---------------------------------------------------------------------------------------------
+
+
+def test_where_no_rule_speaks_the_default_asks_a_human() -> None:
+    terms = demanded()
+    assert (terms.verdict, terms.rules) == ("require", ("default",))
+    assert terms.factors == (Factor(name="ops", sources=("person:alice", "person:bob")),)
+    assert (terms.within, terms.use_within, terms.receipt_ttl) == (30 * MINUTE, 15 * MINUTE, 2 * MINUTE)
+    assert terms.destinations == ("slack:C0OPS",)
+
+
+def test_a_rule_that_allows_is_heard_for_a_listed_kind() -> None:
+    assert demanded(a_rule(effect="allow")).verdict == "allow"
+
+
+@pytest.mark.parametrize("effect", ["allow", "require"])
+def test_an_unlisted_kind_always_needs_what_the_default_demands(effect: str) -> None:
+    """A rule of one glob too many must not let through what nobody has described (DESIGN §7)."""
+    question = a_question(action=an_action(kind="payments.wipe"))
+    terms = demanded(a_rule(effect=effect, match={"kind": ["*"]}), question=question)
+    assert terms.verdict == "require"
+    assert "default" in terms.rules
+    assert [one.name for one in terms.factors] == ["ops"]
+
+
+def test_a_rule_that_denies_is_heard_for_an_unlisted_kind() -> None:
+    question = a_question(action=an_action(kind="payments.wipe"))
+    assert demanded(a_rule(effect="deny"), question=question).verdict == "deny"
+
+
+def test_the_strictest_of_all_matching_rules_wins() -> None:
+    allow, require = a_rule("a", effect="allow"), a_rule("b", factors=[{"from": ["finance"]}])
+    assert demanded(allow, require).verdict == "require"
+    assert demanded(require, a_rule("c", effect="deny"), allow).verdict == "deny"
+
+
+def test_the_demands_of_all_matching_rules_are_joined() -> None:
+    terms = demanded(
+        a_rule("a", factors=[{"from": ["finance"]}], within="10m", destinations=["slack:C0FIN"]),
+        a_rule("b", factors=[{"from": ["security"], "approvals": 2}], use_within="5m", destinations=["slack:C0SEC"]),
+    )
+    assert [(one.name, one.need) for one in terms.factors] == [("finance", 1), ("security", 2)]
+    assert (terms.within, terms.use_within) == (10 * MINUTE, 5 * MINUTE)
+    assert terms.destinations == ("slack:C0FIN", "slack:C0SEC")
+    assert terms.rules == ("a", "b")
+
+
+def test_a_rule_that_does_not_match_says_nothing() -> None:
+    elsewhere = a_rule(effect="deny", match={"kind": ["payments.*"], "target": ["bank:other"]})
+    other_agent = a_rule("b", effect="deny", match={"agent": ["deploy-*"]})
+    assert demanded(elsewhere, other_agent).rules == ("default",)
+
+
+def test_a_target_with_line_ends_does_not_slip_past_a_glob() -> None:
+    question = a_question(action=an_action(target="bank:acme\nx"))
+    assert demanded(a_rule(effect="deny", match={"target": ["bank:*"]}), question=question).verdict == "deny"
+
+
+def test_an_agent_can_shorten_its_deadline_but_not_lengthen_it() -> None:
+    assert demanded(question=a_question(within=MINUTE)).within == MINUTE
+    assert demanded(question=a_question(within=10**9)).within == 30 * MINUTE
+
+
+def test_the_whole_principal_chain_is_excluded_as_people() -> None:
+    question = a_question(started_by=account("carol").id)
+    assert demanded(question=question).excluded == ("carol", "dana", "olga")
+
+
+durations = st.none() | st.integers(1, 120).map(lambda minutes: f"{minutes}m")
+globs = st.sampled_from([["*"], ["payments.*"], ["payments.release"], ["reports.*"]])
+factors = st.lists(
+    st.fixed_dictionaries(
+        {"from": st.lists(st.sampled_from(["ops", "finance"]), min_size=1, max_size=2), "approvals": st.integers(1, 2)},
+        optional={"name": st.sampled_from(["first", "second"])},
+    ),
+    max_size=1,
+)
+
+
+@st.composite
+def rule_sets(draw: st.DrawFn) -> list[dict[str, Any]]:
+    """Rules as a team might write them, at least one about payments."""
+    members = {
+        "match": st.fixed_dictionaries({"kind": globs}),
+        "effect": st.sampled_from(["allow", "require", "deny"]),
+        "factors": factors,
+        "within": durations,
+        "use_within": durations,
+        "receipt_ttl": st.none() | st.integers(1, 300).map(lambda seconds: f"{seconds}s"),
+    }
+    found = draw(st.lists(st.fixed_dictionaries(members), min_size=1, max_size=4))
+    found[0]["match"] = {"kind": ["payments.*"]}
+    return [
+        {key: value for key, value in rule.items() if value is not None} | {"id": f"r{n}"}
+        for n, rule in enumerate(found)
+    ]
+
+
+def suffices(terms: Terms, people: set[str]) -> bool:
+    """Whether these people together are enough."""
+    eligible = {one: frozenset(f.name for f in terms.factors if f"person:{one}" in f.sources) for one in people}
+    return met(terms.factors, eligible)
+
+
+PAIRS = [
+    {"alice"},
+    {"bob"},
+    {"carol"},
+    {"alice", "bob"},
+    {"bob", "carol"},
+    {"alice", "carol"},
+    {"alice", "bob", "carol"},
+]
+
+
+@given(rule_sets(), st.randoms(use_true_random=False))
+def test_adding_a_rule_can_only_tighten(rules: list[dict[str, Any]], random: Any) -> None:
+    """However the rules are cut into those that were there and one that is added."""
+    before, after = demanded(*rules[: max(1, len(rules) - 1)]), demanded(*rules)
+    assert after.verdict == strictest(before.verdict, after.verdict)
+    for name in ("within", "use_within", "receipt_ttl"):
+        assert getattr(after, name) <= getattr(before, name), name
+    assert {*after.excluded} >= {*before.excluded}
+    if before.verdict == "require":
+        for people in PAIRS:
+            assert suffices(before, people) or not suffices(after, people)
+    shuffled = demanded(*random.sample(rules, len(rules)))
+    assert [suffices(shuffled, people) for people in PAIRS] == [suffices(after, people) for people in PAIRS]
+
+
+# -- who may ask --------------------------------------------------------------------------------------------------
+
+
+def refusal(policy: Policy, agent: str = AGENT, now: int = NOW, **changes: Any) -> EntryRefused:
+    """How a document is refused."""
+    with pytest.raises(EntryRefused) as caught:
+        policy.admit(a_document(**changes), agent, now)
+    return caught.value
+
+
+def test_what_is_left_out_is_filled_in_from_the_registration() -> None:
+    question = a_policy().admit(a_document(started_by="carol", within="PT5M"), AGENT, NOW)
+    assert (question.principal, question.audience, question.started_by) == ("dana", AGENT, "carol")
+    assert question.within == 5 * MINUTE
+
+
+def test_a_registered_tool_may_execute_its_kinds() -> None:
+    assert a_policy().admit(a_document(audience="bank-tool"), AGENT, NOW).audience == "bank-tool"
+
+
+@pytest.mark.parametrize(
+    ("agent", "changes", "reason", "field", "remedy"),
+    [
+        ("stranger", {}, "unknown_agent", "agent", "under agents add: stranger"),
+        (AGENT, {"action": an_action(kind="deploy.run")}, "kind_not_allowed", "action.kind", f"agents.{AGENT}.kinds"),
+        (AGENT, {"principal": "alice"}, "principal_not_allowed", "principal", "dana"),
+        (AGENT, {"audience": "stranger"}, "audience_not_allowed", "audience", "audiences.stranger.kinds"),
+        (
+            AGENT,
+            {"audience": "bank-tool", "action": an_action(kind="reports.send")},
+            "audience_not_allowed",
+            "audience",
+            "add: reports.send",
+        ),
+    ],
+)
+def test_who_is_not_registered_is_refused_with_the_remedy(
+    agent: str, changes: dict[str, Any], reason: str, field: str, remedy: str
+) -> None:
+    refused = refusal(a_policy(), agent, **changes)
+    assert (refused.reason, refused.field) == (reason, field)
+    assert remedy in refused.remedy
+
+
+def test_an_agent_of_several_principals_has_to_say_for_whom() -> None:
+    agents = {AGENT: {"owner": "olga", "principals": ["dana", "carol"], "kinds": ["payments.*"]}}
+    refused = refusal(a_policy(agents=agents))
+    assert (refused.reason, refused.field) == ("principal_not_allowed", "principal")
+    assert a_policy(agents=agents).admit(a_document(principal="carol"), AGENT, NOW).principal == "carol"
+
+
+def test_an_agent_may_ask_until_the_end_of_its_last_day_and_not_longer() -> None:
+    agents = {AGENT: {"owner": "olga", "principals": ["dana"], "kinds": ["payments.*"], "until": "2026-05-28"}}
+    policy = a_policy(agents=agents)
+    end = int(datetime(2026, 5, 29, tzinfo=UTC).timestamp() * 1000)
+    assert policy.admit(a_document(), AGENT, end - 1)
+    refused = refusal(policy, now=end)
+    assert (refused.reason, refused.field) == ("agent_expired", "agent")
+    assert "olga" in refused.remedy
+
+
+# -- what a file may say ------------------------------------------------------------------------------------------
+
+
+def problems(file: Any) -> list[str]:
+    """What is wrong with a file."""
+    with pytest.raises(PolicyInvalid) as caught:
+        Policy.parse(file, "sha256:x")
+    return caught.value.problems
+
+
+def only_problem(**sections: Any) -> str:
+    """The single problem of a file in which some sections are other ones."""
+    found = problems(a_policy_file(**sections))
+    assert len(found) == 1, found
+    return found[0]
+
+
+def test_a_misspelled_key_is_told_the_nearest_one() -> None:
+    assert only_problem(rules=[a_rule(effct="deny")]) == "rules.0.effct: there is no such key; did you mean 'effect'?"
+    assert "did you mean 'people'?" in only_problem(poeple={})
+    assert only_problem(zzzzzz=1) == "zzzzzz: there is no such key"
+
+
+@pytest.mark.parametrize("key", sorted(NOT_BUILT))
+def test_a_key_that_is_not_built_is_an_error_that_says_so(key: str) -> None:
+    assert only_problem(rules=[a_rule(**{key: "x"})]) == (
+        f"rules.0.{key}: this key's feature is not built yet; remove it (it would not be enforced)"
+    )
+
+
+@pytest.mark.parametrize("key", ["operators", "roles", "delegate"])
+def test_powers_that_are_not_built_are_never_ignored(key: str) -> None:
+    assert key in only_problem(**{key: {}})
+
+
+def test_names_that_lead_nowhere_are_told() -> None:
+    assert "no group 'nobody'" in only_problem(rules=[a_rule(factors=[{"from": ["nobody"]}])])
+    assert "no person 'zoe'" in only_problem(groups=a_policy_file()["groups"] | {"more": {"people": ["zoe"]}})
+    agents = {AGENT: {"owner": "zoe", "principals": ["dana"], "kinds": ["*"]}}
+    assert "no person 'zoe'" in only_problem(agents=agents)
+    assert "service:<name>" in only_problem(agents=agents)
+
+
+def test_a_service_may_own_an_agent() -> None:
+    agents = {AGENT: {"owner": "service:ci", "principals": ["dana"], "kinds": ["*"]}}
+    assert a_policy(agents=agents).terms(a_question()).excluded == ("dana", "service:ci")
+
+
+def test_a_demand_that_nobody_can_meet_is_an_error() -> None:
+    assert "needs 3 of 2 people" in only_problem(rules=[a_rule(factors=[{"from": ["ops"], "approvals": 3}])])
+    assert "needs 2 of 1 people" in only_problem(
+        groups=a_policy_file()["groups"] | {"ops": {"people": ["alice", "alice"]}},
+        rules=[a_rule(factors=[{"from": ["ops"], "approvals": 2}])],
+    )
+    assert "nobody is in it" in only_problem(groups=a_policy_file()["groups"] | {"empty": {}})
+
+
+def test_a_user_group_may_be_larger_than_we_know() -> None:
+    assert demanded(a_rule(factors=[{"from": ["security"], "approvals": 3}])).factors[0].need == 3
+
+
+@pytest.mark.parametrize(
+    ("sections", "problem"),
+    [
+        ({"rules": [a_rule("twice"), a_rule("twice")]}, "two rules are called 'twice'"),
+        ({"audiences": {AGENT: {"kinds": ["*"]}}}, "an agent has this name too"),
+        ({"agents": {"tool": {"owner": "olga", "principals": ["dana"], "kinds": ["*"]}}}, "taken by the wire"),
+        ({"rules": [a_rule(receipt_ttl="301s")]}, "at most 300s"),
+        ({"rules": [a_rule(within="30")]}, "a number and a unit"),
+        ({"rules": [a_rule(within=30)]}, "a number and a unit"),
+        ({"rules": [a_rule(within="0m")]}, "a number and a unit"),
+        ({"rules": [a_rule(destinations=["#ops"])]}, "rules.0.destinations.0"),
+        ({"rules": [a_rule(factors=[{"from": []}])]}, "rules.0.factors.0.from"),
+        ({"rules": [a_rule(factors=[{"from": ["ops"], "approvals": 0}])]}, "rules.0.factors.0.approvals"),
+        ({"version": 2}, "version"),
+    ],
+)
+def test_a_file_that_is_wrong_is_told_where(sections: dict[str, Any], problem: str) -> None:
+    assert problem in only_problem(**sections)
+
+
+def test_an_account_belongs_to_one_person() -> None:
+    people = a_policy_file()["people"] | {"alice": {"accounts": [account("alice").id, account("bob").id]}}
+    assert only_problem(people=people) == f"people.bob.accounts: {account('bob').id} belongs to alice already"
+
+
+def test_the_default_cannot_allow() -> None:
+    defaults = a_policy_file()["defaults"]
+    assert problems(a_policy_file(defaults=defaults | {"effect": "allow"}))
+    assert problems(a_policy_file(defaults=defaults | {"factors": []}))
+    assert problems(a_policy_file(defaults=defaults | {"destinations": []}))
+
+
+@pytest.mark.parametrize("title", ["*Approved*", "<!channel>", "a\nb", "`x`", "~x~", "a|b", ""])
+def test_a_title_holds_no_markup(title: str) -> None:
+    kinds = a_policy_file()["kinds"]
+    kinds["payments.release"]["title"] = title
+    assert "kinds.payments.release.title" in only_problem(kinds=kinds)
+
+
+def test_every_problem_is_told_at_once() -> None:
+    found = problems(a_policy_file(rules=[a_rule(effct=1), a_rule("b", when="x")], version=3))
+    assert len(found) == 3
+
+
+@pytest.mark.parametrize("file", [None, [], "version: 1", {}, {1: 2}, {"version": 1}])
+def test_what_is_no_policy_is_refused(file: Any) -> None:
+    assert problems(file)
+
+
+# -- what others ask of it ----------------------------------------------------------------------------------------
+
+
+def test_it_names_everything_that_others_have_to_prepare() -> None:
+    policy = a_policy(rules=[a_rule(destinations=["slack:C0FIN", "slack:C0OPS"])])
+    assert policy.agents == (AGENT,)
+    assert policy.audiences == ("bank-tool",)
+    assert policy.destinations == ("slack:C0OPS", "slack:C0FIN")
+    assert "slack:usergroup:S0SEC" in policy.sources
+
+
+def test_it_knows_people_by_their_accounts() -> None:
+    policy = a_policy()
+    assert policy.person_of(account("alice").id) == "alice"
+    assert policy.person_of("slack:T0SAYSO:U0NOBODY") is None
+    assert policy.accounts_of("alice") == (account("alice").id,)
+    assert policy.accounts_of("service:ci") == ()
+
+
+def test_an_unlisted_kind_is_worded_by_its_name_as_a_risk() -> None:
+    worded = a_policy().presentation("payments.wipe")
+    assert worded.title == "Run payments.wipe"
+    assert (worded.risk, worded.reversible) == ("high", False)
