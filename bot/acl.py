@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import secrets
 
+from approvals.policy import Policy
 from storage.redis.acl import acl_lines
 
-from approvals.policy import Policy
+
+def passwords_for(policy: Policy) -> dict[str, str]:
+    """A random password for each user; the lines hold only their hashes."""
+    agents, tools = (f"agent-{name}" for name in policy.agents), (f"tool-{name}" for name in policy.audiences)
+    return {user: secrets.token_urlsafe(24) for user in ("admin", "bot", "auditor", *agents, *tools)}
 
 
-def lines(policy: Policy, partitions: int, *, passwords: bool) -> list[str]:
-    """One line for each user; with random passwords, or without any, so that nobody can log in until one is set."""
-    users = (
-        "bot",
-        "auditor",
-        *(f"agent-{name}" for name in policy.agents),
-        *(f"tool-{name}" for name in policy.audiences),
-    )
-    made = {user: secrets.token_urlsafe(24) for user in users} if passwords else None
-    return acl_lines(policy.agents, policy.audiences, partitions, made)
+def lines(policy: Policy, partitions: int, passwords: dict[str, str]) -> list[str]:
+    """One line for each user; a user without a password is off until somebody sets one."""
+    return acl_lines(policy.agents, policy.audiences, partitions, passwords)

@@ -13,13 +13,14 @@ import typer
 from rich.console import Console
 from rich.markup import escape
 
-from approvals.errors import ApprovalsError, NotFound, PolicyInvalid
+from approvals.errors import ApprovalsError, NotFound, PolicyInvalid, StoreUnavailable
 from approvals.wire import instant
 from bot import audit as audits
 from bot import initial, logs
 from bot.policies import read_policy
 from bot.settings import Settings, SettingsInvalid, load
 from bot.signing import KeyProblem
+from handlers.slack.errors import SlackProblem
 
 _Result = TypeVar("_Result")
 
@@ -100,12 +101,19 @@ def acl(
     policy: File = None,
     passwords: Annotated[bool, typer.Option(help="Make a random password for each user.")] = True,
 ) -> None:
-    """Print the Redis ACL lines for the bot, the auditor, every agent and every tool."""
-    from bot.acl import lines
+    """Print the Redis ACL lines for the bot, the auditor, every agent and every tool.
+
+    The lines (for an ACL file) go to standard output and hold only hashes; the passwords go to standard error.
+    """
+    from bot.acl import lines, passwords_for
 
     settings = _settings()
-    for line in lines(_policy(policy or settings.policy), settings.partitions, passwords=passwords):
+    found = _policy(policy or settings.policy)
+    made = passwords_for(found) if passwords else {}
+    for line in lines(found, settings.partitions, made):
         print(line)  # noqa: T201 - for a file, without wrapping
+    for user, password in made.items():
+        print(f"{user} {password}", file=sys.stderr)  # noqa: T201 - to be kept, once, by whoever runs this
 
 
 @app.command()
@@ -265,7 +273,9 @@ def _run(work: Coroutine[Any, Any, _Result]) -> _Result:
         _fail(*exc.problems)
     except NotFound:
         raise
-    except (KeyProblem, ApprovalsError) as exc:
+    except StoreUnavailable as exc:
+        _fail(f"Redis: {exc}; check SAYSO_REDIS_URL and that the server runs")
+    except (KeyProblem, ApprovalsError, SlackProblem) as exc:
         _fail(str(exc))
     except KeyboardInterrupt:
         raise typer.Exit(130) from None

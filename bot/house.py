@@ -7,15 +7,17 @@ import os
 import secrets
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
+import aiohttp
 import structlog
 from aiohttp import web
+from pydantic import SecretStr
 
 from approvals.desk import Desk
-from approvals.ports import Account, ChatPlatform, Inbox, Store
+from approvals.ports import Account, ChatPlatform, Inbox, Post, Store
 from approvals.service import Approvals
 from bot.clock import Clock
 from bot.courier import Courier
@@ -26,8 +28,8 @@ from bot.policies import AdoptedPolicy, read_policy
 from bot.sealer import HeadsFile, Sealer
 from bot.settings import Settings
 from bot.signing import FileSigner, read_key, write_trust
-from bot.slack import Door, Workspace, open_door, open_workspace
 from handlers.api.routes import api_routes
+from handlers.slack.door import SlackDoor, open_door
 from storage.redis.store import RedisStore
 
 log = structlog.get_logger("sayso.house")
@@ -74,7 +76,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         policies = AdoptedPolicy(store, policy, text)
         await policies.put_in_force()
         await inbox.watch(policy.agents, policy.audiences)
-        slack = await stack.enter_async_context(open_workspace(settings, signer))
+        slack = await _slack(stack, settings, signer)
         courier_loop = Loop("courier", _courier(store, slack).step, idle=0.25)
         approvals = Approvals(
             store=store,
@@ -86,8 +88,10 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         )
         sealer = Sealer(store, signer, HeadsFile(settings.heads), issuer=settings.issuer)
         await stack.enter_async_context(_running([courier_loop, *_loops(store, inbox, approvals, sealer)]))
-        door = await stack.enter_async_context(open_door(settings, slack, approvals, store)) if slack else None
-        routes = [*_routes(settings, store, signer, sealer, door), *(door.routes if door else ())]
+        routes = _routes(settings, store, signer, sealer, slack)
+        if slack is not None:
+            await stack.enter_async_context(slack.receiving(approvals, _posts(store)))
+            routes += slack.routes(approvals, _posts(store))
         url = await stack.enter_async_context(_serving(settings, routes))
         for risk in store.findings:
             log.warning("redis", risk=risk)
@@ -123,13 +127,40 @@ def _process_name() -> str:
     return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
 
 
-def _courier(store: Store, slack: Workspace | None) -> Courier:
+async def _slack(stack: AsyncExitStack, settings: Settings, signer: FileSigner) -> SlackDoor | None:
+    """The Slack door, not yet open; None where Slack is off. Raises NotReady for a bad token."""
+    mode = settings.resolved_slack_mode()
+    if mode == "off" or settings.slack_bot_token is None:
+        return None
+    session = await stack.enter_async_context(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=15)))
+    return await open_door(
+        session=session,
+        bot_token=settings.slack_bot_token.get_secret_value(),
+        seal_key=signer.secret_for("slack buttons"),
+        app_token=_secret(settings.slack_app_token) if mode == "socket" else None,
+        signing_secret=_secret(settings.slack_signing_secret) if mode == "http" else None,
+        base_url=settings.slack_api_url,
+    )
+
+
+def _secret(value: SecretStr | None) -> str | None:
+    return value.get_secret_value() if value is not None else None
+
+
+def _posts(store: Store) -> Callable[[str], Awaitable[Mapping[str, Post]]]:
+    async def posts(request: str) -> Mapping[str, Post]:
+        return (await store.get(request)).posts
+
+    return posts
+
+
+def _courier(store: Store, slack: SlackDoor | None) -> Courier:
     platforms: dict[str, ChatPlatform] = {"slack": slack.platform} if slack is not None else {}
     return Courier(store, platforms, warm=slack.directory.warm if slack is not None else None)
 
 
 def _routes(
-    settings: Settings, store: Store, signer: FileSigner, sealer: Sealer, door: Door | None
+    settings: Settings, store: Store, signer: FileSigner, sealer: Sealer, slack: SlackDoor | None
 ) -> list[web.RouteDef]:
     async def redis_answers() -> bool:
         return await store.now() > 0
@@ -138,8 +169,8 @@ def _routes(
         return not sealer.behind
 
     checks: dict[str, Callable[[], Awaitable[bool]]] = {"redis": redis_answers, "journal": journal_whole}
-    if door is not None:
-        checks["slack"] = door.works
+    if slack is not None:
+        checks["slack"] = slack.is_connected
     return api_routes(trust=lambda: signer.trust(settings.issuer), checks=checks)
 
 
