@@ -14,6 +14,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from approvals.service import Approvals
 from handlers.slack.api import BASE_URL, new_client
 from handlers.slack.app import build_app
+from handlers.slack.clicks import BUDGET
 from handlers.slack.command import Posts
 from handlers.slack.directory import SlackDirectory
 from handlers.slack.http import slack_routes
@@ -41,6 +42,7 @@ class SlackDoor:
         app_token: str | None,
         signing_secret: str | None,
         clock: Callable[[], float],
+        budget: float,
     ) -> None:
         if bool(app_token) == bool(signing_secret):
             raise ValueError("give either an app token (Socket Mode) or a signing secret (HTTP)")
@@ -52,6 +54,7 @@ class SlackDoor:
         self._session = session
         self._app_token = app_token
         self._signing_secret = signing_secret or ""
+        self._budget = budget
         self._tasks = Tasks()
         self._app: AsyncApp | None = None
         self.socket: SocketMode | None = None  #: set while receiving by Socket Mode
@@ -94,6 +97,7 @@ class SlackDoor:
                 posts=posts,
                 tasks=self._tasks,
                 signing_secret=self._signing_secret,
+                budget=self._budget,
             )
         return self._app
 
@@ -107,8 +111,12 @@ async def open_door(
     signing_secret: str | None = None,
     base_url: str = BASE_URL,
     clock: Callable[[], float] = time.monotonic,
+    budget: float = BUDGET,
 ) -> SlackDoor:
-    """Ask Slack who we are, once, and build the door; raises NotReady with a remedy."""
+    """Ask Slack who we are, once, and build the door; raises NotReady with a remedy.
+
+    `clock` is monotonic seconds, for what the directory remembers; `budget` is the seconds a click's decision may take.
+    """
     client = new_client(bot_token, session, base_url=base_url)
     return SlackDoor(
         client=client,
@@ -118,4 +126,5 @@ async def open_door(
         app_token=app_token,
         signing_secret=signing_secret,
         clock=clock,
+        budget=budget,
     )

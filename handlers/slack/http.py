@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import structlog
 from aiohttp import web
@@ -36,16 +36,21 @@ def slack_routes(
         if not _is_signed(verifier, body, request):
             log.warning("slack_bad_signature", remote=request.remote)
             return web.Response(status=401, text="the signature is missing, wrong or too old")
-        answer = await app.async_dispatch(
-            AsyncBoltRequest(
-                body=body.decode("utf-8", "replace"),
-                query=request.query_string,
-                headers={name: request.headers.getall(name) for name in request.headers},
-            )
-        )
-        return await to_aiohttp_response(answer)
+        return await _dispatched(app, request, body)
 
     return [web.post(PATH, receive)]
+
+
+async def _dispatched(app: AsyncApp, request: web.Request, body: bytes) -> web.Response:
+    """What bolt answers; 400 for a signed body of a shape that bolt itself cannot read."""
+    headers: dict[str, str | Sequence[str]] = {name: request.headers.getall(name) for name in request.headers}
+    try:
+        asked = AsyncBoltRequest(body=body.decode(), query=request.query_string, headers=headers)
+        answer = await app.async_dispatch(asked)
+    except Exception:
+        log.exception("slack_unreadable")
+        return web.Response(status=400, text="not an interaction")
+    return await to_aiohttp_response(answer)
 
 
 class _Clock(Clock):
@@ -71,7 +76,10 @@ async def _body(request: web.Request, limit: int) -> bytes | None:
 def _is_signed(verifier: SignatureVerifier, body: bytes, request: web.Request) -> bool:
     timestamp = request.headers.get("X-Slack-Request-Timestamp", "")
     signature = request.headers.get("X-Slack-Signature", "")
-    # The SDK's verifier raises on what is not a number, or not ASCII.
+    # The SDK's verifier raises on a time that is not a number, on a signature not ASCII and on a body not UTF-8.
     if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) < 20 and signature.isascii()):
         return False
-    return bool(verifier.is_valid(body, timestamp, signature))
+    try:
+        return bool(verifier.is_valid(body, timestamp, signature))
+    except UnicodeDecodeError:
+        return False

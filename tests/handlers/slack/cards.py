@@ -1,0 +1,145 @@
+"""Cards for tests: sound ones in every status, and hostile ones that Hypothesis makes up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from approvals.card import Card, Line, Said, Seat, Step, Who
+from approvals.lifecycle import Status
+
+NOW = 1_780_000_000_000
+MINUTE = 60_000
+
+ALICE = Who(person="alice", accounts=("slack:T0SAYSO:U0ALICE",))
+BOB = Who(person="bob", accounts=("slack:T0SAYSO:U0BOB", "teams:x:y"))
+DANA = Who(person="dana", accounts=("slack:T0SAYSO:U0DANA",))
+
+
+def a_card(**changes: Any) -> Card:
+    """The pending payment of the pictures."""
+    members: dict[str, Any] = {
+        "request": "0-" + "a" * 24,
+        "status": Status.PENDING,
+        "title": "Release a payment",
+        "heading": "Release a payment",
+        "note": "cannot be undone",
+        "risk": "high",
+        "effect": "transfer",
+        "kind": "payments.release",
+        "target": "bank:acme-gmbh",
+        "arguments": (
+            Line(name="invoice", value=("INV-2093",)),
+            Line(name="amount", value=("12400.00",)),
+            Line(name="iban", value=("DE89 3704 0044 0532 0130 00",)),
+        ),
+        "preconditions": (),
+        "complete": True,
+        "bytes": 78,
+        "hidden": False,
+        "agent": "payments-bot",
+        "principal": DANA,
+        "audience": "payments-bot",
+        "rules": ("payments-over-10k",),
+        "code": "7F3K-9Q",
+        "needs": (Seat(name="finance", got=0, need=1), Seat(name="security", got=0, need=1)),
+        "expires_at": NOW + 28 * MINUTE,
+        "says": "matches PO 118, due tomorrow; <https://evil.example|see invoice> *Approved by CFO*",
+        "buttons": ("approve", "deny"),
+    }
+    return Card(**members | changes)
+
+
+def a_decided_card(status: Status, **changes: Any) -> Card:
+    """The payment after its decision."""
+    members = {
+        "status": status,
+        "says": "",
+        "needs": (),
+        "expires_at": None,
+        "buttons": (),
+        "story": (Step(word="asked", at=NOW), Step(word=status.value, at=NOW + 5 * MINUTE)),
+    }
+    return a_card(**members | changes)
+
+
+MARK = "♞"  #: stands in every untrusted text of a hostile card, and nowhere else
+
+_HOSTILE = st.sampled_from(
+    [
+        "*Approved by CFO*",
+        "<!channel>",
+        "<@U0ALICE>",
+        "<https://evil.example|see invoice>",
+        "```",
+        "`",
+        ":white_check_mark:",
+        "&amp;",
+        "amount    1.00",
+        "│ x",
+        "\\u{202E}",
+        "_x_",
+        "~x~",
+        "> quoted",
+        "日本語" * 5,
+        "\t\t",
+        "a" * 90,
+        "www.evil.com",
+        "U0ALICE",
+    ]
+)
+
+
+def untrusted(longest: int = 400) -> st.SearchStrategy[str]:
+    """Text that tries to be more than text, with the mark in it."""
+    words = st.lists(st.one_of(_HOSTILE, st.text(max_size=30)), max_size=8)
+    return words.map(lambda some: (MARK + " ".join(some)).replace("\n", "⏎").replace("\x00", "")[:longest])
+
+
+_WHO = st.builds(
+    Who,
+    person=untrusted(120),
+    accounts=st.lists(
+        st.one_of(st.just("slack:T0SAYSO:U0ALICE"), untrusted(60), st.just("slack:T0OTHER:U0X")), max_size=2
+    ).map(tuple),
+)
+_LINE = st.builds(Line, name=untrusted(120), value=st.lists(untrusted(3_000), min_size=1, max_size=6).map(tuple))
+_SAFE = st.from_regex(r"[a-z0-9][a-z0-9_.-]{0,20}", fullmatch=True)
+_STEP = st.one_of(
+    st.builds(Step, word=st.sampled_from(["asked", "approved", "denied"]), at=st.integers(NOW, NOW + 10**9)),
+    st.builds(Step, word=st.just("receipt used"), at=st.just(NOW), by=_SAFE),
+    st.builds(Step, word=st.sampled_from(["succeeded", "failed", "unknown"]), at=st.just(NOW), by=untrusted(150)),
+)
+
+hostile_cards: st.SearchStrategy[Card] = st.builds(
+    Card,
+    request=st.just("0-" + "a" * 24),
+    status=st.sampled_from(list(Status)),
+    title=st.just("Release a payment"),
+    heading=st.just("Release a payment"),
+    note=st.sampled_from(["cannot be undone", "approved by", "denied by policy", ""]),
+    by=st.lists(_WHO, max_size=3).map(tuple),
+    risk=st.sampled_from(["low", "medium", "high", "critical"]),
+    effect=st.just("transfer"),
+    kind=st.just("payments.release"),
+    target=untrusted(500),
+    arguments=st.lists(_LINE, max_size=12).map(tuple),
+    preconditions=st.lists(_LINE, max_size=3).map(tuple),
+    complete=st.booleans(),
+    bytes=st.integers(0, 65_536),
+    hidden=st.booleans(),
+    reason=st.one_of(st.just(""), untrusted(500)),
+    agent=_SAFE,
+    principal=_WHO,
+    audience=_SAFE,
+    rules=st.lists(_SAFE, max_size=40).map(tuple),
+    code=st.just("7F3K-9Q"),
+    needs=st.lists(st.builds(Seat, name=_SAFE, got=st.just(0), need=st.integers(1, 3)), max_size=30).map(tuple),
+    said=st.lists(st.builds(Said, who=_WHO, factor=_SAFE, at=st.just(NOW)), max_size=30).map(tuple),
+    expires_at=st.one_of(st.none(), st.just(NOW)),
+    story=st.lists(_STEP, max_size=6).map(tuple),
+    took_ms=st.one_of(st.none(), st.integers(0, 10**7)),
+    says=st.one_of(st.just(""), untrusted(540)),
+    buttons=st.sampled_from([(), ("deny",), ("approve", "deny")]),
+)

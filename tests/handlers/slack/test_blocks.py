@@ -1,0 +1,251 @@
+"""Cards as blocks: what Slack accepts, what people read, and what an agent's text can never become."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from slack_sdk.models.blocks import Block
+
+from approvals.card import Card, Line, Said, Seat, Step, Who
+from approvals.lifecycle import Status
+from handlers.slack.blocks import MAX_TABLES, draw
+from handlers.slack.table import LIMIT, WIDTH, columns, tables
+from sandbox.blocks import check_message
+from tests.handlers.slack.cards import ALICE, BOB, MARK, MINUTE, NOW, a_card, a_decided_card, hostile_cards
+from tests.handlers.slack.world import words
+
+TEAM = "T0SAYSO"
+VALUE = "1.0-" + "a" * 24 + "." + "0" * 64 + "." + "A" * 43
+
+
+def blocks_of(card: Card) -> list[dict[str, Any]]:
+    return draw(card, team=TEAM, value=VALUE).blocks
+
+
+def read(card: Card) -> list[str]:
+    """What a person reads, block by block."""
+    return [words([block]) for block in blocks_of(card)]
+
+
+def strings(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Every string with the types and keys that lead to it."""
+    if isinstance(node, dict):
+        here = (*path, str(node.get("type", "")))
+        for key, value in node.items():
+            yield from strings(value, (*here, key))
+    elif isinstance(node, list):
+        for value in node:
+            yield from strings(value, path)
+    elif isinstance(node, str):
+        yield path, node
+
+
+@settings(max_examples=150, deadline=None)
+@given(hostile_cards)
+def test_slack_accepts_every_card(card: Card) -> None:
+    drawing = draw(card, team=TEAM, value=VALUE)
+
+    assert check_message(drawing.blocks) == []
+    for block in Block.parse_all(drawing.blocks):
+        block.to_dict()  # raises where slack_sdk knows a limit that is broken
+    assert len(drawing.blocks) <= 50
+    assert len(drawing.text) <= 3_000
+    assert any(block["type"] == "rich_text" for block in drawing.blocks)
+    assert all(len(value) <= 3_000 for path, value in strings(drawing.blocks) if path[-2:] == ("mrkdwn", "text"))
+
+
+@settings(max_examples=150, deadline=None)
+@given(hostile_cards)
+def test_untrusted_text_stands_only_in_literal_text_elements(card: Card) -> None:
+    drawing = draw(card, team=TEAM, value=VALUE)
+
+    assert MARK not in drawing.text
+    for path, value in strings(drawing.blocks):
+        if MARK in value:
+            assert path[0] == "rich_text"
+            assert path[-2:] == ("text", "text")
+
+
+@settings(max_examples=100, deadline=None)
+@given(hostile_cards)
+def test_approve_stands_only_on_a_card_that_shows_every_argument(card: Card) -> None:
+    drawing = draw(card, team=TEAM, value=VALUE)
+    buttons = [element["text"]["text"] for block in drawing.blocks[-1:] for element in block.get("elements", [])
+               if element["type"] == "button"]  # fmt: skip
+
+    if "Approve" in buttons:
+        assert card.complete
+        shown = "".join(value for path, value in strings(drawing.blocks) if "rich_text_preformatted" in path)
+        squeezed = "".join(shown.replace("│ ", "").replace("↪ ", "").split())
+        for line in (*card.arguments, *card.preconditions):
+            for value in (line.name, *line.value):
+                wanted = value.replace("│ ", "").replace("↪ ", "").replace("\t", "⇥   ")
+                assert "".join(wanted.split()) in squeezed
+
+
+def test_a_pending_card_reads_from_ours_to_theirs() -> None:
+    assert read(a_card()) == [
+        ":large_orange_circle: Release a payment · high risk · cannot be undone",
+        "payments.release  →  bank:acme-gmbh",
+        "invoice  INV-2093\namount   12400.00\niban     DE89 3704 0044 0532 0130 00",
+        "`payments-bot` asks for <@U0DANA> · rule `payments-over-10k` · code *7F3K-9Q*",
+        ":busts_in_silhouette: needs *finance* 0 of 1 and *security* 0 of 1, 2 different people · "
+        "expires <!date^1780001680^{date_short_pretty} at {time}|2026-05-28 20:54 UTC>",
+        "The agent says (unverified): matches PO 118, due tomorrow; <https://evil.example|see invoice> "
+        "*Approved by CFO*",
+        "[Approve][Deny]",
+    ]
+
+
+def test_one_of_two_says_who_has_answered_and_who_has_not() -> None:
+    card = a_card(
+        needs=(Seat(name="finance", got=1, need=1), Seat(name="security", got=0, need=1)),
+        said=(Said(who=ALICE, factor="finance", at=NOW + 2 * MINUTE),),
+    )
+
+    assert read(card)[4] == (
+        ":white_check_mark: <@U0ALICE> for finance at <!date^1780000120^{time}|20:28 UTC> · "
+        "waiting for *security* 0 of 1 · "
+        "expires <!date^1780001680^{date_short_pretty} at {time}|2026-05-28 20:54 UTC>"
+    )
+
+
+def test_a_card_that_is_done_tells_the_story() -> None:
+    card = a_decided_card(
+        Status.SUCCEEDED,
+        heading="Payment released",
+        note="approved by",
+        by=(ALICE, BOB),
+        audience="payments-gateway",
+        story=(
+            Step(word="asked", at=NOW),
+            Step(word="approved", at=NOW + 7 * MINUTE),
+            Step(word="receipt used", at=NOW + 7 * MINUTE, by="payments-gateway"),
+            Step(word="succeeded", at=NOW + 7 * MINUTE + 800, by="ref *9931*"),
+        ),
+        took_ms=800,
+    )
+
+    assert read(card) == [
+        ":white_check_mark: Payment released · approved by @U0ALICE and @U0BOB",
+        "payments.release  →  bank:acme-gmbh",
+        "invoice  INV-2093\namount   12400.00\niban     DE89 3704 0044 0532 0130 00",
+        "`payments-bot` asks for <@U0DANA> · through `payments-gateway` · rule `payments-over-10k` · code *7F3K-9Q*",
+        "asked <!date^1780000000^{date_short_pretty} at {time}|2026-05-28 20:26 UTC> · "
+        "approved <!date^1780000420^{time}|20:33 UTC> · "
+        "receipt used <!date^1780000420^{time}|20:33 UTC> by `payments-gateway` · succeeded in 0.8 s",
+        "The tool says (unverified): ref *9931*",
+    ]
+
+
+def test_a_denied_card_quotes_the_reason() -> None:
+    card = a_decided_card(Status.DENIED, heading="Not released", note="denied by", by=(BOB,), reason="call\nfirst")
+
+    shown = read(card)
+
+    assert shown[0] == ":no_entry: Not released · denied by @U0BOB"
+    assert shown[3] == "call\nfirst"
+    assert "[Approve]" not in "".join(shown)
+
+
+@pytest.mark.parametrize("status", [status for status in Status if status is not Status.PENDING])
+def test_every_status_has_its_own_mark(status: Status) -> None:
+    first = blocks_of(a_decided_card(status))[0]["elements"][0]["elements"][0]
+
+    assert first["type"] == "emoji"
+    assert "circle" not in first["name"]
+
+
+def test_a_card_that_is_too_long_cannot_be_approved_and_says_why() -> None:
+    card = a_card(complete=False, bytes=9_681, buttons=("deny",))
+
+    shown = read(card)
+
+    assert ":eyes: Too long to show here in full (9681 bytes), so it cannot be approved from this card." in shown
+    assert shown[-1] == "[Deny]"
+
+
+def test_a_card_whose_lines_do_not_fit_slack_cannot_be_approved_either() -> None:
+    lines = tuple(Line(name=f"a{number}", value=("x" * 60,) * 50) for number in range(MAX_TABLES * 2))
+
+    shown = read(a_card(arguments=lines))
+
+    assert shown[-1] == "[Deny]"
+    assert any("cannot be approved from this card" in line for line in shown)
+
+
+def test_hidden_characters_are_announced_before_the_arguments() -> None:
+    shown = read(a_card(hidden=True))
+
+    assert shown[2].startswith(":warning: Characters that cannot be seen are written out")
+    assert shown[3].startswith("invoice")
+
+
+def test_a_person_without_an_account_here_is_literal() -> None:
+    stranger = Who(person="<@U0ALICE> *x*", accounts=("slack:T0OTHER:U0ALICE", "teams:t:u"))
+
+    (line,) = [block for block in blocks_of(a_card(principal=stranger)) if "asks for" in words([block])]
+
+    assert line["type"] == "rich_text"
+    assert {"type": "text", "text": "<@U0ALICE> *x*", "style": {"code": True}} in line["elements"][0]["elements"]
+
+
+def test_a_service_as_principal_stays_in_small_print() -> None:
+    shown = read(a_card(principal=Who(person="service:billing", accounts=())))
+
+    assert "`payments-bot` asks for `service:billing` · rule `payments-over-10k` · code *7F3K-9Q*" in shown
+
+
+def test_the_spoken_line_leaves_out_a_kind_that_policy_does_not_describe() -> None:
+    card = a_card(kind="evil.com", heading="Run evil.com", title="Run evil.com")
+
+    assert "evil" not in draw(card, team=TEAM, value=VALUE).text
+
+
+def test_a_card_without_arguments_says_so() -> None:
+    assert "no arguments" in read(a_card(arguments=()))
+
+
+def test_preconditions_are_shown_as_such() -> None:
+    shown = read(a_card(preconditions=(Line(name="etag", value=("v7",)),)))
+
+    assert shown[3:5] == ["only if this still holds when it is done", "etag  v7"]
+
+
+def test_a_value_with_line_ends_cannot_pass_for_another_argument() -> None:
+    lines = (Line(name="note", value=("ok", "amount  1.00", "")), Line(name="amount", value=("9.00",)))
+
+    assert tables(lines) == ["note    ok\n        │ amount  1.00\n        │\namount  9.00"]
+
+
+def test_a_value_wider_than_the_window_is_wrapped_under_its_own_column() -> None:
+    (table,) = tables((Line(name="to", value=("x" * 70 + "amount  1.00",)),))
+
+    rows = table.split("\n")
+    assert rows == ["to  " + "x" * 70, "    ↪ amount  1.00"]
+    assert all(columns(row) <= WIDTH for row in rows)
+
+
+def test_wide_characters_count_twice() -> None:
+    (table,) = tables((Line(name="n", value=("漢" * 60,)),))
+
+    assert all(columns(row) <= WIDTH for row in table.split("\n"))
+
+
+def test_a_long_name_stands_alone_above_its_value() -> None:
+    (table,) = tables((Line(name="a" * 30, value=("1",)), Line(name="b", value=("2",))))
+
+    assert table == "a" * 30 + "\n" + " " * 26 + "1\nb" + " " * 25 + "2"
+
+
+def test_many_lines_are_split_at_line_ends() -> None:
+    lines = tuple(Line(name=f"n{number}", value=("v" * 40,)) for number in range(300))
+
+    found = tables(lines)
+
+    assert len(found) > 1
+    assert all(len(table) <= LIMIT for table in found)
+    assert "\n".join(found).count("\n") == 299

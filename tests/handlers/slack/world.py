@@ -1,0 +1,296 @@
+"""The real service on the memory store behind the real Slack door, in front of the sandbox's Slack."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import secrets
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+import aiohttp
+from aiohttp import web
+from joserfc import jws
+from joserfc.jwk import OKPKey
+
+from approvals.action import Action
+from approvals.card import card_of
+from approvals.errors import StoreUnavailable
+from approvals.intake import RequestDocument
+from approvals.policy import Policy
+from approvals.ports import Post, Stored
+from approvals.request import Request
+from approvals.service import Approvals
+from handlers.slack.door import SlackDoor, open_door
+from sandbox import Sandbox, Workspace
+from storage.memory import MemoryStore
+
+START = 1_780_000_000.0  #: s; an instant in May 2026
+TEAM = "T0SAYSO"
+PAYMENTS = "C0PAYMENTS"
+DEPLOYS = "C0DEPLOYS"
+KEY = bytes(range(32))
+DIGEST = "sha256:" + "ab" * 32
+ISSUER = "https://sayso.example"
+
+Transport = Literal["http", "socket"]
+
+
+class Clock:
+    """Time that passes only when a test says so, in seconds."""
+
+    def __init__(self, at: float = START) -> None:
+        self.at = at
+
+    def __call__(self) -> float:
+        return self.at
+
+    def ms(self) -> int:
+        return int(self.at * 1000)
+
+    def advance(self, seconds: float) -> None:
+        self.at += seconds
+
+
+def policy_file() -> dict[str, Any]:
+    """Payments need two of alice, bob and carol; deployments one of the user group S0SRE (alice and bob)."""
+    people = {name: {"accounts": [f"slack:{TEAM}:U0{name.upper()}"]} for name in ("alice", "bob", "carol", "dana")}
+    return {
+        "version": 1,
+        "defaults": {"factors": [{"name": "finance", "from": ["finance"]}], "destinations": [f"slack:{PAYMENTS}"]},
+        "agents": {"payments-bot": {"owner": "dana", "principals": ["dana"], "kinds": ["*"]}},
+        "audiences": {"payments-gateway": {"kinds": ["payments.*"]}},
+        "kinds": {
+            "payments.release": {
+                "title": "Release a payment",
+                "done": "Payment released",
+                "not_done": "Not released",
+                "effect": "transfer",
+                "risk": "high",
+            },
+            "deploy.run": {
+                "title": "Deploy to production",
+                "done": "Deployed",
+                "not_done": "Not deployed",
+                "effect": "deploy",
+                "risk": "critical",
+                "reversible": True,
+            },
+        },
+        "people": people,
+        "groups": {"finance": {"people": ["alice", "bob", "carol"]}, "sre": {"slack_usergroup": "S0SRE"}},
+        "rules": [
+            {
+                "id": "payments-over-10k",
+                "match": {"kind": ["payments.*"]},
+                "factors": [{"name": "finance", "from": ["finance"], "approvals": 2}],
+            },
+            {
+                "id": "prod-change",
+                "match": {"kind": ["deploy.*"]},
+                "factors": [{"name": "sre", "from": ["sre"]}],
+                "destinations": [f"slack:{DEPLOYS}"],
+            },
+        ],
+    }
+
+
+class FixedPolicy:
+    """Policies that never change."""
+
+    def __init__(self) -> None:
+        self._policy = Policy.parse(policy_file(), DIGEST)
+
+    def current(self) -> Policy:
+        return self._policy
+
+    async def refresh(self) -> Policy:
+        return self._policy
+
+
+class TestSigner:
+    """A Signer with a key of its own (Ed25519, joserfc)."""
+
+    __test__ = False
+
+    def __init__(self) -> None:
+        self._key = OKPKey.generate_key("Ed25519")
+
+    async def sign(self, typ: str, claims: Mapping[str, Any]) -> str:
+        header = {"alg": "Ed25519", "kid": "test", "typ": typ}
+        return jws.serialize_compact(header, json.dumps(claims).encode(), self._key, algorithms=["Ed25519"])
+
+    def verify(self, typ: str, token: str) -> Mapping[str, Any] | None:
+        found = jws.deserialize_compact(token, self._key, algorithms=["Ed25519"])
+        claims: Mapping[str, Any] = json.loads(found.payload)
+        return claims
+
+
+class FailingStore(MemoryStore):
+    """A memory that can be made to fail, or to hang, when a request is read."""
+
+    down = False
+    hanging: asyncio.Event | None = None
+
+    async def get(self, request: str) -> Stored:
+        if self.down:
+            raise StoreUnavailable("the memory is down")
+        if self.hanging is not None:
+            await self.hanging.wait()
+        return await super().get(request)
+
+
+@dataclass
+class World:
+    """Everything a test may want to touch."""
+
+    clock: Clock
+    sandbox: Sandbox
+    store: FailingStore
+    approvals: Approvals
+    door: SlackDoor
+    session: aiohttp.ClientSession
+    nudges: list[None] = field(default_factory=list)
+
+    async def ask(self, *, show: bool = True, **members: Any) -> Request:
+        """An agent asks, and the card is posted; `members` replace those of the action, `because` the words."""
+        values: dict[str, Any] = {
+            "kind": "payments.release",
+            "target": "bank:acme-gmbh",
+            "arguments": {"invoice": "INV-2093", "amount": "12400.00", "currency": "EUR"},
+            "nonce": secrets.token_urlsafe(16),
+        }
+        because = members.pop("because", "matches PO 118, due tomorrow")
+        audience = members.pop("audience", None)
+        document = RequestDocument(
+            v=1,
+            call=f"run-118/{secrets.token_hex(4)}",
+            action=Action(**values | members),
+            because=because,
+            audience=audience,
+        )
+        request = await self.approvals.submit(document, "payments-bot")
+        if show:
+            await self.show(request)
+        return request
+
+    async def show(self, request: Request, destination: str | None = None) -> None:
+        """Post a request's card, as a courier does."""
+        where = destination or request.terms.destinations[0]
+        card = card_of(request)
+        await self.store.intend(request.id, where, "test")
+        reference = await self.door.platform.post(where, request, card)
+        await self.store.record_post(
+            request.id, Post(where, "posted", self.clock.ms(), reference=reference, shown=card.digest())
+        )
+
+    async def refresh(self, request: Request) -> Request:
+        """Bring every card of a request up to date; returns the request as it is now."""
+        stored = await self.store.get(request.id)
+        for post in stored.posts.values():
+            await self.door.platform.update(post.reference, stored.request, card_of(stored.request))
+        return stored.request
+
+    async def card(self, request: Request) -> tuple[str, str]:
+        """Channel and ts of the first card of a request."""
+        post = next(iter((await self.store.get(request.id)).posts.values()))
+        return post.reference["channel"], post.reference["ts"]
+
+    async def click(self, user: str, request: Request, action: str, **options: Any) -> Any:
+        """A person uses a button of the card."""
+        channel, ts = await self.card(request)
+        return await self.sandbox.click(user, channel, ts, action, **options)
+
+    async def status(self, request: Request) -> str:
+        """Where the request stands in the memory."""
+        return (await self.store.get(request.id)).request.status.value
+
+    async def told(self, user: str, count: int = 1) -> list[str]:
+        """What was whispered to a person, once there are `count` whispers."""
+
+        def enough() -> list[str] | None:
+            found = [words(message.blocks) for message in self.sandbox.ephemerals(user)]
+            return found if len(found) >= count else None
+
+        return await self.sandbox.wait_for(enough)
+
+
+@asynccontextmanager
+async def a_world(transport: Transport = "socket", *, budget: float = 2.0) -> AsyncIterator[World]:
+    """Everything running, by one way in."""
+    clock = Clock()
+    async with AsyncExitStack() as stack:
+        workspace = Workspace.demo(now=clock)
+        sandbox = await stack.enter_async_context(Sandbox(workspace, enforce_rate_limits=False, ack_deadline=3.0))
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        door = await open_door(
+            session=session,
+            bot_token=sandbox.bot_token,
+            seal_key=KEY,
+            app_token=sandbox.app_token if transport == "socket" else None,
+            signing_secret=sandbox.signing_secret if transport == "http" else None,
+            base_url=sandbox.api_url,
+            clock=clock,
+            budget=budget,
+        )
+        store = FailingStore(clock.ms)
+        await store.adopt(DIGEST, "test", {"event": "policy"})
+        nudges: list[None] = []
+        approvals = Approvals(
+            store=store,
+            directory=door.directory,
+            policies=FixedPolicy(),
+            signer=TestSigner(),
+            issuer=ISSUER,
+            nudge=lambda: nudges.append(None),
+        )
+
+        async def posts(request: str) -> Mapping[str, Post]:
+            return (await store.get(request)).posts
+
+        if routes := door.routes(approvals, posts):
+            sandbox.connect_http(f"{await stack.enter_async_context(served(routes))}/slack/events")
+        await stack.enter_async_context(door.receiving(approvals, posts))
+        yield World(clock, sandbox, store, approvals, door, session, nudges)
+
+
+@asynccontextmanager
+async def served(routes: Sequence[web.AbstractRouteDef]) -> AsyncIterator[str]:
+    """A real HTTP server on loopback with these routes; gives its URL."""
+    application = web.Application()
+    application.add_routes(routes)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.5)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
+
+
+def words(blocks: Sequence[Mapping[str, Any]]) -> str:
+    """What a person reads in blocks, mentions as @id, dates as <date>, lines apart."""
+    return "\n".join(_words(block) for block in blocks)
+
+
+def _words(node: Any) -> str:
+    if isinstance(node, list):
+        return "".join(map(_words, node))
+    match node:
+        case {"type": "user", "user_id": user}:
+            return f"@{user}"
+        case {"type": "date"}:
+            return "<date>"
+        case {"type": "emoji", "name": name}:
+            return f":{name}:"
+        case {"type": "button", "text": label}:
+            return f"[{label['text']}]"
+        case {"elements": elements}:
+            return _words(elements)
+        case {"text": str(value)}:
+            return value
+        case {"text": inner}:
+            return _words(inner)
+    return ""
