@@ -52,7 +52,7 @@ _EXITS: list[tuple[type[SaysoError], int]] = [
 
 
 class Failed(Exception):
-    """The command ended with another code than 0 and may have done some of its work; carries the code out of `spend`."""
+    """The command ended with this code and may have done some of its work: carried out of `spend`."""
 
     def __init__(self, code: int) -> None:
         super().__init__(f"the command ended with {code}")

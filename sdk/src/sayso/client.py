@@ -190,24 +190,25 @@ class Sayso:
         shown to the people as the agent's own words. `preconditions` is what must still be true at the last moment,
         checked by `spend(preconditions=…)`.
         """
-        pending = await self.ask_nowait(
-            kind,
-            target=target,
-            arguments=arguments,
-            call=call,
-            because=because,
-            within=within,
-            preconditions=preconditions,
-            principal=principal,
-            started_by=started_by,
-            audience=audience,
-            trace=trace,
-        )
+        this_call = _once() if call is None else call
         try:
+            pending = await self.ask_nowait(
+                kind,
+                target=target,
+                arguments=arguments,
+                call=this_call,
+                because=because,
+                within=within,
+                preconditions=preconditions,
+                principal=principal,
+                started_by=started_by,
+                audience=audience,
+                trace=trace,
+            )
             return await pending.decision()
         except asyncio.CancelledError:
             if call is None:  # nobody can join this request again, so nobody should be asked any longer
-                await self._box.in_background(_quietly(pending))
+                await self._box.in_background(self._abandon(this_call))
             raise
 
     async def ask_nowait(
@@ -227,7 +228,7 @@ class Sayso:
     ) -> Pending:
         """Like `ask`, but return as soon as the request is in Redis; await `decision()` of what you get."""
         action = Action.of(kind, target, arguments, preconditions)
-        call = f"once-{secrets.token_hex(16)}" if call is None else call
+        call = _once() if call is None else call
         body = request_body(
             action,
             call=call,
@@ -287,6 +288,13 @@ class Sayso:
         except BaseException:
             self._box.forget(waiter)
             raise
+
+    async def _abandon(self, call: str) -> None:
+        request = self._where.request_id(self.agent, call)
+        try:
+            await self._box.append("withdraw", about_body(request))
+        except Unavailable as exc:
+            _log.info("the abandoned request %s could not be withdrawn: %s", request, exc)
 
     async def _answer(self, waiter: Waiter, timeout: float | None) -> DecisionAnswer:
         try:
@@ -543,11 +551,8 @@ def _rejoined(asked: Action, answer: DecisionAnswer) -> Action:
     return action
 
 
-async def _quietly(pending: Pending) -> None:
-    try:
-        await pending.withdraw()
-    except Unavailable as exc:
-        _log.info("the abandoned request %s could not be withdrawn: %s", pending.request, exc)
+def _once() -> str:
+    return f"once-{secrets.token_hex(16)}"
 
 
 def _leave(token: Token[Sayso | None]) -> None:

@@ -182,9 +182,10 @@ class Mailbox:
     # --- reading ---------------------------------------------------------------------------------------------------
 
     async def _read(self) -> None:
-        """Read for ever; after a lost connection, catch up first."""
+        """Read until closed; after a lost connection, catch up first."""
         failures = 0
-        while True:
+        # Not for ever: a cancellation that meets an arriving answer can be lost in Python 3.11's wait_for.
+        while not self._closed:
             try:
                 if failures:
                     await self._catch_up()
@@ -220,7 +221,7 @@ class Mailbox:
         """Give up on waiters whose time is over, and repair those about whom nothing is heard."""
         loop = asyncio.get_running_loop()
         next_repair = loop.time() + self._pace.repair
-        while True:
+        while not self._closed:
             try:
                 async with asyncio.timeout_at(next_repair):
                     await self._wake.wait()
