@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from approvals.journal import origin
+from approvals.lifecycle import Status
 from approvals.request import Request, Vote
 
 TYP = "approval-receipt+jwt"
@@ -15,10 +16,10 @@ AUTHORIZATION_TYPE = "urn:sayso:action:1"  #: RFC 9396 §2
 def claims_of(request: Request, *, issuer: str, partition: int, now: int) -> Mapping[str, Any]:
     """The claims for a request that is approved; `now` in ms. Lives as long as the terms say, never past the window.
 
-    Raises ValueError for a request without a usable approval.
+    Raises ValueError for a request whose approval does not stand, or stands in no journal.
     """
-    decision = request.decision
-    if decision is None or decision.jti is None or decision.use_by is None or request.decision_entry is None:
+    decision, standing = request.decision, request.status is Status.APPROVED
+    if not standing or decision is None or not decision.jti or not decision.use_by or request.decision_entry is None:
         raise ValueError(f"{request.id} is not approved")
     issued = now // 1000
     return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field
@@ -20,7 +21,7 @@ class Vote(Frozen):
     via: str
     tenant: str
     answer: Literal["approve", "deny"]
-    factors: tuple[str, ...]  #: those the person counted for at the click
+    factors: tuple[str, ...]  #: those the person counted for when it was last checked
     at: int
     shown: str  #: digest of the rendering that was on screen
     reason: str = ""
@@ -130,9 +131,23 @@ class Request(Frozen):
         """Whether the standing votes meet every factor."""
         return met(self.terms.factors, self._approving())
 
-    def tightened(self, terms: Terms, *, without: frozenset[str] = frozenset()) -> Request:
-        """The request under stricter terms, without the votes of people who may no longer answer."""
-        kept = tuple(vote for vote in self.votes if vote.person not in without)
+    def tightened(
+        self,
+        terms: Terms,
+        *,
+        without: frozenset[str] = frozenset(),
+        counting: Mapping[str, tuple[str, ...]] | None = None,
+    ) -> Request:
+        """The request under stricter terms, without the votes of people who may no longer answer.
+
+        `counting` says for which factors people count now; whom it leaves out counts as at the click.
+        """
+        now = counting or {}
+        kept = tuple(
+            vote.model_copy(update={"factors": now.get(vote.person, vote.factors)})
+            for vote in self.votes
+            if vote.person not in without
+        )
         return self._with(terms=terms, votes=kept)
 
     def expired(self, at: int) -> Request:

@@ -217,7 +217,7 @@ def test_an_agent_may_ask_until_the_end_of_its_last_day_and_not_longer() -> None
     agents = {AGENT: {"owner": "olga", "principals": ["dana"], "kinds": ["payments.*"], "until": "2026-05-28"}}
     policy = a_policy(agents=agents)
     end = int(datetime(2026, 5, 29, tzinfo=UTC).timestamp() * 1000)
-    assert policy.admit(a_document(), AGENT, end - 1)
+    assert policy.admit(a_document(), AGENT, end - 1).agent == AGENT
     refused = refusal(policy, now=end)
     assert (refused.reason, refused.field) == ("agent_expired", "agent")
     assert "olga" in refused.remedy
