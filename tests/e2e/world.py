@@ -1,0 +1,258 @@
+"""Everything a test of the whole needs: a Valkey, the sandbox, bots as processes, and eyes on the cards.
+
+Each test takes a lane: a kind of action and a channel that nobody else uses, so that tests can share a running bot.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import sayso
+from sandbox import Message, Sandbox, Workspace
+from storage.redis import RedisStore
+from tests.e2e.processes import PATIENCE, Bot
+from tests.servers import Server, running
+
+Mode = Literal["socket", "http"]
+T = TypeVar("T")
+
+LANES = 24
+AGENT, TOOL = "lane-bot", "lane-tool"
+ISSUER = "https://sayso.test"
+DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
+ALICE, BOB, DANA, MALLORY, GUEST = "U0ALICE", "U0BOB", "U0DANA", "U0MALLORY", "U0GUEST"
+SERVE = ("-m", "bot", "serve")
+
+
+@dataclass(frozen=True)
+class Lane:
+    """A kind of action and the channel that is asked about it."""
+
+    kind: str
+    channel: str
+
+
+class World:
+    """One deployment. Bots that a test starts are ended with it."""
+
+    def __init__(self, sandbox: Sandbox, redis: Server, folder: Path, mode: Mode) -> None:
+        self.sandbox = sandbox
+        self.redis = redis
+        self.folder = folder
+        self.mode = mode
+        self.bots: list[Bot] = []
+        self._lanes = iter(lanes())
+
+    @property
+    def trust(self) -> Path:
+        """The trust document that agents pin."""
+        return self.folder / "state" / "jwks.json"
+
+    def lane(self) -> Lane:
+        """A lane that nobody else has."""
+        return next(self._lanes)
+
+    # ------------------------------------------------------------ processes
+
+    async def start_bot(self, *arguments: str, **environment: str) -> Bot:
+        """Start a bot and do not wait; without `arguments` it is the service as in production."""
+        bot = Bot(
+            sys.executable,
+            *(arguments or SERVE),
+            environment=self.environment() | environment,
+            folder=self.folder,
+        )
+        self.bots.append(bot)
+        await bot.start()
+        return bot
+
+    async def bot(self, **environment: str) -> Bot:
+        """A bot that is ready; over HTTP, Slack calls it from now on."""
+        bot = await self.start_bot(**environment)
+        url = await bot.ready()
+        if self.mode == "http":
+            self.sandbox.connect_http(f"{url}/slack/events")
+        return bot
+
+    def environment(self) -> dict[str, str]:
+        """The settings of a bot here."""
+        secret = (
+            {"SLACK_SIGNING_SECRET": self.sandbox.signing_secret}
+            if self.mode == "http"
+            else {"SLACK_APP_TOKEN": self.sandbox.app_token}
+        )
+        return secret | {
+            "SAYSO_REDIS_URL": self.redis.url,
+            "SAYSO_POLICY": str(self.folder / "policy.yaml"),
+            "SAYSO_STATE": str(self.folder / "state"),
+            "SAYSO_ISSUER": ISSUER,
+            "SAYSO_PORT": "0",
+            "SAYSO_SLACK_API_URL": self.sandbox.api_url,
+            "SAYSO_LOG_FORMAT": "json",
+            "SLACK_BOT_TOKEN": self.sandbox.bot_token,
+        }
+
+    async def close(self) -> None:
+        """End every bot."""
+        for bot in self.bots:
+            bot.kill()
+        for bot in self.bots:
+            await bot.ended()
+
+    # ------------------------------------------------------------ agents
+
+    def agent(self, *, audience: str | None = None, **pace: float) -> sayso.Sayso:
+        """A client of the lanes' agent."""
+        quick = {"block": 2.0, "most_backoff": 0.3, "resend": 1.0} | pace
+        return sayso.Sayso.connect(
+            self.redis.url, agent=AGENT, trust=self.trust, audience=audience, pace=sayso.Pace(**quick)
+        )
+
+    def tool(self) -> sayso.Tool:
+        """The separate tool of the lanes."""
+        return sayso.Tool.connect(self.redis.url, audience=TOOL, trust=self.trust)
+
+    # ------------------------------------------------------------ what people see and do
+
+    def cards(self, lane: Lane, request: str | None = None) -> list[Message]:
+        """The cards in a lane's channel, all or those about one request."""
+        return [message for message in self.sandbox.messages(lane.channel) if _is_about(message, request)]
+
+    async def card(self, lane: Lane, request: str, *words: str) -> Message:
+        """Wait for the card of a request, and until it shows all these words."""
+
+        def shown() -> Message | None:
+            found = self.cards(lane, request)
+            return found[0] if found and all(word in text_of(found[0]) for word in words) else None
+
+        return await self.see(shown, f"a card with {words}", lambda: [text_of(one) for one in self.cards(lane)])
+
+    async def told(self, user: str, lane: Lane, words: str) -> str:
+        """Wait until a person is privately told something with these words; returns all of it."""
+
+        def heard() -> str | None:
+            said = [text_of(message) for message in self.sandbox.ephemerals(user, lane.channel)]
+            return next((one for one in said if words in one), None)
+
+        return await self.see(heard, f"{user} told {words!r}", lambda: self.sandbox.ephemerals(user, lane.channel))
+
+    async def see(self, found: Callable[[], T | None], what: str, instead: Callable[[], Any]) -> T:
+        """Wait for something in the sandbox; a failure tells what there was instead, and what the bots said last."""
+        try:
+            return await self.sandbox.wait_for(found, PATIENCE)
+        except TimeoutError:
+            last = "\n".join(line for bot in self.bots for line in bot.lines[-15:])
+            raise AssertionError(f"never saw {what}; there was {instead()}\n{last}") from None
+
+    async def click(self, user: str, lane: Lane, request: str, button: str = "approve") -> None:
+        """Click a button of the card as soon as it is there; the click must be acknowledged."""
+        card = await self.card(lane, request)
+        delivery = await self.sandbox.click(user, lane.channel, card.ts, f"sayso:{button}")
+        assert delivery.ok, delivery
+
+    async def deny(self, user: str, lane: Lane, request: str, reason: str) -> None:
+        """Click Deny, fill in the reason, and send the form."""
+        await self.click(user, lane, request, "deny")
+        (view,) = self.sandbox.views(user)
+        delivery = await self.sandbox.submit_view(user, view.id, {"sayso:reason": reason})
+        assert delivery.ok, delivery
+
+    # ------------------------------------------------------------ the memory
+
+    async def journal(self, request: str | None = None) -> list[Mapping[str, Any]]:
+        """What the journal says, all or about one request, oldest first."""
+        async with await RedisStore.connect(self.redis.url) as store:
+            records = [json.loads(entry.record) async for entry in store.journal(0)]
+        return [record for record in records if request in (None, record.get("request"))]
+
+    async def events(self, request: str) -> list[str]:
+        """The names of what happened to one request, oldest first."""
+        return [str(record["event"]) for record in await self.journal(request)]
+
+
+@asynccontextmanager
+async def a_world(mode: Mode = "socket", *redis: str, ack_deadline: float = 3.0) -> AsyncIterator[World]:
+    """A deployment without a bot; nothing of it is left at the end."""
+    folder = Path(tempfile.mkdtemp(prefix="sayso-world-"))
+    (folder / "policy.yaml").write_text(policy_text())
+    try:
+        with running(*(redis or DURABLE)) as server:
+            async with Sandbox(workspace(), enforce_rate_limits=False, ack_deadline=ack_deadline) as sandbox:
+                world = World(sandbox, server, folder, mode)
+                try:
+                    yield world
+                finally:
+                    await world.close()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def lanes() -> Iterator[Lane]:
+    """All lanes there are."""
+    return (Lane(f"lane{number}.act", f"C0LANE{number}") for number in range(1, LANES + 1))
+
+
+def workspace() -> Workspace:
+    """The demo's people, with a channel for every lane, where the guest is too."""
+    made = Workspace.demo()
+    members = [ALICE, BOB, DANA, MALLORY, GUEST, made.app.bot_user]
+    for lane in lanes():
+        made.add_channel(lane.channel, lane.kind.split(".")[0], list(members))
+    made.add_group("S0LANES", "lanes", [ALICE, BOB, DANA, GUEST])
+    return made
+
+
+def policy_text(**defaults: str) -> str:
+    """One yes of somebody in @lanes, asked in the lane's channel. JSON is YAML."""
+    rules = [
+        {"id": lane.channel.lower(), "match": {"kind": [lane.kind]}, "destinations": [f"slack:{lane.channel}"]}
+        for lane in lanes()
+    ]
+    wording = {"title": "Act in a lane", "done": "Acted", "not_done": "Not acted", "effect": "other"}
+    agent = {"owner": "dana", "principals": ["dana"], "kinds": ["*"]}
+    return json.dumps(
+        {
+            "version": 1,
+            "defaults": {"factors": [{"from": ["lanes"]}], "destinations": ["slack:C0SECURITY"], **defaults},
+            "agents": {AGENT: agent},
+            "audiences": {TOOL: {"kinds": ["*"]}, "other-tool": {"kinds": ["*"]}},
+            "kinds": {lane.kind: wording for lane in lanes()},
+            "people": {
+                name: {"accounts": [f"slack:T0SAYSO:U0{name.upper()}"]} for name in ("alice", "bob", "dana", "mallory")
+            },
+            "groups": {"lanes": {"slack_usergroup": "S0LANES"}},
+            "rules": rules,
+        },
+        indent=1,
+    )
+
+
+def text_of(message: Message) -> str:
+    """All words of a message, in order, mentions as their ids."""
+    return " ".join(itertools.chain([message.text], _words(message.blocks)))
+
+
+def _words(part: Any) -> Iterator[str]:
+    if isinstance(part, list):
+        for one in part:
+            yield from _words(one)
+    elif isinstance(part, dict):
+        for name in ("text", "user_id", "elements"):
+            if isinstance(part.get(name), str):
+                yield part[name]
+            else:
+                yield from _words(part.get(name))
+
+
+def _is_about(message: Message, request: str | None) -> bool:
+    about = (message.metadata or {}).get("event_payload", {}).get("request")
+    return about is not None and request in (None, about)
