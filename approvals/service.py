@@ -161,7 +161,7 @@ class Approvals:
             stored = await self._store.get(request)
         except NotFound:
             return _gone()
-        return await self._check(stored, click, self._policies.current())
+        return await self._checked(stored, click, self._policies.current())
 
     async def waiting_for(self, account: Account, destination: str, *, limit: int = 20) -> Sequence[Request]:
         """Pending requests that this person may answer, or that stand in the channel they are in; newest first."""
@@ -177,14 +177,20 @@ class Approvals:
             stored = await self._store.get(request)
         except NotFound:
             return _gone()
-        checked = await self._check(stored, click, policy)
-        if isinstance(checked, Late):
-            return checked
-        if isinstance(checked, Refused):
-            await self._store.note(_refused_click(stored.request, click, checked), partition=_partition(request))
+        checked = await self._checked(stored, click, policy)
+        if not isinstance(checked, Voter):
             return checked
         await self._adopt(stored, click)
         return await self._commit_vote(stored, click, checked, policy)
+
+    async def _checked(self, stored: Stored, click: Click, policy: Policy) -> Voter | Refused | Late:
+        """Whether this click may answer; a refusal stands in the journal before anybody is told of it."""
+        checked = await self._check(stored, click, policy)
+        if isinstance(checked, Refused):
+            await self._store.note(
+                _refused_click(stored.request, click, checked), partition=_partition(stored.request.id)
+            )
+        return checked
 
     async def _check(self, stored: Stored, click: Click, policy: Policy) -> Voter | Refused | Late:
         request = stored.request
