@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any, Literal
 
 from pydantic import Field
@@ -85,7 +86,7 @@ class Card(Frozen):
     preconditions: tuple[Line, ...]
     complete: bool  #: whether the lines are the whole action; without it there is no Approve
     bytes: int
-    hidden: bool  #: whether characters that cannot be seen were written out
+    hidden: bool  #: whether characters of the action that cannot be seen were written out
     reason: str = ""
     agent: str
     principal: Who
@@ -223,7 +224,18 @@ def _took(request: Request) -> int | None:
 
 
 def _hides(request: Request) -> bool:
-    return has_hidden(json.dumps([request.action.model_dump(), request.because], ensure_ascii=False))
+    """Whether the action holds what cannot be seen; the agent's own words change nothing but the line they stand in."""
+    action = request.action
+    return any(has_hidden(text) for text in _texts([action.target, action.arguments, action.preconditions]))
+
+
+def _texts(value: Any) -> Iterator[str]:
+    """Every text in a JSON value, keys included."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for inner in (*value.keys(), *value.values()) if isinstance(value, dict) else value:
+            yield from _texts(inner)
 
 
 def _summary(lines: tuple[Line, ...]) -> tuple[Line, ...]:
@@ -253,7 +265,10 @@ def _name(name: str) -> str:
 
 
 def _leaf(value: Any) -> tuple[str, ...]:
-    """A value as its lines; a text that could be taken for another JSON value stands in quotes."""
+    """A value as its lines; a text that could be taken for another JSON value stands in quotes.
+
+    Digits do not: money and ids are texts by contract, and for the reader 12400.00 is the same either way.
+    """
     if not isinstance(value, str):
         return (json.dumps(value),)
     if _LOOKS_LIKE_JSON.match(value):

@@ -78,7 +78,7 @@ def _check(value: Json, path: str, depth: int) -> None:
         _check_text(value, path)
     elif isinstance(value, dict | list):
         if depth > MAX_DEPTH:
-            raise malformed(f"nested deeper than {MAX_DEPTH}", path, "flatten it")
+            raise malformed(f"nested deeper than {MAX_DEPTH}", remedy="flatten it")
         items = value.items() if isinstance(value, dict) else enumerate(value)
         for name, inner in items:
             if isinstance(name, str):
