@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 from approvals import wire
 from approvals.errors import EntryRefused
-from approvals.intake import About, ReportDocument, SpendDocument, read, read_request
+from approvals.intake import About, Heartbeat, ReportDocument, SpendDocument, read, read_request
 from approvals.ports import Answer, Entry
-from approvals.service import Approvals, Granted, NotGranted
+from approvals.service import Approvals
+from approvals.tools import Granted, NotGranted
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class Desk:
             (False, "request"): self._request,
             (False, "withdraw"): self._withdraw,
             (False, "collect"): self._collect,
+            (False, "heartbeat"): self._heartbeat,
             (False, "spend"): self._spend,
             (False, "report"): self._report,
             (True, "spend"): self._spend,
@@ -64,6 +66,11 @@ class Desk:
 
     async def _collect(self, entry: Entry, body: bytes) -> tuple[Answer, ...]:
         await self._approvals.collect(entry.owner, read(About, body).request)
+        return ()
+
+    async def _heartbeat(self, entry: Entry, body: bytes) -> tuple[Answer, ...]:
+        read(Heartbeat, body)
+        await self._approvals.heartbeat(entry.owner)
         return ()
 
     async def _spend(self, entry: Entry, body: bytes) -> tuple[Answer, ...]:

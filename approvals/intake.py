@@ -31,6 +31,7 @@ class RequestDocument(Frozen):
     started_by: Reference | None = None
     within: Annotated[str, StringConstraints(max_length=20)] | None = None
     cancel_on_disconnect: bool = False
+    supersedes: RequestId | None = None
     trace: Annotated[str, StringConstraints(pattern=r"^00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$")] | None = None
 
     @property
@@ -44,6 +45,12 @@ class About(Frozen):
 
     v: Version
     request: RequestId
+
+
+class Heartbeat(Frozen):
+    """An agent is still there (type `heartbeat`): its requests with `cancel_on_disconnect` stay open."""
+
+    v: Literal[1]
 
 
 class SpendDocument(Frozen):
@@ -83,13 +90,6 @@ def read_request(raw: bytes) -> RequestDocument:
     document = read(RequestDocument, raw)
     if document.within is not None:
         _milliseconds(document.within)
-    if document.cancel_on_disconnect:
-        raise EntryRefused(
-            "unsupported",
-            "cancel_on_disconnect is not built yet",
-            field="cancel_on_disconnect",
-            remedy="leave it out, and withdraw explicitly",
-        )
     try:
         digest_of(document.action.model_dump())
     except ValueError as exc:  # rfc8785's errors: a number or string that has no canonical form

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from approvals.errors import DirectoryUnavailable
-from approvals.policy import Policy
+from approvals.policy import Policy, Role
 from approvals.ports import Account, Directory
-from approvals.terms import Factor, Terms
+from approvals.request import Request
+from approvals.terms import Terms
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,17 @@ class NotAllowed:
     sentence: str
 
 
+@dataclass(frozen=True)
+class Operator:
+    """A person who holds the role that was asked for."""
+
+    person: str
+    account: Account
+
+
+_UNCHECKED = NotAllowed("lookup_failed", "I could not check who you are just now, so nothing was counted. Click again.")
+
+
 async def may_answer(account: Account, terms: Terms, policy: Policy, directory: Directory) -> Voter | NotAllowed:
     """Whether the person behind an account may answer under these terms, looked up now.
 
@@ -40,11 +52,9 @@ async def may_answer(account: Account, terms: Terms, policy: Policy, directory: 
         if refusal := _unfit(account, await directory.standing(account)):
             return refusal
         named = person or account.id
-        factors = [factor for factor in terms.factors if await _counts_for(named, account, factor, directory)]
+        factors = [factor for factor in terms.factors if await _belongs(named, account, factor.sources, directory)]
     except DirectoryUnavailable:
-        return NotAllowed(
-            "lookup_failed", "I could not check who you are just now, so nothing was counted. Click again."
-        )
+        return _UNCHECKED
     if not factors:
         return NotAllowed("not_an_approver", f"You are not among those asked here: {_names(terms)}.")
     if person is None and sum(factor.need for factor in terms.factors) > 1:
@@ -52,6 +62,32 @@ async def may_answer(account: Account, terms: Terms, policy: Policy, directory: 
             "unlinked", "Your account is not linked to a person in the policy, and more than one person is needed here."
         )
     return Voter(named, account, tuple(factor.name for factor in factors))
+
+
+async def may_operate(account: Account, role: Role, policy: Policy, directory: Directory) -> Operator | NotAllowed:
+    """Whether the person behind an account holds a role, looked up now. A role nobody is named for is nobody's."""
+    person = policy.person_of(account.id) or account.id
+    sources = policy.role(role)
+    if not sources:
+        return NotAllowed("no_such_role", f"The policy lets nobody {role}.")
+    try:
+        if refusal := _unfit(account, await directory.standing(account)):
+            return refusal
+        if await _belongs(person, account, sources, directory):
+            return Operator(person, account)
+    except DirectoryUnavailable:
+        return _UNCHECKED
+    return NotAllowed("no_role", f"The policy does not let you {role}.")
+
+
+async def no_longer_eligible(request: Request, policy: Policy, directory: Directory) -> frozenset[str]:
+    """Those who said yes before and may not any more: somebody who left in between loses their vote."""
+    gone = set()
+    for vote in request.votes:
+        account = Account(vote.via, vote.tenant, vote.account.rsplit(":", 1)[-1])
+        if not isinstance(await may_answer(account, request.asked, policy, directory), Voter):
+            gone.add(vote.person)
+    return frozenset(gone)
 
 
 def _excluded(person: str, account: str, terms: Terms) -> NotAllowed | None:
@@ -71,13 +107,12 @@ def _unfit(account: Account, standing: str | None) -> NotAllowed | None:
     )
 
 
-async def _counts_for(person: str, account: Account, factor: Factor, directory: Directory) -> bool:
-    for source in factor.sources:
-        if source == f"person:{person}":
-            return True
-        if not source.startswith("person:") and await directory.is_member(account, source):
-            return True
-    return False
+async def _belongs(person: str, account: Account, sources: tuple[str, ...], directory: Directory) -> bool:
+    """Whether any source holds the person by name, or the account by a directory's word."""
+    if f"person:{person}" in sources:
+        return True
+    asked = (source for source in sources if not source.startswith("person:"))
+    return any([await directory.is_member(account, source) for source in asked])
 
 
 def _names(terms: Terms) -> str:

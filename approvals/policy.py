@@ -14,18 +14,29 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints, ValidationError
 
-from approvals.action import KIND, NAME
+from approvals.action import KIND, NAME, digest_of
 from approvals.errors import EntryRefused, PolicyInvalid
+from approvals.freeze import Freeze
 from approvals.intake import RequestDocument
 from approvals.question import Question
-from approvals.terms import Effect, Factor, Presentation, Risk, Terms, joined, strictest
+from approvals.terms import (
+    AskedAgain,
+    Effect,
+    Escalation,
+    Factor,
+    Presentation,
+    Risk,
+    Terms,
+    joined,
+    strictest,
+)
 
 _FOREVER: Final = 10**12
 _UNITS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 #: Keys of the final shape whose feature is not built yet: a load error that says so, never ignored.
 NOT_BUILT: Final = frozenset(
-    {"when", "exempts", "reminders", "escalate", "deny_quorum", "reason", "min_look", "confirm_code", "notify", "roles"}
+    {"when", "exempts", "reason", "min_look", "confirm_code", "notify"}
     | {"break_glass", "step_up", "secret", "shown", "money", "limits", "environment", "sample_review"}
 )
 
@@ -117,12 +128,45 @@ class Match(Section):
         return _any(self.kind, kind) and _any(self.target, target) and _any(self.agent, agent)
 
 
+class ReminderEntry(Section):
+    """When those who have not answered are reminded: first after `first`, then `times` as long each time."""
+
+    first: Duration
+    times: float = Field(default=2.0, ge=1.0, le=10.0)
+    most: int = Field(default=3, ge=1, le=10)
+
+    def offsets(self) -> tuple[int, ...]:
+        """The reminders in ms from the asking."""
+        gaps = [self.first * self.times**number for number in range(self.most)]
+        return tuple(int(sum(gaps[: number + 1])) for number in range(self.most))
+
+
+class EscalationEntry(Section):
+    """A step for when nobody answers: these groups may answer too, and these places are asked."""
+
+    after: Duration
+    to: tuple[str, ...] = ()
+    destinations: tuple[Destination, ...] = ()
+
+
+class AskedAgainEntry(Section):
+    """What follows when the same is asked again after a denial: a mark on the card, or another denial."""
+
+    within: Duration = 3_600_000
+    effect: Literal["mark", "deny"] = "mark"
+
+
 class Demands(Section):
     """What is demanded when a rule, or the default, applies."""
 
     effect: Literal["allow", "require", "deny"] = "require"
-    factors: tuple[FactorEntry, ...] = Field(default=(), max_length=1)
+    factors: tuple[FactorEntry, ...] = Field(default=(), max_length=10)
     destinations: tuple[Destination, ...] = ()
+    deny_quorum: int | None = Field(default=None, ge=1, le=20)
+    reminders: ReminderEntry | None = None
+    escalate: tuple[EscalationEntry, ...] = Field(default=(), max_length=10)
+    extend_to: Duration | None = None
+    asked_again: AskedAgainEntry | None = None
     within: Duration | None = None
     use_within: Duration | None = None
     receipt_ttl: Duration | None = None
@@ -139,12 +183,15 @@ class Defaults(Demands):
     """What holds where no rule says more; it always requires a human."""
 
     effect: Literal["require"] = "require"
-    factors: tuple[FactorEntry, ...] = Field(min_length=1, max_length=1)
+    factors: tuple[FactorEntry, ...] = Field(min_length=1, max_length=10)
     destinations: tuple[Destination, ...] = Field(min_length=1)
     within: Duration = 1_800_000
     use_within: Duration = 900_000
     receipt_ttl: Duration = 120_000
     outcome_within: Duration = 900_000
+
+
+Role = Literal["freeze", "unfreeze", "revoke", "extend", "resolve", "see"]
 
 
 class PolicyFile(Section):
@@ -157,14 +204,16 @@ class PolicyFile(Section):
     kinds: dict[KindName, KindEntry] = Field(default_factory=dict)
     people: dict[Id, PersonEntry] = Field(default_factory=dict)
     groups: dict[Id, GroupEntry] = Field(default_factory=dict)
+    roles: dict[Role, tuple[str, ...]] = Field(default_factory=dict)
     rules: tuple[RuleEntry, ...] = ()
 
 
 class Policy:
     """A policy text that was checked as a whole and can be asked."""
 
-    def __init__(self, file: PolicyFile, digest: str) -> None:
+    def __init__(self, file: PolicyFile, digest: str, freezes: tuple[Freeze, ...] = ()) -> None:
         self.digest = digest
+        self.freezes = freezes
         self._file = file
         self._person_of = {account: name for name, entry in file.people.items() for account in entry.accounts}
 
@@ -192,13 +241,33 @@ class Policy:
     @property
     def destinations(self) -> tuple[str, ...]:
         """Every place a card could be shown in."""
-        found = [*self._file.defaults.destinations, *(d for rule in self._file.rules for d in rule.destinations)]
+        demands = [self._file.defaults, *self._file.rules]
+        found = [*(d for demand in demands for d in demand.destinations)]
+        found += [d for demand in demands for step in demand.escalate for d in step.destinations]
         return tuple(dict.fromkeys(found))
 
     @property
     def sources(self) -> tuple[str, ...]:
         """Every approver source that a group names."""
         return tuple(dict.fromkeys(source for group in self._file.groups.values() for source in group.sources()))
+
+    def frozen(self, freezes: tuple[Freeze, ...]) -> Policy:
+        """The same policy while these freezes are in force."""
+        return Policy(self._file, self.digest, freezes)
+
+    @property
+    def epoch(self) -> str:
+        """What every commit is compared with: changes with the text, and with every freeze."""
+        return epoch_of(self.digest, self.freezes)
+
+    def role(self, role: Role) -> tuple[str, ...]:
+        """The sources of those who hold a role; nobody where the file does not say."""
+        groups = self._file.roles.get(role, ())
+        return tuple(dict.fromkeys(source for group in groups for source in self._file.groups[group].sources()))
+
+    def freeze_of(self, question: Question) -> Freeze | None:
+        """The freeze that a question falls under, if any."""
+        return next((freeze for freeze in self.freezes if freeze.covers(question)), None)
 
     def person_of(self, account: str) -> str | None:
         """The person to whom the file links an account, if any."""
@@ -243,6 +312,12 @@ class Policy:
 
     def must_allow(self, question: Question, now: int) -> None:
         """Raise EntryRefused unless the agent may ask this, now: at intake, and again at every vote and spend."""
+        if freeze := self.freeze_of(question):
+            raise EntryRefused(
+                "not_accepting",
+                f"frozen by {freeze.by}" + (f": {freeze.reason}" if freeze.reason else ""),
+                remedy="wait until another operator unfreezes it",
+            )
         entry, kind = self._registered(question.agent, now), question.action.kind
         if not _any(entry.kinds, kind):
             raise EntryRefused(
@@ -284,6 +359,11 @@ class Policy:
             verdict=strictest(*(demand.effect for demand in demands)),
             factors=joined(*(self._factors(demand if demand.factors else base) for demand in human or [base])),
             excluded=self._chain(question),
+            deny_quorum=min(demand.deny_quorum or base.deny_quorum or 1 for demand in demands),
+            reminders=_reminders(human or [base], base),
+            escalation=self._escalation(human or [base]),
+            longest=_longest(demands, base),
+            asked_again=_asked_again(demands, base),
             destinations=_union(demand.destinations for demand in human) or base.destinations,
             within=min(question.within or _FOREVER, _shortest(demands, "within", base.within)),
             use_within=_shortest(demands, "use_within", base.use_within),
@@ -325,6 +405,23 @@ class Policy:
             for entry in demands.factors
         )
 
+    def _escalation(self, demands: list[Demands]) -> tuple[Escalation, ...]:
+        """Every step, each for the people of its own rule alone: it must not open another rule's demand.
+
+        Two rules that demand the same people share the steps that both have.
+        """
+        steps: dict[tuple[str, ...], list[set[Escalation]]] = {}
+        for demand in demands:
+            for factor in self._factors(demand if demand.factors else self._file.defaults):
+                people = tuple(sorted(factor.sources))
+                steps.setdefault(people, []).append({self._step(entry, people) for entry in demand.escalate})
+        shared = [set.intersection(*groups) for groups in steps.values()]
+        return tuple(sorted(set().union(*shared), key=lambda step: (step.after, step.joins)))
+
+    def _step(self, entry: EscalationEntry, people: tuple[str, ...]) -> Escalation:
+        sources = tuple(source for group in entry.to for source in self._file.groups[group].sources())
+        return Escalation(after=entry.after, sources=sources, destinations=entry.destinations, joins=people)
+
     def _chain(self, question: Question) -> tuple[str, ...]:
         """Everybody who stands behind the question: owner, principal and whoever started it."""
         chain = {self._file.agents[question.agent].owner, question.principal, question.started_by}
@@ -333,6 +430,32 @@ class Policy:
 
 def _any(globs: tuple[str, ...], value: str) -> bool:
     return any(fnmatchcase(value, glob) for glob in globs)
+
+
+def epoch_of(digest: str, freezes: tuple[Freeze, ...]) -> str:
+    """The epoch of a policy text under freezes; the text's own digest where nothing is frozen."""
+    if not freezes:
+        return digest
+    return digest_of({"policy": digest, "freezes": [freeze.model_dump() for freeze in freezes]})
+
+
+def _reminders(demands: list[Demands], base: Demands) -> tuple[int, ...]:
+    """Every reminder that any of them wants."""
+    entries = [entry for demand in demands if (entry := demand.reminders or base.reminders)]
+    return tuple(sorted({offset for entry in entries for offset in entry.offsets()}))
+
+
+def _longest(demands: list[Demands], base: Demands) -> int | None:
+    """How long the deadline may become: the shortest anybody allows, and not at all where one does not."""
+    allowed = [demand.extend_to or base.extend_to for demand in demands]
+    return None if None in allowed else min(one for one in allowed if one is not None)
+
+
+def _asked_again(demands: list[Demands], base: Demands) -> AskedAgain:
+    """The strictest answer to asking again: a denial before a mark, for the longest time."""
+    entries = [demand.asked_again or base.asked_again or AskedAgainEntry() for demand in demands]
+    denying = [entry for entry in entries if entry.effect == "deny"]
+    return AskedAgain(within=max(entry.within for entry in denying or entries), deny=bool(denying))
 
 
 def _shortest(demands: list[Demands], name: str, default: int) -> int:
@@ -369,6 +492,19 @@ def _dangling(file: PolicyFile) -> list[str]:
         for where, demands in _demands(file)
         for factor in demands.factors
         for group in factor.groups
+        if group not in file.groups
+    ]
+    problems += [
+        f"{where}.escalate: there is no group {group!r}; define it under groups"
+        for where, demands in _demands(file)
+        for step in demands.escalate
+        for group in step.to
+        if group not in file.groups
+    ]
+    problems += [
+        f"roles.{role}: there is no group {group!r}; define it under groups"
+        for role, groups in file.roles.items()
+        for group in groups
         if group not in file.groups
     ]
     for name, entry in file.groups.items():

@@ -8,6 +8,7 @@ from enum import StrEnum
 from typing import Any, Literal, Protocol
 
 from approvals.card import Card
+from approvals.freeze import Freeze
 from approvals.policy import Policy
 from approvals.request import Request
 
@@ -76,6 +77,7 @@ class Queue(StrEnum):
     TIMERS = "timers"  #: requests that time itself changes
     CARDS = "cards"  #: requests whose cards may not be current
     ANNOUNCEMENTS = "announcements"  #: decisions committed but not yet published
+    SILENT = "silent"  #: agents (not requests) that were to be heard of again by now
 
 
 @dataclass(frozen=True)
@@ -128,10 +130,12 @@ class Store(Protocol):
         """The ids of kept requests with this short code, newest first."""
         ...
 
-    async def create(self, request: str, make: Callable[[int], Change]) -> tuple[Stored, bool]:
-        """Commit `make(now)` unless a request of this id exists; returns what is stored and whether it is new.
+    async def create(
+        self, request: str, make: Callable[[int, Sequence[Request]], Change], *, like: str
+    ) -> tuple[Stored, bool]:
+        """Commit `make(now, earlier)` unless a request of this id exists; returns what is stored, and if it is new.
 
-        Raises EpochChanged.
+        `earlier` are the newest five requests that were created with the same `like`. Raises EpochChanged.
         """
         ...
 
@@ -203,8 +207,15 @@ class Store(Protocol):
         """The journal of a partition in order, from the entry after number `after`."""
         ...
 
-    async def adopt(self, digest: str, text: str, record: Mapping[str, Any]) -> None:
-        """Make a policy text the epoch of every partition and keep it by its digest; a no-op where it is already."""
+    async def heard(self, agent: str, patience: int) -> None:
+        """Note that an agent is there; in `patience` ms it is due in Queue.SILENT unless it is heard of again."""
+        ...
+
+    async def adopt(self, digest: str, text: str, record: Mapping[str, Any], *, instead_of: str | None = None) -> None:
+        """Make a rulebook the epoch of every partition and keep it by its digest; a no-op where it is already.
+
+        With `instead_of`, only where that is the epoch now; else raises EpochChanged.
+        """
         ...
 
     async def epoch(self) -> tuple[str, str] | None:
@@ -287,4 +298,8 @@ class Policies(Protocol):
 
     async def refresh(self) -> Policy:
         """The policy the partitions now run under, after EpochChanged."""
+        ...
+
+    async def put_freezes(self, freezes: tuple[Freeze, ...], record: Mapping[str, Any]) -> None:
+        """Put these freezes in force in every partition; raises EpochChanged when others changed meanwhile."""
         ...

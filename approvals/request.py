@@ -3,25 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from approvals.action import Action, Frozen, short_code
+from approvals.errors import IllegalTransition
 from approvals.lifecycle import Event, Status, step
 from approvals.question import Question
 from approvals.terms import Presentation, Terms, met, progress
 
 
 class Vote(Frozen):
-    """One person's yes or no, with what they saw."""
+    """One person's yes or no, with what they saw. `changes` is a no that says what to change."""
 
     person: str
     account: str
     via: str
     tenant: str
-    answer: Literal["approve", "deny"]
-    factors: tuple[str, ...]  #: those the person counted for when it was last checked
+    answer: Literal["approve", "deny", "changes"]
+    factors: tuple[str, ...]  #: those the person counted for at the click
     at: int
     shown: str  #: digest of the rendering that was on screen
     reason: str = ""
@@ -35,8 +36,36 @@ class Decision(Frozen):
     by: tuple[Vote, ...] = ()
     rule: str | None = None  #: set when policy decided, not a person
     reason: str = ""
+    changes: str = ""  #: what a person wants changed before they are asked again
     jti: str | None = None  #: the spend key of an approval
     use_by: int | None = None
+
+
+class Superseded(Frozen):
+    """The denied request that this one answers, and what it would have done: the card says what changed."""
+
+    request: str
+    code: str
+    arguments: dict[str, Any]
+
+
+class Earlier(Frozen):
+    """A request of the same agent for the same kind and target that people should know of."""
+
+    request: str
+    status: Status
+    at: int
+    by: tuple[str, ...] = ()
+
+
+class Intervention(Frozen):
+    """What a person did to a request beside voting: took the yes back, gave more time, settled how it ended."""
+
+    did: Literal["revoked", "extended", "resolved"]
+    person: str
+    account: str
+    at: int
+    reason: str = ""
 
 
 class Spend(Frozen):
@@ -80,6 +109,12 @@ class Request(Frozen):
     spend: Spend | None = None
     outcome: Outcome | None = None
     closed_at: int | None = None  #: when an approval that was never used ended: revoked or lapsed
+    reminded: int = 0  #: how many reminders were given
+    escalated: int = 0  #: how many steps of the escalation were taken
+    superseded: Superseded | None = None
+    earlier: tuple[Earlier, ...] = ()
+    interventions: tuple[Intervention, ...] = ()
+    cancel_on_disconnect: bool = False
 
     version: int = Field(default=0, exclude=True)  #: set by the store: how many times it was committed
     decision_entry: int | None = Field(default=None, exclude=True)  #: set by the store: the decision's journal number
@@ -104,6 +139,11 @@ class Request(Frozen):
         """The standing vote of a person, if any."""
         return next((vote for vote in self.votes if vote.person == person), None)
 
+    @property
+    def asked(self) -> Terms:
+        """The terms as they stand after the escalation steps that were taken."""
+        return self.terms.escalated(self.escalated)
+
     def got(self) -> dict[str, int]:
         """How many of each factor's people have said yes."""
         return progress(self.terms.factors, self._approving())
@@ -113,12 +153,21 @@ class Request(Frozen):
         self._must_allow(Event.APPROVE)
         votes = (*(known for known in self.votes if known.person != vote.person), vote)
         after = self._with(votes=votes)
-        if vote.answer == "deny":
-            return after._decided(Event.DENY, vote.at, by=(vote,), reason=vote.reason)
+        if vote.answer != "approve":
+            return after._denied_if_enough(vote)
         if not after.is_met():
             return after
         approvals = tuple(known for known in votes if known.answer == "approve")
         return after._decided(Event.APPROVE, vote.at, by=approvals, reason=vote.reason, jti=jti)
+
+    def retracted(self, person: str) -> Request:
+        """The request without a person's vote, while it is still open."""
+        self._must_allow(Event.APPROVE)
+        return self._with(votes=tuple(vote for vote in self.votes if vote.person != person))
+
+    def denied_by(self, rule: str, reason: str, at: int) -> Request:
+        """The request denied without a vote: a freeze, or asking again after a denial; `rule` names it."""
+        return self._decided(Event.DENY, at, rule=rule, reason=reason)
 
     def decided_by_rule(self, at: int, *, jti: str) -> Request:
         """The request as policy alone decides it, by the verdict of its terms (allow or deny)."""
@@ -166,14 +215,30 @@ class Request(Frozen):
         """Nobody used the receipt in time."""
         return self._moved(Event.LAPSE, closed_at=at)
 
+    def revoked(self, by: Intervention) -> Request:
+        """A person took the yes back before it was used."""
+        return self._moved(Event.REVOKE, closed_at=by.at, interventions=(*self.interventions, by))
+
+    def extended(self, until: int, by: Intervention) -> Request:
+        """People have until `until` (ms) to answer; never beyond what the terms allow."""
+        self._must_allow(Event.EXPIRE)
+        longest = self.asked_at + (self.terms.longest or 0)
+        if not self.expires_at < until <= longest:
+            raise IllegalTransition(f"the deadline can be moved to {longest} at the latest, and only forward")
+        return self._with(expires_at=until, interventions=(*self.interventions, by))
+
     def reported(self, event: Event, at: int, note: str = "") -> Request:
         """The tool says how it ended, or the time to say so passed (SUCCEED, FAIL or LOSE)."""
         return self._moved(event, outcome=Outcome(status=step(self.status, event), at=at, note=note))
 
+    def resolved(self, event: Event, by: Intervention) -> Request:
+        """A person found out how it ended when the tool could not say."""
+        return self.reported(event, by.at, by.reason)._with(interventions=(*self.interventions, by))
+
     def next_due(self) -> int | None:
         """When time itself will change the request, if nothing else does first."""
         if self.status is Status.PENDING:
-            return self.expires_at
+            return min(self.expires_at, *self._steps_due())
         if self.status is Status.APPROVED and self.decision is not None:
             return self.decision.use_by
         if self.status is Status.SPENT and self.spend is not None:
@@ -181,12 +246,36 @@ class Request(Frozen):
         return None
 
     def after_time(self, at: int) -> Request:
-        """The request after its due instant: expired, lapsed, or its outcome lost."""
+        """The request after its due instant: expired, escalated, reminded, lapsed, or its outcome lost."""
         if self.status is Status.PENDING:
-            return self.expired(at)
+            return self._waited(at)
         if self.status is Status.APPROVED:
             return self.lapsed(at)
         return self.reported(Event.LOSE, at, "nothing was reported in time")
+
+    def _waited(self, at: int) -> Request:
+        escalation, reminder = self._steps_due()
+        if at >= self.expires_at:
+            return self.expired(at)
+        if at >= escalation:
+            return self._with(escalated=self.escalated + 1)
+        if at >= reminder:
+            return self._with(reminded=self.reminded + 1)
+        return self
+
+    def _steps_due(self) -> tuple[int, int]:
+        """When the next escalation step and the next reminder are due; the deadline where there is none left."""
+        steps, reminders = self.terms.escalation[self.escalated :], self.terms.reminders[self.reminded :]
+        escalation = self.asked_at + steps[0].after if steps else self.expires_at
+        reminder = self.asked_at + reminders[0] if reminders else self.expires_at
+        return escalation, reminder
+
+    def _denied_if_enough(self, vote: Vote) -> Request:
+        against = tuple(known for known in self.votes if known.answer != "approve")
+        if len(against) < self.terms.deny_quorum:
+            return self
+        changes = "\n".join(known.reason for known in against if known.answer == "changes")
+        return self._decided(Event.DENY, vote.at, by=against, reason=vote.reason, changes=changes)
 
     def _approving(self) -> dict[str, frozenset[str]]:
         return {vote.person: frozenset(vote.factors) for vote in self.votes if vote.answer == "approve"}
@@ -202,12 +291,20 @@ class Request(Frozen):
         by: tuple[Vote, ...] = (),
         rule: str | None = None,
         reason: str = "",
+        changes: str = "",
         jti: str | None = None,
     ) -> Request:
         status = step(self.status, event)
         use_by = at + self.terms.use_within if status is Status.APPROVED else None
         decision = Decision(
-            status=status, at=at, by=by, rule=rule, reason=reason, jti=jti if use_by else None, use_by=use_by
+            status=status,
+            at=at,
+            by=by,
+            rule=rule,
+            reason=reason,
+            changes=changes,
+            jti=jti if use_by else None,
+            use_by=use_by,
         )
         return self._with(status=status, decision=decision)
 

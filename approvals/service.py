@@ -1,25 +1,30 @@
-"""What the bot does for agents, people and tools, over the ports: decide, commit, confirm, publish (DESIGN §4)."""
+"""What the bot does for agents and people, over the ports: decide, commit, confirm, publish (DESIGN §4)."""
 
 from __future__ import annotations
 
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal
 
-from approvals import receipt as receipts
-from approvals.action import partition_of_request, request_id
-from approvals.errors import EntryRefused, EpochChanged, NotConfirmed, NotFound, OutsideWindow, SignerUnavailable
+from approvals.action import digest_of, request_id
+from approvals.commits import binding, change_of, home, record_of, under_policy
+from approvals.errors import EntryRefused, NotConfirmed, NotFound, OutsideWindow
 from approvals.intake import ReportDocument, RequestDocument, SpendDocument
-from approvals.lifecycle import Event, Status
-from approvals.people import NotAllowed, Voter, may_answer
+from approvals.lifecycle import Status
+from approvals.operators import Operators
+from approvals.people import NotAllowed, Voter, may_answer, no_longer_eligible
 from approvals.policy import Policy
 from approvals.ports import Account, Change, Directory, Policies, Post, Signer, Store, Stored
-from approvals.request import Request, Vote
+from approvals.publishing import Publisher
+from approvals.request import Earlier, Request, Superseded, Vote
 from approvals.terms import Terms
-from approvals.wire import decision_document
+from approvals.tools import Granted, NotGranted, Tools
+from approvals.verdicts import Counted, Done, Late, Refused, Verdict
 
-_Result = TypeVar("_Result")
+__all__ = ["Approvals", "Click", "Counted", "Done", "Granted", "Late", "NotGranted", "Refused", "Verdict"]
+
+HEARTBEAT_MS = 90_000  #: an agent silent for this long is gone; the SDK says something every 30 s
 
 
 @dataclass(frozen=True)
@@ -31,7 +36,7 @@ class Click:
     """
 
     account: Account
-    answer: Literal["approve", "deny"]
+    answer: Literal["approve", "deny", "changes"]
     shown: str
     places: tuple[str, ...]
     reference: Mapping[str, str]
@@ -39,49 +44,15 @@ class Click:
 
 
 @dataclass(frozen=True)
-class Counted:
-    """The answer counts, durably; `safe` is false while a decision is not yet published."""
+class _Found:
+    """Somebody who may answer, and what they answer."""
 
-    request: Request
-    safe: bool = True
-
-
-@dataclass(frozen=True)
-class Refused:
-    """The answer does not count; `sentence` is for the person, `reason` its name in docs and the journal."""
-
-    reason: str
-    sentence: str
-
-
-@dataclass(frozen=True)
-class Late:
-    """Nothing is left to decide; `request` tells who decided, and when."""
-
-    request: Request
-
-
-Verdict = Counted | Refused | Late
-
-
-@dataclass(frozen=True)
-class Granted:
-    """The tool may act, now, once."""
-
-    request: Request
-
-
-@dataclass(frozen=True)
-class NotGranted:
-    """The tool must not act; `reason` is one of the contract's codes."""
-
-    request: str
-    reason: str
-    message: str
+    voter: Voter
+    stored: Stored
 
 
 class Approvals:
-    """The service that every door and loop calls.
+    """The service that every door and loop calls; `operators` holds what people do beside voting.
 
     `nudge` is called when cards may have to change, so that a courier in this process need not wait for its next look.
     """
@@ -99,20 +70,35 @@ class Approvals:
         self._store = store
         self._directory = directory
         self._policies = policies
-        self._signer = signer
-        self._issuer = issuer
         self._nudge = nudge
+        self._publisher = Publisher(store, signer, issuer)
+        self.operators = Operators(
+            store=store, directory=directory, policies=policies, publisher=self._publisher, nudge=nudge
+        )
+        self._tools = Tools(
+            store=store,
+            directory=directory,
+            policies=policies,
+            signer=signer,
+            publisher=self._publisher,
+            nudge=nudge,
+        )
 
     # -- agents ---------------------------------------------------------------------------------------------------
 
     async def submit(self, document: RequestDocument, agent: str) -> Request:
         """Take a request, or recognise one that was asked before. Raises EntryRefused."""
         wanted = request_id(agent, document.call, self._store.partitions)
+        superseded = await self._superseded(document, agent)
+        like = digest_of([agent, document.action.kind, document.action.target])
 
         async def commit(policy: Policy) -> tuple[Stored, bool]:
-            return await self._store.create(wanted, lambda now: _asked(wanted, document, agent, policy, now))
+            def make(now: int, earlier: Sequence[Request]) -> Change:
+                return _asked(wanted, document, agent, policy, now, superseded, earlier)
 
-        stored, new = await self._under_policy(commit)
+            return await self._store.create(wanted, make, like=like)
+
+        stored, new = await under_policy(self._policies, commit)
         if not new and not stored.request.action.same_as(document.action):
             raise EntryRefused(
                 "conflict",
@@ -120,76 +106,119 @@ class Approvals:
                 field="call",
                 remedy="name another call for another action; the first one stands",
             )
-        if stored.request.decision is not None:
-            await self._publish(stored.request, again=not new)
+        if stored.request.cancel_on_disconnect and stored.request.status is Status.PENDING:
+            await self.heartbeat(agent)
+        await self._publisher.publish(stored.request, again=not new)
         self._nudge()
         return stored.request
 
-    async def withdraw(self, agent: str, request: str) -> Request:
-        """Take a question back. Raises EntryRefused when the agent has asked no such thing."""
+    async def _superseded(self, document: RequestDocument, agent: str) -> Superseded | None:
+        """The denied request that this one answers, as the card needs it. Raises EntryRefused."""
+        if document.supersedes is None:
+            return None
+        old = (await self._of_agent(agent, document.supersedes, "supersedes")).request
+        if old.status is not Status.DENIED:
+            raise EntryRefused(
+                "conflict",
+                f"the request it supersedes is {old.status}, not denied",
+                field="supersedes",
+                remedy="name a request that was denied, or leave it out",
+            )
+        return Superseded(request=old.id, code=old.code, arguments=old.action.arguments)
+
+    async def withdraw(self, agent: str, request: str, *, by: str = "") -> Request:
+        """Take a question back; `by` for the journal, the agent by default. Raises EntryRefused."""
         stored = await self._of_agent(agent, request)
 
         async def commit(policy: Policy) -> Stored:
             def change(now: Stored) -> Change | None:
                 if now.request.status is not Status.PENDING:
                     return None
-                return _change(now.request, now.request.withdrawn(now.now), policy, {"by": f"agent:{agent}"})
+                return change_of(now.request, now.request.withdrawn(now.now), policy, {"by": by or f"agent:{agent}"})
 
             return await self._store.update(request, change, known=stored)
 
-        after = (await self._under_policy(commit)).request
-        await self._publish(after, again=True)
+        after = (await under_policy(self._policies, commit)).request
+        await self._publisher.publish(after, again=True)
         self._nudge()
         return after
 
     async def collect(self, agent: str, request: str) -> Request:
         """Send a decision again, with a fresh receipt while the approval may still be used."""
         stored = await self._of_agent(agent, request)
-        if stored.request.decision is not None:
-            await self._publish(stored.request, again=True)
+        await self._publisher.publish(stored.request, again=True)
         return stored.request
+
+    async def heartbeat(self, agent: str) -> None:
+        """The agent is there; what it asked with `cancel_on_disconnect` stays open for a while."""
+        await self._store.heard(agent, HEARTBEAT_MS)
+
+    async def disconnected(self, agent: str) -> None:
+        """The agent has not been heard of: withdraw what it wanted withdrawn then."""
+        for request in await self._store.waiting(agent=agent, limit=1_000):
+            if request.cancel_on_disconnect:
+                await self.withdraw(agent, request.id, by="disconnect")
 
     # -- people ---------------------------------------------------------------------------------------------------
 
     async def vote(self, request: str, click: Click) -> Verdict:
         """Count one person's answer, if it counts. Authority is checked here, now, for every door."""
-        return await self._under_policy(lambda policy: self._vote(request, click, policy))
+
+        async def commit(policy: Policy) -> Verdict:
+            found = await self._found(request, click, policy)
+            if not isinstance(found, _Found):
+                return found
+            await self._adopt(found.stored, click)
+            return await self._commit_vote(found.stored, click, found.voter, policy)
+
+        return await under_policy(self._policies, commit)
+
+    async def retract(self, request: str, click: Click) -> Verdict:
+        """Take one's own answer back while the request is still open."""
+
+        async def commit(policy: Policy) -> Verdict:
+            found = await self._found(request, click, policy)
+            if not isinstance(found, _Found):
+                return found
+            person = found.voter.person
+
+            def change(now: Stored) -> Change | None:
+                if now.request.status is not Status.PENDING or now.request.vote_of(person) is None:
+                    return None
+                record = {"by": person, "account": click.account.id, "shown": click.shown}
+                return change_of(now.request, now.request.retracted(person), policy, record, event="retracted")
+
+            after = (await self._store.update(request, change, known=found.stored)).request
+            self._nudge()
+            return Counted(after) if after.status is Status.PENDING else Late(after)
+
+        return await under_policy(self._policies, commit)
 
     async def may_answer(self, request: str, click: Click) -> Voter | Refused | Late:
         """What `vote` would say to this click, without counting it; for a door that has to ask for a reason first."""
-        try:
-            stored = await self._store.get(request)
-        except NotFound:
-            return _gone()
-        return await self._checked(stored, click, self._policies.current())
+        found = await self._found(request, click, self._policies.current())
+        return found.voter if isinstance(found, _Found) else found
 
     async def waiting_for(self, account: Account, destination: str, *, limit: int = 20) -> Sequence[Request]:
         """Pending requests that this person may answer, or that stand in the channel they are in; newest first."""
         policy, found = self._policies.current(), []
         for request in await self._store.waiting(limit=200):
-            here = destination in request.terms.destinations
-            if here or isinstance(await may_answer(account, request.terms, policy, self._directory), Voter):
+            here = destination in request.asked.destinations
+            if here or isinstance(await may_answer(account, request.asked, policy, self._directory), Voter):
                 found.append(request)
         return found[:limit]
 
-    async def _vote(self, request: str, click: Click, policy: Policy) -> Verdict:
+    async def _found(self, request: str, click: Click, policy: Policy) -> _Found | Refused | Late:
+        """Who clicks on what; a refusal stands in the journal before anybody is told of it."""
         try:
             stored = await self._store.get(request)
         except NotFound:
-            return _gone()
-        checked = await self._checked(stored, click, policy)
-        if not isinstance(checked, Voter):
-            return checked
-        await self._adopt(stored, click)
-        return await self._commit_vote(stored, click, checked, policy)
-
-    async def _checked(self, stored: Stored, click: Click, policy: Policy) -> Voter | Refused | Late:
-        """Whether this click may answer; a refusal stands in the journal before anybody is told of it."""
+            return Refused("not_found", "I do not know this request any more, so nothing was counted.")
         checked = await self._check(stored, click, policy)
+        if isinstance(checked, Voter):
+            return _Found(checked, stored)
         if isinstance(checked, Refused):
-            await self._store.note(
-                _refused_click(stored.request, click, checked), partition=_partition(stored.request.id)
-            )
+            await self._store.note(_refused_click(stored.request, click, checked), partition=home(request))
         return checked
 
     async def _check(self, stored: Stored, click: Click, policy: Policy) -> Voter | Refused | Late:
@@ -201,16 +230,17 @@ class Approvals:
                 "not_this_card", "This button does not belong to a card I posted here, so nothing was counted."
             )
         try:
-            terms = _binding(request, policy, stored.now)
+            terms = binding(request, policy, stored.now)
         except EntryRefused as refusal:
             return Refused("policy_changed", f"Policy no longer allows this request: {refusal.message}.")
         if terms.verdict == "deny":
             return Refused("policy_denies", "A rule of the policy now denies this request, so it cannot be answered.")
-        voter = await may_answer(click.account, terms, policy, self._directory)
+        asked = terms.escalated(request.escalated)
+        voter = await may_answer(click.account, asked, policy, self._directory)
         return Refused(voter.reason, voter.sentence) if isinstance(voter, NotAllowed) else voter
 
     async def _commit_vote(self, stored: Stored, click: Click, voter: Voter, policy: Policy) -> Verdict:
-        gone = await self._no_longer_eligible(stored.request, policy)
+        gone = await no_longer_eligible(stored.request, policy, self._directory)
         jti = secrets.token_urlsafe(16)
 
         def change(now: Stored) -> Change | None:
@@ -218,10 +248,10 @@ class Approvals:
             known = before.vote_of(voter.person)
             if before.status is not Status.PENDING or (known is not None and known.answer == click.answer):
                 return None
-            terms = _binding(before, policy, now.now)
+            terms = binding(before, policy, now.now)
             after = before.tightened(terms, without=gone).voted(_vote(click, voter, now.now), jti=jti)
             record = {"by": voter.person, "account": click.account.id, "answer": click.answer, "shown": click.shown}
-            return _change(before, after, policy, record, not_after=before.expires_at)
+            return change_of(before, after, policy, record, not_after=before.expires_at)
 
         try:
             after = (await self._store.update(stored.request.id, change, known=stored)).request
@@ -239,16 +269,7 @@ class Approvals:
         mine = after.decision is not None and any(vote.person == voter.person for vote in after.decision.by)
         if not mine:
             return Late(after)
-        return Counted(after, safe=await self._published(after))
-
-    async def _no_longer_eligible(self, request: Request, policy: Policy) -> frozenset[str]:
-        """Those who said yes before and may not any more: somebody who left in between loses their vote."""
-        gone = set()
-        for vote in request.votes:
-            account = Account(vote.via, vote.tenant, vote.account.rsplit(":", 1)[-1])
-            if not isinstance(await may_answer(account, request.terms, policy, self._directory), Voter):
-                gone.add(vote.person)
-        return frozenset(gone)
+        return Counted(after, safe=await self._publisher.published(after))
 
     async def _adopt(self, stored: Stored, click: Click) -> None:
         """Record the message of a click as the post it is, where a crash kept its courier from doing so."""
@@ -260,89 +281,12 @@ class Approvals:
     # -- tools ----------------------------------------------------------------------------------------------------
 
     async def spend(self, audience: str, document: SpendDocument, *, partition: int) -> Granted | NotGranted:
-        """Use a receipt, once. Everything is checked again; the same attempt gets the same answer again."""
-        claims = self._signer.verify(receipts.TYP, document.receipt)
-        request = str(claims.get("txn", "")) if claims else ""
-        if claims is None or not _in_partition(request, partition):
-            return NotGranted(request, "receipt_invalid", "this is not a receipt of ours for this partition")
-        try:
-            return await self._under_policy(lambda policy: self._spend(audience, document, claims, policy))
-        except NotFound:
-            return NotGranted(request, "not_found", "there is no such request any more")
-
-    async def _spend(
-        self, audience: str, document: SpendDocument, claims: Mapping[str, Any], policy: Policy
-    ) -> Granted | NotGranted:
-        stored = await self._store.get(claims["txn"])
-        refusal = _unspendable(stored, audience, document, claims) or await self._no_longer(stored, policy)
-        if refusal is not None:
-            await self._store.note(
-                _refused_spend(stored.request, audience, refusal), partition=_partition(claims["txn"])
-            )
-            return refusal
-
-        def change(now: Stored) -> Change | None:
-            if _unspendable(now, audience, document, claims) or now.request.status is not Status.APPROVED:
-                return None
-            after = now.request.spent(document.attempt, audience, now.now)
-            usable_until = min(claims["exp"] * 1000, after.decision.use_by or 0) if after.decision else 0
-            return _change(now.request, after, policy, {"by": f"tool:{audience}"}, not_after=usable_until)
-
-        try:
-            after = await self._store.update(stored.request.id, change, known=stored)
-        except OutsideWindow:
-            return NotGranted(stored.request.id, "lapsed", "the receipt's time is over")
-        if refusal := _unspendable(after, audience, document, claims):
-            return refusal
-        await self._publish(after.request, again=False)  # raises NotConfirmed: then the entry is taken up again
-        self._nudge()
-        return Granted(after.request)
-
-    async def _no_longer(self, stored: Stored, policy: Policy) -> NotGranted | None:
-        """Whether policy or people have changed since the yes, so that it must not be used."""
-        request = stored.request
-        if request.status is not Status.APPROVED or request.decision is None:
-            return None  # the same attempt again: it was granted, and what happened since cannot unsay that
-        try:
-            terms = _binding(request, policy, stored.now)
-        except EntryRefused as refusal:
-            return NotGranted(request.id, "policy", refusal.message)
-        if terms.verdict == "deny":
-            return NotGranted(request.id, "policy", "a rule of the policy now denies this")
-        if request.decision.rule is not None:
-            return None if terms.verdict == "allow" else NotGranted(request.id, "policy", "a person is needed now")
-        gone = await self._no_longer_eligible(request.tightened(terms), policy)
-        if not request.tightened(terms, without=gone).is_met():
-            return NotGranted(request.id, "policy", "those who approved no longer suffice")
-        return None
+        """Use a receipt, once (tools.py)."""
+        return await self._tools.spend(audience, document, partition=partition)
 
     async def report(self, audience: str, document: ReportDocument) -> Request | NotGranted:
-        """Take down how it ended, from the tool that used the receipt."""
-        return await self._under_policy(lambda policy: self._report(audience, document, policy))
-
-    async def _report(self, audience: str, document: ReportDocument, policy: Policy) -> Request | NotGranted:
-        event = {"succeeded": Event.SUCCEED, "failed": Event.FAIL, "unknown": Event.LOSE}[document.outcome]
-
-        def change(now: Stored) -> Change | None:
-            before = now.request
-            if not _reports(before, audience, document) or before.status.value == document.outcome:
-                return None
-            if before.status not in (Status.SPENT, Status.UNKNOWN):
-                return None
-            after = before.reported(event, now.now, document.note)
-            return _change(before, after, policy, {"by": f"tool:{audience}"})
-
-        try:
-            after = (await self._store.update(document.request, change)).request
-        except NotFound:
-            return NotGranted(document.request, "not_found", "there is no such request any more")
-        if not _reports(after, audience, document):
-            return NotGranted(document.request, "wrong_audience", "another attempt used the receipt, or none did")
-        if after.status.value != document.outcome:
-            return NotGranted(document.request, "already_reported", f"{after.status.value} was reported before")
-        await self._publish(after)
-        self._nudge()
-        return after
+        """Take down how it ended (tools.py)."""
+        return await self._tools.report(audience, document)
 
     # -- time and publishing --------------------------------------------------------------------------------------
 
@@ -354,52 +298,25 @@ class Approvals:
                 due = now.request.next_due()
                 if due is None or now.now < due:
                     return None
-                return _change(now.request, now.request.after_time(now.now), policy, {"by": "time"}, not_before=due)
+                after = now.request.after_time(now.now)
+                event = _event_of_time(now.request, after)
+                return change_of(now.request, after, policy, {"by": "time"}, event=event, not_before=due)
 
             return await self._store.update(request, change)
 
-        after = (await self._under_policy(commit)).request
-        if after.decision is not None:
-            await self._publish(after)
+        after = (await under_policy(self._policies, commit)).request
+        await self._publisher.publish(after)
         self._nudge()
         return after
 
     async def publish(self, request: str) -> None:
         """Publish a decision that was committed but not announced, because something was down."""
-        stored = await self._store.get(request)
-        if stored.request.decision is not None:
-            await self._publish(stored.request)
-
-    async def _published(self, request: Request) -> bool:
-        try:
-            await self._publish(request)
-        except (NotConfirmed, SignerUnavailable):
-            return False
-        return True
-
-    async def _publish(self, request: Request, *, again: bool = False) -> None:
-        """Mint the receipt from what is stored, and let the agent know; a pending request has nothing to publish."""
-        if request.decision is None:
-            return
-        token = None
-        if request.status is Status.APPROVED:
-            now = await self._store.now()
-            partition = _partition(request.id)
-            claims = receipts.claims_of(request, issuer=self._issuer, partition=partition, now=now)
-            token = await self._signer.sign(receipts.TYP, claims)
-        await self._store.publish(request, decision_document(request, token), again=again)
+        await self._publisher.publish((await self._store.get(request)).request)
 
     # -- shared ---------------------------------------------------------------------------------------------------
 
-    async def _under_policy(self, work: Callable[[Policy], Awaitable[_Result]]) -> _Result:
-        """Do work under the policy in force, again when another replica has just put a newer one in force."""
-        try:
-            return await work(self._policies.current())
-        except EpochChanged:
-            return await work(await self._policies.refresh())
-
-    async def _of_agent(self, agent: str, request: str) -> Stored:
-        unknown = EntryRefused("not_found", f"{agent} has asked no such thing", field="request", remedy="check the id")
+    async def _of_agent(self, agent: str, request: str, field: str = "request") -> Stored:
+        unknown = EntryRefused("not_found", f"{agent} has asked no such thing", field=field, remedy="check the id")
         try:
             stored = await self._store.get(request)
         except NotFound as exc:
@@ -409,7 +326,15 @@ class Approvals:
         return stored
 
 
-def _asked(request: str, document: RequestDocument, agent: str, policy: Policy, now: int) -> Change:
+def _asked(
+    request: str,
+    document: RequestDocument,
+    agent: str,
+    policy: Policy,
+    now: int,
+    superseded: Superseded | None,
+    earlier: Sequence[Request],
+) -> Change:
     """The commit that makes a document a request, decided at once where a rule says so."""
     question = policy.admit(document, agent, now)
     terms = policy.terms(question)
@@ -429,67 +354,51 @@ def _asked(request: str, document: RequestDocument, agent: str, policy: Policy, 
         expires_at=now + terms.within,
         terms=terms,
         presentation=policy.presentation(document.action.kind),
+        superseded=superseded,
+        earlier=tuple(_mark(other) for other in earlier if _matters(other, terms, now)),
+        cancel_on_disconnect=document.cancel_on_disconnect,
     )
-    after = asked if terms.verdict == "require" else asked.decided_by_rule(now, jti=secrets.token_urlsafe(16))
-    by = {"by": f"agent:{agent}"} if after is asked else {"by": f"policy:{'+'.join(terms.rules)}"}
-    return _change(None, after, policy, by, show=after is asked)
+    after = _by_rule(asked, now)
+    by = f"agent:{agent}" if after.decision is None else f"policy:{after.decision.rule}"
+    return change_of(None, after, policy, {"by": by}, show=after is asked)
 
 
-def _change(
-    before: Request | None,
-    after: Request,
-    policy: Policy,
-    record: Mapping[str, Any],
-    *,
-    not_before: int = 0,
-    not_after: int | None = None,
-    show: bool = True,
-) -> Change:
-    decided = after.decision is not None and (before is None or before.decision is None)
-    moved = before is None or before.status is not after.status
-    return Change(
-        request=after,
-        record={**_record(before, after), **record, "policy": policy.digest},
-        epoch=policy.digest,
-        not_before=not_before,
-        not_after=not_after,
-        decides=decided,
-        announce=moved and after.decision is not None,
-        show=show,
-    )
+def _by_rule(asked: Request, now: int) -> Request:
+    """The request as it is, or as a rule decides it without asking anybody."""
+    denied_before = any(mark.status is Status.DENIED for mark in asked.earlier)
+    if asked.terms.asked_again.deny and denied_before and asked.superseded is None:
+        return asked.denied_by(
+            "asked-again", "the same was denied a short while ago; say what changed (supersedes)", now
+        )
+    if asked.terms.verdict == "require":
+        return asked
+    return asked.decided_by_rule(now, jti=secrets.token_urlsafe(16))
 
 
-def _record(before: Request | None, after: Request) -> Mapping[str, Any]:
-    """What every journal entry about a request says: no argument values, no nonce, nobody's words."""
-    moved = before is None or before.status is not after.status
-    return {
-        "v": 1,
-        "event": ("asked" if before is None else after.status.value) if moved else "voted",
-        "request": after.id,
-        "agent": after.agent,
-        "kind": after.action.kind,
-        "digest": after.digest,
-        "from": before.status.value if before else None,
-        "to": after.status.value,
-    }
+def _matters(other: Request, terms: Terms, now: int) -> bool:
+    """Whether people should know of an earlier request for the same: a recent denial, or one whose end is unknown."""
+    if other.status is Status.UNKNOWN:
+        return True
+    denied_at = other.decision.at if other.status is Status.DENIED and other.decision else None
+    return denied_at is not None and now - denied_at < terms.asked_again.within
+
+
+def _mark(other: Request) -> Earlier:
+    at = other.outcome.at if other.outcome else other.decision.at if other.decision else other.asked_at
+    by = tuple(vote.person for vote in other.decision.by) if other.decision else ()
+    return Earlier(request=other.id, status=other.status, at=at, by=by)
+
+
+def _event_of_time(before: Request, after: Request) -> str:
+    """What the journal calls a step of waiting; the status names the others."""
+    if after.escalated > before.escalated:
+        return "escalated"
+    return "reminded" if after.reminded > before.reminded else ""
 
 
 def _refused_click(request: Request, click: Click, refused: Refused) -> Mapping[str, Any]:
     said = {"event": "click_refused", "account": click.account.id, "answer": click.answer, "reason": refused.reason}
-    return {**_record(request, request), **said, "shown": click.shown}
-
-
-def _refused_spend(request: Request, audience: str, refusal: NotGranted) -> Mapping[str, Any]:
-    said = {"event": "spend_refused", "by": f"tool:{audience}", "reason": refusal.reason}
-    return {**_record(request, request), **said}
-
-
-def _binding(request: Request, policy: Policy, now: int) -> Terms:
-    """The stricter of what was demanded at intake and what policy demands now; raises EntryRefused."""
-    policy.must_allow(request.question, now)
-    if policy.digest == request.terms.policy:
-        return request.terms
-    return request.terms.tightened_by(policy.terms(request.question))
+    return {**record_of(request, request), **said, "shown": click.shown}
 
 
 def _vote(click: Click, voter: Voter, at: int) -> Vote:
@@ -513,44 +422,3 @@ def _post_at(stored: Stored, click: Click) -> Post | None:
             return post
     waiting = (stored.posts.get(place) for place in click.places)
     return next((post for post in waiting if post is not None and post.state == "intended"), None)
-
-
-def _unspendable(
-    stored: Stored, audience: str, document: SpendDocument, claims: Mapping[str, Any]
-) -> NotGranted | None:
-    """Why this attempt must not act on this receipt, or None: it may, or it already had the grant."""
-    request = stored.request
-    decision, spent = request.decision, request.spend
-    if audience != request.audience or claims.get("aud") != audience:
-        return NotGranted(request.id, "wrong_audience", f"this receipt is for {request.audience}")
-    if decision is None or claims.get("jti") != decision.jti:
-        return NotGranted(request.id, "not_approved", "the receipt does not belong to this request's decision")
-    if spent is not None:
-        again = spent.attempt == document.attempt
-        return None if again else NotGranted(request.id, "already_spent", "the receipt was used before")
-    if request.status is not Status.APPROVED:
-        reason = request.status.value if request.status in (Status.REVOKED, Status.LAPSED) else "not_approved"
-        return NotGranted(request.id, reason, f"the request is {request.status.value}")
-    if stored.now >= claims["exp"] * 1000:
-        return NotGranted(request.id, "lapsed", "the receipt's time is over; collect a fresh one")
-    return None
-
-
-def _reports(request: Request, audience: str, document: ReportDocument) -> bool:
-    spent = request.spend
-    return spent is not None and spent.audience == audience and spent.attempt == document.attempt
-
-
-def _partition(request: str) -> int:
-    return partition_of_request(request)
-
-
-def _in_partition(request: str, partition: int) -> bool:
-    try:
-        return partition_of_request(request) == partition
-    except ValueError:
-        return False
-
-
-def _gone() -> Refused:
-    return Refused("not_found", "I do not know this request any more, so nothing was counted.")

@@ -24,6 +24,25 @@ class Factor(Frozen):
     need: int = Field(default=1, ge=1)
 
 
+class Escalation(Frozen):
+    """A step for the case that nobody answers: other people may answer too, and the card stands in more places.
+
+    `after` is ms from the asking. It never turns silence into a yes.
+    """
+
+    after: int
+    sources: tuple[str, ...] = ()
+    destinations: tuple[str, ...] = ()
+    joins: tuple[str, ...] = ()  #: the sources, sorted, of the factor whose people they join: no other is opened
+
+
+class AskedAgain(Frozen):
+    """What follows when the same agent asks for the same kind and target soon after a denial."""
+
+    within: int = 3_600_000
+    deny: bool = False  #: deny by rule; otherwise the card says so
+
+
 class Presentation(Frozen):
     """How policy words a kind on cards; never taken from the request."""
 
@@ -44,6 +63,11 @@ class Terms(Frozen):
     factors: tuple[Factor, ...] = ()
     excluded: tuple[str, ...] = ()  #: people of the principal chain: their votes never count
     destinations: tuple[str, ...] = ()
+    deny_quorum: int = 1  #: how many people have to say no
+    reminders: tuple[int, ...] = ()  #: ms from the asking at which those who have not answered are reminded
+    escalation: tuple[Escalation, ...] = ()
+    longest: int | None = None  #: ms from the asking beyond which nobody can extend the deadline; None: nobody at all
+    asked_again: AskedAgain = AskedAgain()
     within: int
     use_within: int
     receipt_ttl: int
@@ -59,10 +83,28 @@ class Terms(Frozen):
                 "verdict": strictest(self.verdict, other.verdict),
                 "factors": joined(self.factors, other.factors),
                 "excluded": tuple(sorted({*self.excluded, *other.excluded})),
+                "deny_quorum": min(self.deny_quorum, other.deny_quorum),
+                "longest": min(self.longest or 0, other.longest or 0) or None,
                 "use_within": min(self.use_within, other.use_within),
                 "receipt_ttl": min(self.receipt_ttl, other.receipt_ttl),
             }
         )
+
+    def escalated(self, steps: int) -> Terms:
+        """The terms after so many steps of the escalation."""
+        taken = self.escalation[:steps]
+        if not taken:
+            return self
+        factors = tuple(_joined_by(factor, taken) for factor in self.factors)
+        destinations = dict.fromkeys((*self.destinations, *(d for step in taken for d in step.destinations)))
+        return self.model_copy(update={"factors": factors, "destinations": tuple(destinations)})
+
+
+def _joined_by(factor: Factor, steps: tuple[Escalation, ...]) -> Factor:
+    """A factor whose people were joined by those of the steps that concern it."""
+    people = tuple(sorted(factor.sources))
+    more = (source for step in steps if step.joins == people for source in step.sources)
+    return factor.model_copy(update={"sources": tuple(dict.fromkeys((*factor.sources, *more)))})
 
 
 _STRICTNESS: dict[str, int] = {"allow": 0, "require": 1, "deny": 2}

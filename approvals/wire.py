@@ -37,7 +37,7 @@ def decision_document(request: Request, receipt: str | None) -> Mapping[str, Any
         "decided_at": instant(decision.at),
         "by": by,
         "reason": decision.reason or None,
-        "changes": None,
+        "changes": decision.changes or None,
         "use_by": instant(decision.use_by) if decision.use_by else None,
         "receipt": receipt,
     }

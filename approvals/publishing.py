@@ -1,0 +1,39 @@
+"""Making a decision known: mint the receipt from what is stored, keep it for the agent, wake the agent."""
+
+from __future__ import annotations
+
+from approvals import receipt as receipts
+from approvals.commits import home
+from approvals.errors import NotConfirmed, SignerUnavailable
+from approvals.lifecycle import Status
+from approvals.ports import Signer, Store
+from approvals.request import Request
+from approvals.wire import decision_document
+
+
+class Publisher:
+    """Publishes from the stored request alone, so that any replica can, again and again."""
+
+    def __init__(self, store: Store, signer: Signer, issuer: str) -> None:
+        self._store = store
+        self._signer = signer
+        self._issuer = issuer
+
+    async def publish(self, request: Request, *, again: bool = False) -> None:
+        """Publish what was decided; a pending request has nothing to publish. `again` wakes the agent once more."""
+        if request.decision is None:
+            return
+        token = None
+        if request.status is Status.APPROVED:
+            now = await self._store.now()
+            claims = receipts.claims_of(request, issuer=self._issuer, partition=home(request.id), now=now)
+            token = await self._signer.sign(receipts.TYP, claims)
+        await self._store.publish(request, decision_document(request, token), again=again)
+
+    async def published(self, request: Request) -> bool:
+        """`publish`, or False while that is not possible; a timer then goes on trying."""
+        try:
+            await self.publish(request)
+        except (NotConfirmed, SignerUnavailable):
+            return False
+        return True

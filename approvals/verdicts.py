@@ -1,0 +1,41 @@
+"""What a person's click or command came to; every verdict carries its reason (docs/reference/refusals.md)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from approvals.request import Request
+
+
+@dataclass(frozen=True)
+class Counted:
+    """The answer counts, durably; `safe` is false while a decision is not yet published."""
+
+    request: Request
+    safe: bool = True
+
+
+@dataclass(frozen=True)
+class Refused:
+    """Nothing was done; `sentence` is for the person, `reason` its name in docs and the journal."""
+
+    reason: str
+    sentence: str
+
+
+@dataclass(frozen=True)
+class Late:
+    """Nothing is left to decide; `request` tells who decided, and when."""
+
+    request: Request
+
+
+@dataclass(frozen=True)
+class Done:
+    """An operator's intervention took effect; `request` is what it was about, if it was one request."""
+
+    request: Request | None
+    what: str
+
+
+Verdict = Counted | Refused | Late
