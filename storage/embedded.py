@@ -22,7 +22,6 @@ from typing import IO, Any, Final, Self
 from approvals.errors import StoreUnavailable
 
 _START_WITHIN: Final = 10.0  #: seconds
-_STOP_WITHIN: Final = 10.0
 _SETTINGS: Final = """\
 bind 127.0.0.1
 port {port}
@@ -62,12 +61,13 @@ class EmbeddedServer:
     the first starts the server, the others join it, the last one out stops it. One that was left behind by a killed
     process is joined. It listens on a loopback port and demands the password in `url`, because a loopback port is
     open to every user of the machine; keep `url` out of logs. It runs in a session of its own, so that Ctrl-C in the
-    terminal reaches the bot first.
+    terminal reaches the bot first. `patience`: seconds for an orderly stop before the process is killed.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, patience: float = 10.0) -> None:
         self.directory = directory.resolve()
         self.url = ""
+        self._patience = patience
         self._users: IO[str] | None = None
 
     async def __aenter__(self) -> Self:
@@ -118,7 +118,7 @@ class EmbeddedServer:
         pid = self._pid()
         if pid is None:
             return
-        deadline = time.monotonic() + _STOP_WITHIN
+        deadline = time.monotonic() + self._patience
         _signal(pid, signal.SIGTERM)
         while _signal(pid, signal.SIGKILL if time.monotonic() > deadline else 0):
             time.sleep(0.01)
