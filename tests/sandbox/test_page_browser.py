@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 import pytest_asyncio
@@ -30,7 +30,7 @@ ARGS = [
 ]
 
 #: one loop for the whole file, so that one browser serves every test
-LOOP = "module"
+LOOP: Final = "module"
 
 pytestmark = [
     pytest.mark.browser,
