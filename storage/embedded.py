@@ -119,16 +119,19 @@ class EmbeddedServer:
         if pid is None:
             return
         deadline = time.monotonic() + self._patience
-        _signal(pid, signal.SIGTERM)
-        while _signal(pid, signal.SIGKILL if time.monotonic() > deadline else 0):
-            time.sleep(0.01)
+        os.kill(pid, signal.SIGTERM)
+        while _is_server(pid):
+            if time.monotonic() > deadline:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.005)
         (self.directory / "server.pid").unlink(missing_ok=True)
 
     def _pid(self) -> int | None:
         """The process id in the server's pidfile, if that process is a server of this directory."""
         try:
             pid = int((self.directory / "server.pid").read_text())
-            return pid if re.search(rb"(valkey|redis)-server", _command_line(pid)) else None
+            return pid if _is_server(pid) else None
         except (OSError, ValueError):
             return None
 
@@ -172,21 +175,17 @@ def _answers(state: Mapping[str, Any]) -> bool:
         return False
 
 
-def _signal(pid: int, how: int) -> bool:
-    """Send a signal (0: none, only look); False when the process is gone."""
-    with suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)  # where we are process 1 of a container, the orphan became our child
-    try:
-        os.kill(pid, how)
-    except ProcessLookupError:
-        return False
-    return True
+def _is_server(pid: int) -> bool:
+    """Whether a process is a running server. One that has ended is not, even while nobody has reaped it."""
+    return re.search(rb"(valkey|redis)-server", _command_line(pid)) is not None
 
 
 def _command_line(pid: int) -> bytes:
     """What a process was started as; a number in a file may by now be somebody else's."""
     if Path("/proc/self/cmdline").exists():
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
+        with suppress(FileNotFoundError, ProcessLookupError):
+            return Path(f"/proc/{pid}/cmdline").read_bytes()
+        return b""
     return subprocess.run(["ps", "-o", "args=", "-p", str(pid)], capture_output=True, check=False).stdout  # noqa: S603, S607 - a number and a standard tool
 
 

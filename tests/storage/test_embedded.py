@@ -42,12 +42,11 @@ def pid_of(directory: Path) -> int | None:
 
 
 def runs(pid: int | None) -> bool:
-    """Whether this process is alive."""
-    try:
-        os.kill(pid or -1, 0)
-    except (ProcessLookupError, PermissionError):
+    """Whether this process is alive; one that ended and was not reaped yet is not."""
+    if pid is None:
         return False
-    return pid is not None
+    shown = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False).stdout
+    return bool(shown.strip()) and not shown.startswith("Z")
 
 
 async def test_it_is_fit_to_be_the_memory(tmp_path: Path) -> None:
