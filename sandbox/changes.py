@@ -13,7 +13,10 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Change:
-    """One thing that changed: `kind` is message, ephemeral, views, home, people, channels, call or delivery."""
+    """One thing that changed.
+
+    `kind` is message, ephemeral, views, home, people, channels, sockets, call or delivery.
+    """
 
     kind: str
     channel: str = ""

@@ -8,7 +8,10 @@ from typing import Any
 
 @dataclass
 class MethodFault:
-    """What happens to the next `times` calls of a Web API method (`*` for any), optionally in one channel only."""
+    """What happens to the next `times` calls of a Web API method (`*` for any), optionally in one channel only.
+
+    Response URLs are the method `response_url`; there only `status` counts.
+    """
 
     method: str = "*"
     channel: str | None = None

@@ -92,14 +92,11 @@ class Page:
     def _taking(self, gesture: Gesture) -> Handler:
         async def handle(request: web.Request) -> web.StreamResponse:
             try:
-                body = await request.json()
-                answer = await gesture(body)
+                answer = await gesture(await _body(request))
             except IncompleteForm as form:
                 answer = {"ok": False, "error": "incomplete", "errors": form.errors}
             except CannotDo as refusal:
                 answer = {"ok": False, "error": "cannot", "message": str(refusal)}
-            except (ValueError, KeyError, TypeError) as error:
-                raise web.HTTPBadRequest(text=f"not understood: {type(error).__name__}") from error
             return _json(answer)
 
         return handle
@@ -219,56 +216,70 @@ class Page:
     # ------------------------------------------------------------ gestures
 
     async def _click(self, body: Json) -> Json:
-        return _outcome(
-            await self._acts.click(
-                body["user"],
-                body["channel"],
-                body["ts"],
-                body["action_id"],
-                body["block_id"],
-                choose=body.get("choose"),
-                state=body.get("state"),
-            )
-        )
+        user, channel, ts, action_id, block_id = _texts(body, "user", "channel", "ts", "action_id", "block_id")
+        chosen, state = body.get("choose"), _mapping(body, "state")
+        return _outcome(await self._acts.click(user, channel, ts, action_id, block_id, choose=chosen, state=state))
 
     async def _click_view(self, body: Json) -> Json:
+        user, view_id, action_id, block_id = _texts(body, "user", "view_id", "action_id", "block_id")
+        chosen, values = body.get("choose"), _mapping(body, "values")
         return _outcome(
-            await self._acts.click_in_view(
-                body["user"],
-                body["view_id"],
-                body["action_id"],
-                body["block_id"],
-                choose=body.get("choose"),
-                values=body.get("values"),
-            )
+            await self._acts.click_in_view(user, view_id, action_id, block_id, choose=chosen, values=values)
         )
 
     async def _submit(self, body: Json) -> Json:
-        return _outcome(await self._acts.submit_view(body["user"], body["view_id"], body["values"]))
+        user, view_id = _texts(body, "user", "view_id")
+        return _outcome(await self._acts.submit_view(user, view_id, _mapping(body, "values")))
 
     async def _close_view(self, body: Json) -> Json:
-        await self._acts.close_view(body["user"], body["view_id"], everything=bool(body.get("everything")))
+        user, view_id = _texts(body, "user", "view_id")
+        await self._acts.close_view(user, view_id, everything=bool(body.get("everything")))
         return {"ok": True}
 
     async def _say(self, body: Json) -> Json:
         """A line from the composer: a slash command if it starts with one, otherwise a message."""
-        text = str(body["text"]).strip()
-        if not text:
-            return {"ok": True}
+        user, channel, text = _texts(body, "user", "channel", "text")
+        text = text.strip()
         if text.startswith("/"):
             command, _, rest = text.partition(" ")
-            return _outcome(await self._acts.command(body["user"], body["channel"], command, rest.strip()))
-        await self._acts.say(body["user"], body["channel"], text, body.get("thread_ts"))
+            return _outcome(await self._acts.command(user, channel, command, rest.strip()))
+        if text:
+            await self._acts.say(user, channel, text, body.get("thread_ts"))
         return {"ok": True}
 
     async def _open_home(self, body: Json) -> Json:
-        delivery = await self._acts.open_home(body["user"])
+        (user,) = _texts(body, "user")
+        delivery = await self._acts.open_home(user)
         return _outcome(delivery) if delivery else {"ok": True}
 
     async def _shortcut(self, body: Json) -> Json:
-        return _outcome(
-            await self._acts.shortcut(body["user"], body["callback_id"], body.get("channel"), body.get("ts"))
-        )
+        user, callback_id = _texts(body, "user", "callback_id")
+        return _outcome(await self._acts.shortcut(user, callback_id, body.get("channel"), body.get("ts")))
+
+
+async def _body(request: web.Request) -> Json:
+    try:
+        body = await request.json()
+    except ValueError as error:
+        raise web.HTTPBadRequest(text="this is no JSON") from error
+    if not isinstance(body, dict):
+        raise web.HTTPBadRequest(text="an object is needed")
+    return body
+
+
+def _texts(body: Json, *names: str) -> list[str]:
+    """The fields of a gesture that must be strings."""
+    values = [body.get(name) for name in names]
+    if not all(isinstance(value, str) for value in values):
+        raise web.HTTPBadRequest(text=f"needed as strings: {', '.join(names)}")
+    return [str(value) for value in values]
+
+
+def _mapping(body: Json, name: str) -> Json:
+    value = body.get(name) or {}
+    if not isinstance(value, dict):
+        raise web.HTTPBadRequest(text=f"{name} must be an object")
+    return value
 
 
 def _outcome(delivery: Delivery) -> Json:

@@ -27,13 +27,14 @@ class Responses:
         return [web.post("/response/{team}/{key}", self.handle)]
 
     async def handle(self, request: web.Request) -> web.Response:
-        """One post to a response URL; 404 when it is used up or too old."""
+        """One post to a response URL; 404 when it is used up or too old. Faults of method `response_url` apply."""
         try:
             body = await request.json()
         except ValueError:
             body = None
-        error = self._use(request.match_info["key"], body)
-        status = 200 if error is None else 404 if error.endswith("_url") else 400
+        fault = self._slack.faults.take_method("response_url", None)
+        error = f"http_{fault.status or 500}" if fault else self._use(request.match_info["key"], body)
+        status = (fault.status or 500) if fault else _status(error)
         call = Call("response_url", body if isinstance(body, dict) else {}, self._slack.now(), status, error)
         self._slack.log.calls.append(call)
         self._slack.workspace.changes.announce("call")
@@ -89,3 +90,9 @@ class Responses:
             **content,
         )
         workspace.post(message)
+
+
+def _status(error: str | None) -> int:
+    if error is None:
+        return 200
+    return 404 if error.endswith("_url") else 400

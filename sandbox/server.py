@@ -134,6 +134,20 @@ class Sandbox(Acts):
         """The secret that signs requests to the app."""
         return self.workspace.app.signing_secret
 
+    @property
+    def ack_deadline(self) -> float:
+        """How many seconds the app has to acknowledge; may be set."""
+        return self._deliverer.deadline
+
+    @ack_deadline.setter
+    def ack_deadline(self, seconds: float) -> None:
+        self._deliverer.deadline = seconds
+
+    @property
+    def idle(self) -> bool:
+        """Whether no event is waiting to be sent, or to be sent again."""
+        return self._deliverer.idle
+
     def connect_http(self, request_url: str | None) -> None:
         """Deliver by signed HTTP to this address; None goes back to Socket Mode."""
         self.workspace.app.request_url = request_url

@@ -22,7 +22,6 @@ from typing import IO, Any, Final, Self
 from approvals.errors import StoreUnavailable
 
 _START_WITHIN: Final = 10.0  #: seconds
-_STOP_WITHIN: Final = 10.0
 _SETTINGS: Final = """\
 bind 127.0.0.1
 port {port}
@@ -62,12 +61,13 @@ class EmbeddedServer:
     the first starts the server, the others join it, the last one out stops it. One that was left behind by a killed
     process is joined. It listens on a loopback port and demands the password in `url`, because a loopback port is
     open to every user of the machine; keep `url` out of logs. It runs in a session of its own, so that Ctrl-C in the
-    terminal reaches the bot first.
+    terminal reaches the bot first. `patience`: seconds for an orderly stop before the process is killed.
     """
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, *, patience: float = 10.0) -> None:
         self.directory = directory.resolve()
         self.url = ""
+        self._patience = patience
         self._users: IO[str] | None = None
 
     async def __aenter__(self) -> Self:
@@ -118,17 +118,20 @@ class EmbeddedServer:
         pid = self._pid()
         if pid is None:
             return
-        deadline = time.monotonic() + _STOP_WITHIN
-        _signal(pid, signal.SIGTERM)
-        while _signal(pid, signal.SIGKILL if time.monotonic() > deadline else 0):
-            time.sleep(0.01)
+        deadline = time.monotonic() + self._patience
+        os.kill(pid, signal.SIGTERM)
+        while _is_server(pid):
+            if time.monotonic() > deadline:
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(0.005)
         (self.directory / "server.pid").unlink(missing_ok=True)
 
     def _pid(self) -> int | None:
         """The process id in the server's pidfile, if that process is a server of this directory."""
         try:
             pid = int((self.directory / "server.pid").read_text())
-            return pid if re.search(rb"(valkey|redis)-server", _command_line(pid)) else None
+            return pid if _is_server(pid) else None
         except (OSError, ValueError):
             return None
 
@@ -172,21 +175,17 @@ def _answers(state: Mapping[str, Any]) -> bool:
         return False
 
 
-def _signal(pid: int, how: int) -> bool:
-    """Send a signal (0: none, only look); False when the process is gone."""
-    with suppress(ChildProcessError):
-        os.waitpid(pid, os.WNOHANG)  # where we are process 1 of a container, the orphan became our child
-    try:
-        os.kill(pid, how)
-    except ProcessLookupError:
-        return False
-    return True
+def _is_server(pid: int) -> bool:
+    """Whether a process is a running server. One that has ended is not, even while nobody has reaped it."""
+    return re.search(rb"(valkey|redis)-server", _command_line(pid)) is not None
 
 
 def _command_line(pid: int) -> bytes:
     """What a process was started as; a number in a file may by now be somebody else's."""
     if Path("/proc/self/cmdline").exists():
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
+        with suppress(FileNotFoundError, ProcessLookupError):
+            return Path(f"/proc/{pid}/cmdline").read_bytes()
+        return b""
     return subprocess.run(["ps", "-o", "args=", "-p", str(pid)], capture_output=True, check=False).stdout  # noqa: S603, S607 - a number and a standard tool
 
 

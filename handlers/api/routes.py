@@ -27,8 +27,9 @@ def api_routes(
     """
 
     async def keys(request: web.Request) -> web.Response:
+        document = trust()
         return web.json_response(
-            {name: trust()[name] for name in ("issuer", "keys")},
+            {"issuer": document["issuer"], "keys": document["keys"]},
             headers={"Cache-Control": f"public, max-age={KEYS_FRESH}", **_HARDENED},
         )
 

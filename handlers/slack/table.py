@@ -17,11 +17,12 @@ LIMIT = 2_900  #: characters in one block
 
 NEXT_LINE = "│ "
 SAME_LINE = "↪ "
+OF_ABOVE = "↳ "  #: the value of a name that was too long to stand beside it
 
 
 def tables(lines: Sequence[Line]) -> list[str]:
     """The lines as texts of at most LIMIT characters."""
-    width = min(max((columns(line.name) for line in lines), default=0), NAME_WIDTH)
+    width = min(max((columns(_tabs(line.name)) for line in lines), default=0), NAME_WIDTH)
     return _packed([row for line in lines for row in _rows(line, width)])
 
 
@@ -32,20 +33,20 @@ def columns(value: str) -> int:
 
 def _rows(line: Line, width: int) -> Iterator[str]:
     indent = " " * (width + 2)
-    name = line.name
+    name = _tabs(line.name)
+    start = name + indent[columns(name) :]
     if columns(name) > width:
         yield from _long_name(name)
-        name = ""
-    label = name + " " * (width + 2 - columns(name))
-    for number, value in enumerate(line.value or ("",)):
-        mark = NEXT_LINE if number else ""
-        for part, piece in enumerate(_wrapped(_tabs(value), WIDTH - len(indent) - 2)):
-            start = (indent if number else label) + mark if part == 0 else indent + SAME_LINE
-            yield (start + piece).rstrip(" ")
+        start = indent + OF_ABOVE
+    for value in line.value or ("",):
+        for piece in _wrapped(_tabs(value), WIDTH - len(indent) - len(SAME_LINE)):
+            yield start + piece
+            start = indent + SAME_LINE
+        start = indent + NEXT_LINE
 
 
 def _long_name(name: str) -> Iterator[str]:
-    for number, piece in enumerate(_wrapped(name, WIDTH - 2)):
+    for number, piece in enumerate(_wrapped(name, WIDTH - len(SAME_LINE))):
         yield (SAME_LINE if number else "") + piece
 
 

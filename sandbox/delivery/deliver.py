@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
 from sandbox.delivery.http import Answer, HttpTransport
@@ -28,7 +28,7 @@ class Deliverer:
         self._hub = hub
         self.deadline = deadline
         self._retry_delays = retry_delays
-        self._retries: set[asyncio.Task[None]] = set()
+        self._work: set[asyncio.Task[None]] = set()
 
     async def deliver(self, kind: str, payload: Json, *, retry: int = 0, reason: str = "") -> Delivery:
         """Send once (or as a fault has it) and log what came back."""
@@ -87,10 +87,15 @@ class Deliverer:
         await asyncio.sleep(self._retry_delays[attempts])
         await self.deliver("events_api", payload, retry=attempts + 1, reason=reason)
 
-    def _start(self, work: Any) -> None:
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is being sent in the background."""
+        return not self._work
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
-        self._retries.add(task)
-        task.add_done_callback(self._retries.discard)
+        self._work.add(task)
+        task.add_done_callback(self._work.discard)
 
     async def verify_url(self, challenge: str) -> Delivery:
         """The handshake when a request URL is saved: the app must answer with the challenge."""
@@ -99,9 +104,9 @@ class Deliverer:
 
     async def close(self) -> None:
         """Give up what is still to be sent."""
-        for task in list(self._retries):
+        for task in list(self._work):
             task.cancel()
-        await asyncio.gather(*self._retries, return_exceptions=True)
+        await asyncio.gather(*self._work, return_exceptions=True)
 
 
 def _retry_headers(retry: int, reason: str) -> Mapping[str, str]:

@@ -56,7 +56,10 @@ class HttpTransport:
 
     async def open(self) -> None:
         """Get ready to send."""
-        self._session = aiohttp.ClientSession(headers={"User-Agent": "Slackbot 1.0 (+https://api.slack.com/robots)"})
+        # a fresh connection each time: an app that restarted must not be met on its old, dead connection
+        connector = aiohttp.TCPConnector(force_close=True)
+        agent = {"User-Agent": "Slackbot 1.0 (+https://api.slack.com/robots)"}
+        self._session = aiohttp.ClientSession(headers=agent, connector=connector)
 
     async def close(self) -> None:
         """Close every connection."""

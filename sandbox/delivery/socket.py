@@ -29,10 +29,12 @@ class Connection:
     def __init__(self, socket: web.WebSocketResponse, number: int) -> None:
         self.socket = socket
         self.number = number
-        self.frozen = False  #: half-open: nothing is answered any more, not even pings
+        self.frozen = False  #: half-open: nothing gets through any more, either way, not even pings
 
     async def send(self, frame: Json) -> None:
-        """Send one frame; a connection that is gone swallows it, as a network does."""
+        """Send one frame; a connection that is gone or frozen swallows it, as a network does."""
+        if self.frozen:
+            return
         try:
             await self.socket.send_json(frame)
         except ConnectionError:

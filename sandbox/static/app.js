@@ -59,7 +59,8 @@ const here = () => state.channels.find((channel) => channel.id === at.channel);
 
 function learn() {
   directory.me = state.me;
-  directory.users = new Map(state.users.map((user) => [user.id, user]));
+  directory.domain = state.team.domain;
+  directory.users = new Map(state.users.map((user, order) => [user.id, { ...user, order }]));
   directory.groups = state.groups;
   directory.channels = new Map(state.channels.map((channel) => [channel.id, channel]));
 }
@@ -210,7 +211,7 @@ function drawWho() {
     fill(whoButton, avatar(me, "tiny"), h("span", { class: "who-name" }, me.real_name), icon("down"));
   }
   if (whoMenu.hidden) {
-    const present = state.users.filter((user) => !user.bot && !user.deleted);
+    const present = [...directory.users.values()].filter((user) => !user.bot && !user.deleted);
     fill(whoMenu, h("p", { class: "who-title" }, "See the workspace as"), present.map(personItem));
   }
 }

@@ -73,7 +73,8 @@ function drawTable(block) {
 
 function drawAlert(block) {
   const level = block.level ?? "default";
-  return h("div", { class: `level-${level}`, role: "note" }, icon("warning"), h("div", { class: "text" }, textObject(block.text)));
+  const sign = { warning: "warning", error: "warning", success: "tick" }[level] ?? "info";
+  return h("div", { class: `level-${level}`, role: "note" }, icon(sign), h("div", { class: "text" }, textObject(block.text)));
 }
 
 function drawContainer(block, context) {

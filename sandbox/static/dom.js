@@ -42,6 +42,7 @@ const PATHS = {
   close: ["M6 6l12 12M18 6 6 18"],
   back: ["M14.5 5.5 8 12l6.5 6.5"],
   down: ["M6 9.5l6 6 6-6"],
+  info: ["M12 3.5a8.5 8.5 0 1 0 0 17 8.5 8.5 0 0 0 0-17z", "M12 11v5M12 7.8v.2"],
   tick: ["M5 12.5l4.5 4.5L19 7.5"],
   people: ["M9 11a3.2 3.2 0 1 0 0-6.4A3.2 3.2 0 0 0 9 11zM3 19.5c0-3.3 2.7-5.5 6-5.5s6 2.2 6 5.5", "M16 5a3 3 0 0 1 0 5.8M17.5 14.2c2.1.7 3.5 2.6 3.5 5.3"],
   reply: ["M10 6 4 12l6 6M4.5 12H14c3.5 0 6 2 6 6"],
@@ -66,6 +67,5 @@ export function icon(name) {
 export function avatar(user, size = "") {
   if (user?.bot) return h("span", { class: `avatar avatar-app ${size}`, "aria-hidden": "true" }, icon("tick"));
   const name = user?.real_name || "?";
-  const hue = [...(user?.id ?? "?")].reduce((sum, letter) => (sum * 31 + letter.charCodeAt(0)) % 997, 7) % 8;
-  return h("span", { class: `avatar hue-${hue} ${size}`, "aria-hidden": "true" }, [...name][0].toUpperCase());
+  return h("span", { class: `avatar hue-${(user?.order ?? 0) % 8} ${size}`, "aria-hidden": "true" }, [...name][0].toUpperCase());
 }

@@ -29,7 +29,9 @@ export function drawModals(stack, name) {
   errors = top?.errors ?? {};
   if (!top) return dialog.open && dialog.close();
   draw();
-  if (!dialog.open) dialog.showModal();
+  if (dialog.open) return;
+  dialog.showModal();
+  settleFocus();
 }
 
 function draw() {
@@ -59,7 +61,7 @@ function draw() {
 function settleFocus(actionId) {
   if (!dialog.open) return;
   const same = actionId && dialog.querySelector(`[data-action-id="${CSS.escape(actionId)}"]`);
-  (same || dialog.querySelector("[aria-invalid] , .modal-body input, .modal-body textarea, .modal-body select"))?.focus();
+  (same || dialog.querySelector("[aria-invalid]") || dialog.querySelector(".modal-body :is(input, textarea, select)"))?.focus();
 }
 
 /** How blocks of a modal or the home tab act; shared with the home tab. */

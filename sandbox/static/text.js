@@ -4,7 +4,7 @@ import { append, h } from "./dom.js";
 import { emoji, withEmoji } from "./emoji.js";
 
 /** What mentions and channel links need to know; set by app.js. */
-export const directory = { me: "", users: new Map(), groups: {}, channels: new Map() };
+export const directory = { me: "", domain: "", users: new Map(), groups: {}, channels: new Map() };
 
 const ENTITIES = { "&lt;": "<", "&gt;": ">", "&amp;": "&" };
 const decode = (text) => text.replace(/&(?:lt|gt|amp);/g, (entity) => ENTITIES[entity]);
@@ -93,7 +93,7 @@ function angle(inside) {
 
 // ---------------------------------------------------------------- links, people, emoji
 
-/** A link that opens elsewhere; anything but http, https and mailto stays text. */
+/** A link that opens elsewhere; a permalink stays on the page; anything but http, https and mailto stays text. */
 export function link(address, label) {
   let url;
   try {
@@ -102,6 +102,8 @@ export function link(address, label) {
     return h("span", {}, label);
   }
   if (!["http:", "https:", "mailto:"].includes(url.protocol)) return h("span", {}, label);
+  const [, archives, channel] = url.pathname.split("/");
+  if (url.hostname === `${directory.domain}.slack.com` && archives === "archives") return h("a", { href: `#${directory.me}/${channel}` }, label);
   return h("a", { href: url.href, target: "_blank", rel: "noopener noreferrer nofollow", title: url.href }, label);
 }
 

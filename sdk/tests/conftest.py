@@ -107,6 +107,7 @@ class Bot:
         self._streams |= {f"{{sayso:0}}:in:tool:{tool}": "0-0" for tool in tools}
         self._news = asyncio.Condition()
         self._task: asyncio.Task[None] | None = None
+        self._stopping = False
 
     async def start(self) -> None:
         """Publish the configuration and begin to read."""
@@ -115,6 +116,7 @@ class Bot:
 
     async def stop(self) -> None:
         """Stop reading; what it knows stays."""
+        self._stopping = True  # a cancellation that meets an arriving entry can be lost in Python 3.11's wait_for
         if self._task is not None:
             self._task.cancel()
             with suppress(asyncio.CancelledError):
@@ -219,7 +221,7 @@ class Bot:
         return jws.serialize_compact(header, json.dumps(claims), key or self.key, algorithms=[alg])
 
     async def _run(self) -> None:
-        while True:
+        while not self._stopping:
             try:
                 streams: Any = dict(self._streams)
                 found: Any = await self.redis.xread(streams, block=50, count=100)

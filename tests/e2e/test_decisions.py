@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
@@ -9,7 +10,8 @@ import pytest_asyncio
 
 import sayso
 from sandbox import Message
-from tests.e2e.world import ALICE, BOB, DANA, GUEST, MALLORY, Mode, World, a_world, text_of
+from sayso.tool import ToolSpend
+from tests.e2e.world import AGENT, ALICE, BOB, DANA, GUEST, MALLORY, TOOL, Mode, World, a_world, text_of
 
 pytestmark = [pytest.mark.redis, pytest.mark.asyncio(loop_scope="module")]
 
@@ -19,7 +21,7 @@ async def world(request: pytest.FixtureRequest) -> AsyncIterator[World]:
     """A deployment with a running bot, once per transport; its tests share it, each in a lane of its own."""
     mode: Mode = request.param
     async with a_world(mode) as made:
-        await made.bot()
+        await made.bot(real=True)
         yield made
 
 
@@ -89,6 +91,101 @@ async def test_who_may_not_answer_is_told_so_and_changes_nothing(
         await pending.withdraw()
         with pytest.raises(sayso.Withdrawn):
             await pending.decision()
+
+
+async def test_a_late_click_is_told_who_decided_and_when(world: World) -> None:
+    lane = world.lane()
+    async with world.agent() as client:
+        pending = await client.ask_nowait(lane.kind, target="db:eu", arguments={"n": 1})
+        bobs_click = await world.late_click(BOB, lane, pending.request)
+        await world.click(ALICE, lane, pending.request)
+        approval = await pending.decision()
+        await bobs_click()
+
+    told = await world.told(BOB, lane, "your click changes nothing")
+    assert ALICE in told
+    assert "approved this" in told
+    assert [by.person for by in approval.by] == ["alice"]
+    assert await world.events(pending.request) == ["asked", "approved"]
+
+
+async def test_a_click_that_arrives_twice_decides_once(world: World) -> None:
+    lane = world.lane()
+    async with world.agent() as client:
+        pending = await client.ask_nowait(lane.kind, target="db:eu", arguments={"n": 1})
+        await world.card(lane, pending.request)
+        world.sandbox.faults.add(delivery="block_actions", duplicate=True)
+        await world.click(ALICE, lane, pending.request)
+        approval = await pending.decision()
+
+    assert [by.person for by in approval.by] == ["alice"]
+    assert await world.events(pending.request) == ["asked", "approved"]
+
+
+async def test_of_two_people_at_once_one_decides_and_the_other_is_told(world: World) -> None:
+    lane = world.lane()
+    async with world.agent() as client:
+        pending = await client.ask_nowait(lane.kind, target="db:eu", arguments={"n": 1})
+        clicks = [await world.late_click(user, lane, pending.request) for user in (ALICE, BOB)]
+        await asyncio.gather(*(click() for click in clicks))
+        approval = await pending.decision()
+
+    (decider,) = approval.by
+    other = BOB if decider.person == "alice" else ALICE
+    await world.told(other, lane, "your click changes nothing")
+    assert await world.events(pending.request) == ["asked", "approved"]
+
+
+async def test_a_click_after_the_deadline_is_refused_as_expired(world: World) -> None:
+    lane = world.lane()
+    async with world.agent() as client:
+        pending = await client.ask_nowait(lane.kind, target="db:eu", arguments={"n": 1}, within="2s")
+        click = await world.late_click(ALICE, lane, pending.request)
+        with pytest.raises(sayso.Expired):
+            await pending.decision()
+        await click()
+
+    await world.told(ALICE, lane, "nobody answered in time, which counts as no")
+    assert _actions(await world.card(lane, pending.request, "nobody answered in time")) == []
+    assert await world.events(pending.request) == ["asked", "expired"]
+
+
+async def test_the_command_lists_what_waits_for_a_person(world: World) -> None:
+    lane = world.lane()
+    async with world.agent() as client:
+        pending = await client.ask_nowait(lane.kind, target="db:eu", arguments={"n": 1})
+        card = await world.card(lane, pending.request)
+        delivery = await world.sandbox.command(ALICE, lane.channel, "/sayso", "pending")
+        assert delivery.ok
+        told = await world.told(ALICE, lane, str(pending.code))
+        assert world.sandbox.workspace.permalink(lane.channel, card.ts) in str(delivery.body)
+        assert lane.kind in told
+        await pending.withdraw()
+        await world.card(lane, pending.request, "the agent no longer asks")
+
+
+async def test_a_separate_tool_spends_what_was_approved_for_it_and_nobody_else_can(world: World) -> None:
+    lane = world.lane()
+    async with world.agent(audience=TOOL) as client, world.tool() as tool, world.tool("other-tool") as other:
+        pending = await client.ask_nowait(lane.kind, target="bank:acme", arguments={"amount": "12.00"})
+        await world.click(BOB, lane, pending.request)
+        approval = await pending.decision()
+        with pytest.raises(sayso.InvalidRequest, match="only it can spend"):
+            approval.spend()
+        with pytest.raises(sayso.ReceiptInvalid) as refused:
+            await _act(other.spend(approval.receipt, approval.action, agent=AGENT))
+        assert refused.value.step == "aud"
+        async with tool.spend(approval.receipt, approval.action, agent=AGENT) as action:
+            assert action.arguments == {"amount": "12.00"}
+        with pytest.raises(sayso.AlreadySpent):
+            await _act(tool.spend(approval.receipt, approval.action, agent=AGENT))
+
+    await world.card(lane, pending.request, "succeeded in", TOOL)
+
+
+async def _act(spend: ToolSpend) -> None:
+    async with spend:
+        raise AssertionError("it acted")
 
 
 def _actions(card: Message) -> list[str]:

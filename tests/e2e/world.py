@@ -8,9 +8,8 @@ from __future__ import annotations
 import itertools
 import json
 import shutil
-import sys
 import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,8 @@ from typing import Any, Literal, TypeVar
 import sayso
 from sandbox import Message, Sandbox, Workspace
 from storage.redis import RedisStore
-from tests.e2e.processes import PATIENCE, Bot
+from tests.e2e import children
+from tests.e2e.processes import PATIENCE, Bot, Process
 from tests.servers import Server, running
 
 Mode = Literal["socket", "http"]
@@ -30,7 +30,6 @@ AGENT, TOOL = "lane-bot", "lane-tool"
 ISSUER = "https://sayso.test"
 DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
 ALICE, BOB, DANA, MALLORY, GUEST = "U0ALICE", "U0BOB", "U0DANA", "U0MALLORY", "U0GUEST"
-SERVE = ("-m", "bot", "serve")
 
 
 @dataclass(frozen=True)
@@ -50,6 +49,7 @@ class World:
         self.folder = folder
         self.mode = mode
         self.bots: list[Bot] = []
+        self._processes: list[Process] = []
         self._lanes = iter(lanes())
 
     @property
@@ -63,21 +63,19 @@ class World:
 
     # ------------------------------------------------------------ processes
 
-    async def start_bot(self, *arguments: str, **environment: str) -> Bot:
-        """Start a bot and do not wait; without `arguments` it is the service as in production."""
-        bot = Bot(
-            sys.executable,
-            *(arguments or SERVE),
-            environment=self.environment() | environment,
-            folder=self.folder,
-        )
+    async def start_bot(self, *, real: bool = False, **plan: Any) -> Bot:
+        """Start a bot and do not wait: forked and doing children.serve(plan), or as `python -m bot serve` does."""
+        bot = Bot(self.environment(), self.folder)
         self.bots.append(bot)
-        await bot.start()
+        if real:
+            await bot.start("-m", "bot", "serve")
+        else:
+            await bot.fork(children.serve, plan)
         return bot
 
-    async def bot(self, **environment: str) -> Bot:
+    async def bot(self, *, real: bool = False, **plan: Any) -> Bot:
         """A bot that is ready; over HTTP, Slack calls it from now on."""
-        bot = await self.start_bot(**environment)
+        bot = await self.start_bot(real=real, **plan)
         url = await bot.ready()
         if self.mode == "http":
             self.sandbox.connect_http(f"{url}/slack/events")
@@ -102,11 +100,11 @@ class World:
         }
 
     async def close(self) -> None:
-        """End every bot."""
-        for bot in self.bots:
-            bot.kill()
-        for bot in self.bots:
-            await bot.ended()
+        """End every process."""
+        for process in (*self._processes, *self.bots):
+            process.kill()
+        for process in (*self._processes, *self.bots):
+            await process.ended()
 
     # ------------------------------------------------------------ agents
 
@@ -117,9 +115,9 @@ class World:
             self.redis.url, agent=AGENT, trust=self.trust, audience=audience, pace=sayso.Pace(**quick)
         )
 
-    def tool(self) -> sayso.Tool:
-        """The separate tool of the lanes."""
-        return sayso.Tool.connect(self.redis.url, audience=TOOL, trust=self.trust)
+    def tool(self, audience: str = TOOL) -> sayso.Tool:
+        """A separate tool."""
+        return sayso.Tool.connect(self.redis.url, audience=audience, trust=self.trust)
 
     # ------------------------------------------------------------ what people see and do
 
@@ -159,12 +157,40 @@ class World:
         delivery = await self.sandbox.click(user, lane.channel, card.ts, f"sayso:{button}")
         assert delivery.ok, delivery
 
+    async def late_click(self, user: str, lane: Lane, request: str) -> Callable[[], Awaitable[None]]:
+        """A click on Approve that somebody's screen still shows: made now, sent when what this returns is called."""
+        card = await self.card(lane, request)
+        self.sandbox.faults.add(delivery="block_actions", drop=True)
+        payload = (await self.sandbox.click(user, lane.channel, card.ts, "sayso:approve")).payload
+
+        async def send() -> None:
+            delivery = await self.sandbox.deliver("block_actions", payload)
+            assert delivery.ok, delivery
+
+        return send
+
     async def deny(self, user: str, lane: Lane, request: str, reason: str) -> None:
         """Click Deny, fill in the reason, and send the form."""
         await self.click(user, lane, request, "deny")
         (view,) = self.sandbox.views(user)
         delivery = await self.sandbox.submit_view(user, view.id, {"sayso:reason": reason})
         assert delivery.ok, delivery
+
+    # ------------------------------------------------------------ other processes
+
+    async def ask(self, lane: Lane, *, call: str, target: str = "bank:acme") -> Process:
+        """An agent in a process of its own, which acts by adding its target to the ledger."""
+        agent = Process({}, self.folder)
+        self._processes.append(agent)
+        plan = {"redis": self.redis.url, "trust": str(self.trust), "agent": AGENT, "ledger": str(self.ledger)}
+        about = {"kind": lane.kind, "target": target, "arguments": {"amount": "9.50"}, "call": call}
+        await agent.fork(children.ask, {**plan, **about})
+        return agent
+
+    @property
+    def ledger(self) -> Path:
+        """The file to which agents in processes of their own add what they did."""
+        return self.folder / "ledger.txt"
 
     # ------------------------------------------------------------ the memory
 

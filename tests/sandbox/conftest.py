@@ -36,11 +36,15 @@ def clock() -> Clock:
     return Clock()
 
 
-@pytest.fixture
-async def sandbox(clock: Clock) -> AsyncIterator[Sandbox]:
+def unhurried(clock: Clock) -> Sandbox:
     """A sandbox without rate limits, whose ack deadline is short enough for tests."""
     workspace = Workspace.demo(now=clock)
-    async with Sandbox(workspace, enforce_rate_limits=False, ack_deadline=2.0, event_retry_delays=(0, 0, 0)) as sandbox:
+    return Sandbox(workspace, enforce_rate_limits=False, ack_deadline=2.0, event_retry_delays=(0, 0, 0))
+
+
+@pytest.fixture
+async def sandbox(clock: Clock) -> AsyncIterator[Sandbox]:
+    async with unhurried(clock) as sandbox:
         yield sandbox
 
 

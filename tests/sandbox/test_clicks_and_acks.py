@@ -119,7 +119,7 @@ async def test_a_click_without_an_answer_is_seen_as_no_response(
     sandbox: Sandbox, client: AsyncWebClient, app: AsyncApp
 ) -> None:
     release = asyncio.Event()
-    sandbox._deliverer.deadline = 0.2
+    sandbox.ack_deadline = 0.2
 
     @app.action("approve")
     async def slow(ack: AsyncAck) -> None:

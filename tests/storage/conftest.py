@@ -8,6 +8,8 @@ from typing import Any, Protocol
 
 import pytest
 from redis.asyncio import Redis
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
 
 from approvals.action import partition_of
 from approvals.ports import Inbox, Store
@@ -150,7 +152,7 @@ def server() -> Iterator[Server]:
 
 async def redis_room(server: Server, **settings: Any) -> RedisRoom:
     """An empty memory in a server."""
-    client = Redis.from_url(server.url)
+    client = Redis.from_url(server.url, retry=Retry(NoBackoff(), 2))
     await client.flushall()
     return RedisRoom(await RedisStore.connect(server.url, **settings), client)
 

@@ -1,0 +1,95 @@
+"""Socket Mode: a bad token is an error, not a wait; and what the connection says of itself."""
+
+from __future__ import annotations
+
+import asyncio
+
+import aiohttp
+import pytest
+
+from approvals.ports import Post
+from handlers.slack.blocks import APPROVE
+from handlers.slack.door import open_door
+from handlers.slack.errors import NotReady
+from handlers.slack.socket import SocketMode
+from tests.handlers.slack.world import KEY, World, a_world
+
+
+async def test_a_connected_door_says_so_and_counts_its_connections() -> None:
+    async with a_world("socket") as world:
+        assert await world.door.is_connected()
+        socket = world.door.socket
+        assert socket is not None
+        await world.click("U0ALICE", await world.ask(), APPROVE)  # which arrives after the hello
+        assert socket.connections == 1
+    assert not await world.door.is_connected()
+
+
+async def test_an_http_door_is_always_connected() -> None:
+    async with a_world("http") as world:
+        assert await world.door.is_connected()
+
+
+async def test_a_bad_app_token_is_a_clear_error() -> None:
+    async with a_world("http") as world:
+        app = world.door._listening(world.approvals, _no_posts)
+        socket = SocketMode(app, "xapp-wrong")
+        try:
+            with pytest.raises(NotReady, match="connections:write"):
+                await socket.connect()
+        finally:
+            await socket.close()
+
+
+async def test_slack_out_of_reach_is_a_clear_error() -> None:
+    async with a_world("http") as world:
+        app = world.door._listening(world.approvals, _no_posts)
+        await world.sandbox.stop()
+        socket = SocketMode(app, world.sandbox.app_token, timeout=2.0)
+        try:
+            with pytest.raises(NotReady, match="network"):
+                await socket.connect()
+        finally:
+            await socket.close()
+
+
+async def test_closing_leaves_no_task_behind() -> None:
+    before = asyncio.all_tasks()
+    async with a_world("socket"):
+        pass
+    assert asyncio.all_tasks() <= before
+
+
+@pytest.mark.parametrize(("token", "remedy"), [("xoxb-wrong", "Bot User OAuth Token"), ("", "Bot User OAuth Token")])
+async def test_a_bad_bot_token_is_known_before_anything_starts(token: str, remedy: str) -> None:
+    async with a_world("http") as world:
+        with pytest.raises(NotReady, match=remedy):
+            await _open(world, world.session, token)
+
+
+async def test_a_missing_scope_is_known_before_anything_starts() -> None:
+    async with a_world("http") as world:
+        world.sandbox.workspace.app.scopes.discard("users:read")
+        with pytest.raises(NotReady, match="users:read"):
+            await _open(world, world.session, world.sandbox.bot_token)
+
+
+async def test_a_door_needs_exactly_one_way_in() -> None:
+    async with a_world("http") as world:
+        with pytest.raises(ValueError, match="either"):
+            await open_door(
+                session=world.session,
+                bot_token=world.sandbox.bot_token,
+                seal_key=KEY,
+                app_token="xapp-1",
+                signing_secret="s",
+                base_url=world.sandbox.api_url,
+            )
+
+
+async def _open(world: World, session: aiohttp.ClientSession, token: str) -> None:
+    await open_door(session=session, bot_token=token, seal_key=KEY, signing_secret="s", base_url=world.sandbox.api_url)
+
+
+async def _no_posts(request: str) -> dict[str, Post]:
+    return {}

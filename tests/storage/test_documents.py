@@ -1,0 +1,60 @@
+"""What is written down is what is read again."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from approvals.errors import StoreUnavailable
+from approvals.ports import Post
+from approvals.strict_json import MAX_INTEGER
+from storage.documents import json_text, post_text, read_post, read_request, request_text
+from tests.build import a_request, a_vote, an_action
+
+texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
+values = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-MAX_INTEGER, MAX_INTEGER)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | texts,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(texts, inner, max_size=4),
+    max_leaves=20,
+)
+
+
+@given(arguments=st.dictionaries(texts, values, max_size=5), because=texts)
+def test_any_request_survives_with_its_digest(arguments: dict[str, Any], because: str) -> None:
+    request = a_request(action=an_action(arguments=arguments), because=because)
+    read = read_request(request_text(request), 7, 3)
+    assert read.action.digest() == request.digest
+    assert read == request.model_copy(update={"version": 7, "decision_entry": 3})
+
+
+def test_a_decided_request_survives() -> None:
+    request = a_request().voted(a_vote(reason="fine"), jti="j")
+    assert read_request(request_text(request), 2, None) == request.model_copy(update={"version": 2})
+
+
+@pytest.mark.parametrize("text", [b"", b"{}", b"[]", b"\xff", b'{"v":2}', b"null"])
+def test_a_text_that_is_no_request_makes_the_memory_unavailable(text: bytes) -> None:
+    with pytest.raises(StoreUnavailable):
+        read_request(text, 1, None)
+
+
+@given(reference=st.dictionaries(texts, texts, max_size=3), shown=texts, problem=texts)
+def test_any_post_survives(reference: dict[str, str], shown: str, problem: str) -> None:
+    post = Post("slack:C0PAY", "posted", 1_764_000_000_123, reference, shown, problem)
+    assert read_post("slack:C0PAY", post_text(post)) == post
+
+
+@given(value=st.dictionaries(st.text(max_size=5), st.text(max_size=5), max_size=4))
+def test_one_value_has_one_spelling_and_any_text_can_be_written(value: dict[str, str]) -> None:
+    text = json_text(value)
+    assert text.isascii()
+    assert json.loads(text) == value
+    assert json_text(dict(reversed(value.items()))) == text
