@@ -68,6 +68,11 @@ def request_id(agent: str, call: str, partitions: int) -> str:
     return f"{partition_of(agent, partitions)}-{name}"
 
 
+def likeness(agent: str, action: Action) -> str:
+    """What requests have in common that ask for the same: a digest of agent, kind and target."""
+    return digest_of([agent, action.kind, action.target])
+
+
 def partition_of_request(request: str) -> int:
     """The partition that a request id names; raises ValueError for what is not a request id."""
     if not re.fullmatch(r"[0-9]{1,4}-[a-z2-7]{24}", request):

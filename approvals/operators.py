@@ -100,6 +100,8 @@ class Operators:
 
     async def deny_frozen(self) -> None:
         """Deny everything pending that falls under a freeze; safe to repeat, and repeated by the clock."""
+        if not self._policies.current().freezes:
+            return
         before: int | None = None
         while page := await self._store.waiting(limit=_PAGE, before=before):
             for request in page:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from approvals.action import digest_of, request_id
+from approvals.action import likeness, request_id
 from approvals.commits import binding, change_of, home, record_of, under_policy
 from approvals.errors import EntryRefused, NotConfirmed, NotFound, OutsideWindow
 from approvals.intake import ReportDocument, RequestDocument, SpendDocument
@@ -90,7 +90,7 @@ class Approvals:
         """Take a request, or recognise one that was asked before. Raises EntryRefused."""
         wanted = request_id(agent, document.call, self._store.partitions)
         superseded = await self._superseded(document, agent)
-        like = digest_of([agent, document.action.kind, document.action.target])
+        like = likeness(agent, document.action)
 
         async def commit(policy: Policy) -> tuple[Stored, bool]:
             def make(now: int, earlier: Sequence[Request]) -> Change:

@@ -13,7 +13,7 @@ LEASE_MS = 10_000
 
 
 class Clock:
-    """Two steps for two loops. Expiry does not depend on them: every commit compares the time itself."""
+    """A step for each of four loops. Expiry does not depend on them: every commit compares the time itself."""
 
     def __init__(self, store: Store, approvals: Approvals) -> None:
         self._store = store
@@ -30,6 +30,19 @@ class Clock:
         due = await self._store.due(Queue.ANNOUNCEMENTS, limit=BATCH, lease=LEASE_MS)
         await asyncio.gather(*(self._publish(request) for request in due))
         return bool(due)
+
+    async def silent(self) -> bool:
+        """Withdraw what agents asked that have gone away, and wanted it withdrawn then."""
+        due = await self._store.due(Queue.SILENT, limit=BATCH, lease=LEASE_MS)
+        for agent in due:
+            await self._approvals.disconnected(agent)
+            await self._store.settle(Queue.SILENT, agent, 0)
+        return bool(due)
+
+    async def frozen(self) -> bool:
+        """Deny what was asked before a freeze and is still pending, because the bot that froze it died."""
+        await self._approvals.operators.deny_frozen()
+        return False
 
     async def _after_time(self, request: str) -> None:
         try:

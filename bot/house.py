@@ -181,6 +181,8 @@ def _loops(store: Store, inbox: Inbox, approvals: Approvals, sealer: Sealer) -> 
         Loop("reclaim", intake.reclaim, idle=5.0),
         Loop("timers", clock.timers, idle=0.5),
         Loop("announcements", clock.announcements, idle=0.5),
+        Loop("silent", clock.silent, idle=2.0),
+        Loop("frozen", clock.frozen, idle=10.0),
         Loop("sealer", sealer.step, idle=1.0),
     ]
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from approvals.errors import PolicyInvalid, StoreUnavailable
+from approvals.errors import EpochChanged, PolicyInvalid, StoreUnavailable
+from approvals.freeze import Freeze
 from approvals.policy import Policy
 from approvals.ports import Store
 
@@ -50,6 +54,28 @@ class _StrictLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep=deep)
 
 
+@dataclass(frozen=True)
+class Rulebook:
+    """What is in force: a policy text, and what operators have frozen. Kept in Redis under its epoch."""
+
+    text: str
+    freezes: tuple[Freeze, ...] = ()
+
+    def policy(self) -> Policy:
+        """The policy it comes to. Raises PolicyInvalid."""
+        return parse_policy(self.text).frozen(self.freezes)
+
+    def to_json(self) -> str:
+        """The rulebook as it is kept."""
+        return json.dumps({"v": 1, "policy": self.text, "freezes": [freeze.model_dump() for freeze in self.freezes]})
+
+    @classmethod
+    def from_json(cls, kept: str) -> Rulebook:
+        """What was kept. Raises ValueError."""
+        value = json.loads(kept)
+        return cls(str(value["policy"]), tuple(Freeze.model_validate(one) for one in value["freezes"]))
+
+
 class AdoptedPolicy:
     """The policy this process works under; follows the one in force when another replica changed it."""
 
@@ -63,20 +89,47 @@ class AdoptedPolicy:
         return self._policy
 
     async def put_in_force(self) -> None:
-        """Make this process's policy the one that every commit is compared with."""
-        record = {"v": 1, "event": "policy", "policy": self._policy.digest}
-        await self._store.adopt(self._policy.digest, self._text, record)
+        """Make this process's policy the one that every commit is compared with; what is frozen stays frozen."""
+        while True:
+            found = await self._store.epoch()
+            freezes = self._read(*found).freezes if found is not None else ()
+            self._policy = self._policy.frozen(freezes)
+            record = {"v": 1, "event": "policy", "policy": self._policy.digest}
+            try:
+                return await self._adopt(record, instead_of=found[0] if found is not None else None)
+            except EpochChanged:
+                continue  # somebody froze something, or another replica was quicker
+
+    async def put_freezes(self, freezes: tuple[Freeze, ...], record: Mapping[str, Any]) -> None:
+        """Put these freezes in force; raises EpochChanged when others changed meanwhile."""
+        before, self._policy = self._policy, self._policy.frozen(freezes)
+        try:
+            await self._adopt(record, instead_of=before.epoch)
+        except BaseException:
+            self._policy = before
+            raise
 
     async def refresh(self) -> Policy:
         """Take over the policy in force. Raises StoreUnavailable when none is readable: then nothing is decided."""
         found = await self._store.epoch()
         if found is None:
             raise StoreUnavailable("no policy is in force")
-        digest, text = found
-        if digest_of_text(text) != digest:
-            raise StoreUnavailable("the policy kept in Redis is not the one its digest names")
-        try:
-            self._policy, self._text = parse_policy(text), text
-        except PolicyInvalid as exc:
-            raise StoreUnavailable("the policy in force needs a newer version of this service") from exc
+        rulebook = self._read(*found)
+        self._policy, self._text = rulebook.policy(), rulebook.text
+        # A replica may have died between two partitions; then this finishes what it began.
+        await self._adopt({"v": 1, "event": "policy", "policy": self._policy.digest}, instead_of=found[0])
         return self._policy
+
+    async def _adopt(self, record: Mapping[str, Any], *, instead_of: str | None) -> None:
+        kept = Rulebook(self._text, self._policy.freezes).to_json()
+        await self._store.adopt(self._policy.epoch, kept, record, instead_of=instead_of)
+
+    def _read(self, epoch: str, kept: str) -> Rulebook:
+        try:
+            rulebook = Rulebook.from_json(kept)
+            sound = rulebook.policy().epoch == epoch
+        except (PolicyInvalid, ValueError, KeyError, TypeError) as exc:
+            raise StoreUnavailable("the policy in force needs another version of this service") from exc
+        if not sound:
+            raise StoreUnavailable("the policy kept in Redis is not the one its digest names")
+        return rulebook

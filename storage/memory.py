@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 
-from approvals.action import partition_of, partition_of_request
+from approvals.action import likeness, partition_of, partition_of_request
 from approvals.errors import EpochChanged, NotFound, OutsideWindow
 from approvals.lifecycle import ENDED, Status
 from approvals.ports import Answer, Change, Entry, JournalEntry, Post, Queue, Stored
@@ -88,11 +88,14 @@ class MemoryStore:
         found = [request for request in self._requests() if request.code == code]
         return [request.id for request in _newest_first(found)]
 
-    async def create(self, request: str, make: Callable[[int], Change]) -> tuple[Stored, bool]:
+    async def create(
+        self, request: str, make: Callable[[int, Sequence[Request]], Change], *, like: str
+    ) -> tuple[Stored, bool]:
         self._partition(request)
         stored = self._load(request)
         while stored is None:
-            made = make(self._now())
+            alike = [other for other in self._requests() if likeness(other.agent, other.action) == like]
+            made = make(self._now(), _newest_first(alike)[:5])
             await asyncio.sleep(0)
             committed = self._commit(made, None)
             if committed is not None:
@@ -146,6 +149,8 @@ class MemoryStore:
         return [request for _, request in due]
 
     async def settle(self, queue: Queue, request: str, version: int) -> bool:
+        if queue is Queue.SILENT:
+            return self._queues[queue].pop(request, None) is not None
         self._partition(request)
         now, work, kept = self._now(), self._queues[queue], self._find(request)
         if kept is not None and kept.version != version:
@@ -201,7 +206,12 @@ class MemoryStore:
         for entry in self._journals[partition][after:]:
             yield entry
 
-    async def adopt(self, digest: str, text: str, record: Mapping[str, Any]) -> None:
+    async def heard(self, agent: str, patience: int) -> None:
+        self._queues[Queue.SILENT][agent] = self._now() + patience
+
+    async def adopt(self, digest: str, text: str, record: Mapping[str, Any], *, instead_of: str | None = None) -> None:
+        if instead_of is not None and self._epoch not in (instead_of, digest):
+            raise EpochChanged(self._epoch)
         self._policies[digest] = text
         if self._epoch != digest:
             self._epoch = digest

@@ -23,7 +23,7 @@ _HELLO: Final = "+ping +hello +quit +reset +multi +exec +discard +client|setname
 _ANY: Final = "{sayso:*}"
 _HASHES: Final = "+hget +hset +hmget +hgetall +hlen +hexists +pexpire +pttl +persist +exists"
 _STRINGS: Final = "+get +set +exists"
-_SORTED_SETS: Final = "+zadd +zrem +zrange +zrangebyscore +zcard +pexpire +persist"
+_SORTED_SETS: Final = "+zadd +zrem +zrange +zrangebyscore +zremrangebyrank +zcard +pexpire +persist"
 
 
 def acl_lines(
@@ -71,7 +71,7 @@ def _bot() -> str:
     """Scripts are checked twice: EVALSHA for its keys, and every command inside under the same user."""
     streams = "+xreadgroup +xpending +xclaim +xack +xdel +xgroup|create"
     hashes = _keys("meta", "keys", "request:*", "posts:*", "rate:*")
-    sets = _keys("timers", "cards", "announcements", "pending", "pending:*", "code:*")
+    sets = _keys("timers", "cards", "announcements", "silent", "pending", "pending:*", "code:*", "like:*")
     strings = _keys("decision:*", "policy:*", "shown:*")
     return " ".join(
         (

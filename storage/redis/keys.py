@@ -67,6 +67,10 @@ class Keys:
         """Sorted set: the requests that share a short code, by asked_at."""
         return self._key("code", code)
 
+    def like(self, likeness: str) -> str:
+        """Sorted set: the requests for the same, by asked_at."""
+        return self._key("like", likeness.removeprefix("sha256:")[:32])
+
     def policy(self, digest: str) -> str:
         """A policy text."""
         return self._key("policy", digest)

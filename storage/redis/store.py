@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 
 from redis.exceptions import RedisError
 
-from approvals.action import partition_of, partition_of_request
+from approvals.action import likeness, partition_of, partition_of_request
 from approvals.errors import EpochChanged, NotConfirmed, NotFound, OutsideWindow, StoreUnavailable
 from approvals.lifecycle import ENDED, Status
 from approvals.ports import Change, JournalEntry, Post, Queue, Stored
@@ -109,7 +109,7 @@ class RedisStore:
         return int(seconds) * 1000 + int(microseconds) // 1000 + self.clock_offset
 
     async def get(self, request: str) -> Stored:
-        _, stored = await self._load(self._home(request), request)
+        _, stored, _ = await self._load(self._home(request), request)
         if stored is None:
             raise NotFound(f"there is no request {request}")
         return stored
@@ -122,14 +122,16 @@ class RedisStore:
         replies = await self._together([("EXISTS", self._home(id_).request(id_)) for _, id_ in found])
         return [id_ for (_, id_), kept in zip(found, replies, strict=True) if kept]
 
-    async def create(self, request: str, make: Callable[[int], Change]) -> tuple[Stored, bool]:
+    async def create(
+        self, request: str, make: Callable[[int, Sequence[Request]], Change], *, like: str
+    ) -> tuple[Stored, bool]:
         keys = self._home(request)
-        now, stored = await self._load(keys, request)
+        now, stored, alike = await self._load(keys, request, like)
         while stored is None:
-            made = await self._commit(keys, make(now), known=None)
+            made = await self._commit(keys, make(now, await self._all(alike)), known=None)
             if made is not None:
                 return made, True
-            now, stored = await self._load(keys, request)
+            now, stored, alike = await self._load(keys, request, like)
         return stored, False
 
     async def update(
@@ -189,6 +191,9 @@ class RedisStore:
         return due
 
     async def settle(self, queue: Queue, request: str, version: int) -> bool:
+        if queue is Queue.SILENT:
+            keys = self._keys[partition_of(request, self.partitions)]
+            return bool(await self._link.call("ZREM", keys.queue(queue), request))
         keys = self._home(request)
         args = (self.clock_offset, request, version, int(queue is Queue.TIMERS))
         return bool(await self._link.script("settle", [keys.queue(queue), keys.request(request)], *args))
@@ -242,12 +247,18 @@ class RedisStore:
             if len(page) < _PAGE:
                 return
 
-    async def adopt(self, digest: str, text: str, record: Mapping[str, Any]) -> None:
+    async def heard(self, agent: str, patience: int) -> None:
+        keys = self._keys[partition_of(agent, self.partitions)]
+        await self._link.script("heard", [keys.queue(Queue.SILENT)], self.clock_offset, agent, patience)
+
+    async def adopt(self, digest: str, text: str, record: Mapping[str, Any], *, instead_of: str | None = None) -> None:
         number: Word = ""
         for keys in self._keys:
             all_keys = [keys.meta, keys.policy(digest), keys.journal]
-            args = (self.clock_offset, digest, text, json_text(record), number)
+            args = (self.clock_offset, digest, text, json_text(record), number, instead_of or "")
             reply = int(await self._link.script("adopt", all_keys, *args))
+            if reply < 0:
+                raise EpochChanged((await self.epoch() or ("", ""))[0])
             number = number or reply
 
     async def epoch(self) -> tuple[str, str] | None:
@@ -277,15 +288,24 @@ class RedisStore:
 
     # ---- reading
 
-    async def _load(self, keys: Keys, request: str) -> tuple[int, Stored | None]:
-        """The store's time, and a request if there is one."""
-        both = [keys.request(request), keys.posts(request)]
-        now, (text, version, entry), flat = await self._link.script("load", both, self.clock_offset)
+    async def _load(self, keys: Keys, request: str, like: str = "") -> tuple[int, Stored | None, list[str]]:
+        """The store's time, a request if there is one, and the newest ids of those with this likeness."""
+        all_keys = [keys.request(request), keys.posts(request), keys.like(like)]
+        now, (text, version, entry), flat, alike = await self._link.script("load", all_keys, self.clock_offset)
+        ids = [id_.decode() for id_ in alike]
         if text is None:
-            return now, None
+            return now, None, ids
         names = [name.decode() for name in flat[::2]]
         posts = {name: read_post(name, post) for name, post in zip(names, flat[1::2], strict=True)}
-        return now, Stored(read_request(text, int(version), int(entry) or None), now, posts)
+        return now, Stored(read_request(text, int(version), int(entry) or None), now, posts), ids
+
+    async def _all(self, ids: Sequence[str]) -> Sequence[Request]:
+        """Those of the requests that are still kept."""
+        if not ids:
+            return ()
+        fields = ("doc", "version", "decision_entry")
+        replies = await self._together([("HMGET", self._home(id_).request(id_), *fields) for id_ in ids])
+        return [read_request(doc, int(version), int(entry) or None) for doc, version, entry in replies if doc]
 
     async def _page(
         self, agent: str | None, destination: str | None, before: int | None, limit: int
@@ -305,9 +325,7 @@ class RedisStore:
 
     async def _pending(self, found: Sequence[tuple[float, str]]) -> Sequence[Request]:
         """The requests of an index page that are still pending."""
-        fields = ("doc", "version", "decision_entry")
-        replies = await self._together([("HMGET", self._home(id_).request(id_), *fields) for _, id_ in found])
-        requests = [read_request(text, int(version), int(entry) or None) for text, version, entry in replies if text]
+        requests = await self._all([id_ for _, id_ in found])
         return [request for request in requests if request.status is Status.PENDING]
 
     async def _newest(self, index: str, below: str, limit: int) -> list[tuple[float, str]]:
@@ -422,6 +440,7 @@ def _touched(keys: Keys, request: Request) -> list[str]:
         keys.journal,
         *(keys.queue(queue) for queue in (Queue.TIMERS, Queue.CARDS, Queue.ANNOUNCEMENTS)),
         keys.code(request.code),
+        keys.like(likeness(request.agent, request.action)),
         keys.pending,
         keys.pending_of(request.agent),
         *(keys.pending_at(destination) for destination in request.terms.destinations),

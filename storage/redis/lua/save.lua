@@ -1,8 +1,8 @@
 -- Commits a request: its document, indices, timer, journal entry and outbox entries, or nothing of it.
 --
 -- KEYS[1] request (hash)   KEYS[2] posts (hash)   KEYS[3] meta (hash)   KEYS[4] journal (stream)
--- KEYS[5] timers   KEYS[6] cards   KEYS[7] announcements   KEYS[8] code   (sorted sets)
--- KEYS[9..] the pending indices it belongs to (sorted sets)
+-- KEYS[5] timers   KEYS[6] cards   KEYS[7] announcements   KEYS[8] code   KEYS[9] like
+-- (sorted sets)   KEYS[10..] the pending indices it belongs to (sorted sets)
 --
 -- ARGV[1] clock offset in ms (tests)     ARGV[2] request id           ARGV[3] version it was computed from, 0: none
 -- ARGV[4] epoch it was computed under    ARGV[5] not before (ms)      ARGV[6] not after (ms) or ''
@@ -41,20 +41,26 @@ local decision = ARGV[15] == '1' and number or tonumber(known[3] or 0)
 redis.call('HSET', KEYS[1], 'doc', ARGV[8], 'version', version + 1, 'decision_entry', decision,
   'tokens', string.sub(token .. tokens, 1, 8 * #token), 'due', ARGV[12])
 
-for i = 9, #KEYS do
+for i = 10, #KEYS do
   if ARGV[11] == '1' then redis.call('ZADD', KEYS[i], ARGV[10], id) else redis.call('ZREM', KEYS[i], id) end
 end
 if ARGV[12] ~= '' then redis.call('ZADD', KEYS[5], ARGV[12], id) else redis.call('ZREM', KEYS[5], id) end
 if ARGV[13] == '1' then redis.call('ZADD', KEYS[6], now, id) end
-if ARGV[14] == '1' then redis.call('ZADD', KEYS[7], now, id) end
+-- Whoever commits publishes at once; the outbox is for when that fails, so it waits two seconds.
+if ARGV[14] == '1' then redis.call('ZADD', KEYS[7], now + 2000, id) end
 
 if version == 0 then
-  redis.call('ZADD', KEYS[8], ARGV[10], id)
-  redis.call('PERSIST', KEYS[8])
+  for i = 8, 9 do
+    redis.call('ZADD', KEYS[i], ARGV[10], id)
+    redis.call('ZREMRANGEBYRANK', KEYS[i], 0, -101) -- enough to find one again; bounded whatever an agent asks
+    redis.call('PERSIST', KEYS[i])
+  end
 end
 if ARGV[16] ~= '' then
   redis.call('PEXPIRE', KEYS[1], ARGV[16])
   redis.call('PEXPIRE', KEYS[2], ARGV[16])
-  if redis.call('ZCARD', KEYS[8]) == 1 then redis.call('PEXPIRE', KEYS[8], ARGV[16]) end
+  for i = 8, 9 do
+    if redis.call('ZRANGE', KEYS[i], -1, -1)[1] == id then redis.call('PEXPIRE', KEYS[i], ARGV[16]) end
+  end
 end
 return {'saved', now, version + 1, decision}
