@@ -9,7 +9,15 @@ from typing import Any, Literal, TypeVar
 
 from approvals import receipt as receipts
 from approvals.action import partition_of_request, request_id
-from approvals.errors import EntryRefused, EpochChanged, NotConfirmed, NotFound, OutsideWindow, SignerUnavailable
+from approvals.errors import (
+    DirectoryUnavailable,
+    EntryRefused,
+    EpochChanged,
+    NotConfirmed,
+    NotFound,
+    OutsideWindow,
+    SignerUnavailable,
+)
 from approvals.intake import ReportDocument, RequestDocument, SpendDocument
 from approvals.lifecycle import Event, Status
 from approvals.people import NotAllowed, Voter, may_answer
@@ -145,6 +153,9 @@ class Approvals:
     async def collect(self, agent: str, request: str) -> Request:
         """Send a decision again, with a fresh receipt while the approval may still be used."""
         stored = await self._of_agent(agent, request)
+        due = stored.request.next_due()
+        if due is not None and stored.now >= due:
+            stored = Stored(await self.after_time(request), stored.now, stored.posts)
         if stored.request.decision is not None:
             await self._publish(stored.request, again=True)
         return stored.request
@@ -210,7 +221,11 @@ class Approvals:
         return Refused(voter.reason, voter.sentence) if isinstance(voter, NotAllowed) else voter
 
     async def _commit_vote(self, stored: Stored, click: Click, voter: Voter, policy: Policy) -> Verdict:
-        gone = await self._no_longer_eligible(stored.request, policy)
+        try:
+            standing = await self._standing_for(stored, click, policy)
+        except DirectoryUnavailable:
+            return await self._uncertain(stored.request, click)
+        gone = frozenset(vote.person for vote in stored.request.votes) - standing.keys()
         jti = secrets.token_urlsafe(16)
 
         def change(now: Stored) -> Change | None:
@@ -219,7 +234,9 @@ class Approvals:
             if before.status is not Status.PENDING or (known is not None and known.answer == click.answer):
                 return None
             terms = _binding(before, policy, now.now)
-            after = before.tightened(terms, without=gone).voted(_vote(click, voter, now.now), jti=jti)
+            after = before.tightened(terms, without=gone, counting=standing).voted(
+                _vote(click, voter, now.now), jti=jti
+            )
             record = {"by": voter.person, "account": click.account.id, "answer": click.answer, "shown": click.shown}
             return _change(before, after, policy, record, not_after=before.expires_at)
 
@@ -241,14 +258,35 @@ class Approvals:
             return Late(after)
         return Counted(after, safe=await self._published(after))
 
-    async def _no_longer_eligible(self, request: Request, policy: Policy) -> frozenset[str]:
-        """Those who said yes before and may not any more: somebody who left in between loses their vote."""
-        gone = set()
-        for vote in request.votes:
+    async def _standing_for(self, stored: Stored, click: Click, policy: Policy) -> Mapping[str, tuple[str, ...]]:
+        """Whose yes still stands beside this click, and for which factors; a no asks for nobody else's."""
+        votes = stored.request.votes
+        if click.answer == "deny":
+            return {vote.person: vote.factors for vote in votes}
+        return await self._standing(votes, _binding(stored.request, policy, stored.now), policy)
+
+    async def _standing(self, votes: Sequence[Vote], terms: Terms, policy: Policy) -> Mapping[str, tuple[str, ...]]:
+        """Who has said yes and still may, and for which factors each counts now. Raises DirectoryUnavailable.
+
+        Somebody who left, joined the principal chain or became somebody else in policy loses their vote.
+        """
+        standing = {}
+        for vote in votes:
             account = Account(vote.via, vote.tenant, vote.account.rsplit(":", 1)[-1])
-            if not isinstance(await may_answer(account, request.terms, policy, self._directory), Voter):
-                gone.add(vote.person)
-        return frozenset(gone)
+            voter = await may_answer(account, terms, policy, self._directory)
+            if isinstance(voter, NotAllowed) and voter.reason == "lookup_failed":
+                raise DirectoryUnavailable(f"{vote.account} could not be looked up")
+            if isinstance(voter, Voter) and voter.person == vote.person:
+                standing[vote.person] = voter.factors
+        return standing
+
+    async def _uncertain(self, request: Request, click: Click) -> Refused:
+        """Count nothing while those who said yes before cannot be checked again: nobody's vote is lost over it."""
+        refusal = Refused(
+            "lookup_failed", "I could not check the others who said yes just now, so nothing was counted. Click again."
+        )
+        await self._store.note(_refused_click(request, click, refusal), partition=_partition(request.id))
+        return refusal
 
     async def _adopt(self, stored: Stored, click: Click) -> None:
         """Record the message of a click as the post it is, where a crash kept its courier from doing so."""
@@ -311,8 +349,12 @@ class Approvals:
             return NotGranted(request.id, "policy", "a rule of the policy now denies this")
         if request.decision.rule is not None:
             return None if terms.verdict == "allow" else NotGranted(request.id, "policy", "a person is needed now")
-        gone = await self._no_longer_eligible(request.tightened(terms), policy)
-        if not request.tightened(terms, without=gone).is_met():
+        try:
+            standing = await self._standing(request.votes, terms, policy)
+        except DirectoryUnavailable:
+            return NotGranted(request.id, "policy", "those who approved cannot be checked just now; try again")
+        gone = frozenset(vote.person for vote in request.votes) - standing.keys()
+        if not request.tightened(terms, without=gone, counting=standing).is_met():
             return NotGranted(request.id, "policy", "those who approved no longer suffice")
         return None
 
