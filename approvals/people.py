@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from approvals.errors import DirectoryUnavailable
 from approvals.policy import Policy, Role
 from approvals.ports import Account, Directory
-from approvals.request import Request
+from approvals.request import Vote
 from approvals.terms import Terms
 
 
@@ -80,14 +81,22 @@ async def may_operate(account: Account, role: Role, policy: Policy, directory: D
     return NotAllowed("no_role", f"The policy does not let you {role}.")
 
 
-async def no_longer_eligible(request: Request, policy: Policy, directory: Directory) -> frozenset[str]:
-    """Those who said yes before and may not any more: somebody who left in between loses their vote."""
-    gone = set()
-    for vote in request.votes:
+async def standing_votes(
+    votes: Sequence[Vote], terms: Terms, policy: Policy, directory: Directory
+) -> Mapping[str, tuple[str, ...]]:
+    """Who has voted and still may, and for which factors each counts now. Raises DirectoryUnavailable.
+
+    Somebody who left, joined the principal chain or became somebody else in policy loses their vote.
+    """
+    standing = {}
+    for vote in votes:
         account = Account(vote.via, vote.tenant, vote.account.rsplit(":", 1)[-1])
-        if not isinstance(await may_answer(account, request.asked, policy, directory), Voter):
-            gone.add(vote.person)
-    return frozenset(gone)
+        voter = await may_answer(account, terms, policy, directory)
+        if voter is _UNCHECKED:
+            raise DirectoryUnavailable(f"{vote.account} could not be looked up")
+        if isinstance(voter, Voter) and voter.person == vote.person:
+            standing[vote.person] = voter.factors
+    return standing
 
 
 def _excluded(person: str, account: str, terms: Terms) -> NotAllowed | None:

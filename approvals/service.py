@@ -9,11 +9,11 @@ from typing import Any, Literal
 
 from approvals.action import likeness, request_id
 from approvals.commits import binding, change_of, home, record_of, under_policy
-from approvals.errors import EntryRefused, NotConfirmed, NotFound, OutsideWindow
+from approvals.errors import DirectoryUnavailable, EntryRefused, NotConfirmed, NotFound, OutsideWindow
 from approvals.intake import ReportDocument, RequestDocument, SpendDocument
 from approvals.lifecycle import Status
 from approvals.operators import Operators
-from approvals.people import NotAllowed, Voter, may_answer, no_longer_eligible
+from approvals.people import NotAllowed, Voter, may_answer, standing_votes
 from approvals.policy import Policy
 from approvals.ports import Account, Change, Directory, Policies, Post, Signer, Store, Stored
 from approvals.publishing import Publisher
@@ -146,8 +146,11 @@ class Approvals:
     async def collect(self, agent: str, request: str) -> Request:
         """Send a decision again, with a fresh receipt while the approval may still be used."""
         stored = await self._of_agent(agent, request)
-        await self._publisher.publish(stored.request, again=True)
-        return stored.request
+        due = stored.request.next_due()
+        overdue = due is not None and stored.now >= due
+        after = await self.after_time(request) if overdue else stored.request
+        await self._publisher.publish(after, again=True)
+        return after
 
     async def heartbeat(self, agent: str) -> None:
         """The agent is there; what it asked with `cancel_on_disconnect` stays open for a while."""
@@ -240,7 +243,11 @@ class Approvals:
         return Refused(voter.reason, voter.sentence) if isinstance(voter, NotAllowed) else voter
 
     async def _commit_vote(self, stored: Stored, click: Click, voter: Voter, policy: Policy) -> Verdict:
-        gone = await no_longer_eligible(stored.request, policy, self._directory)
+        try:
+            standing = await self._standing_for(stored, click, policy)
+        except DirectoryUnavailable:
+            return await self._uncertain(stored.request, click)
+        gone = frozenset(vote.person for vote in stored.request.votes) - standing.keys()
         jti = secrets.token_urlsafe(16)
 
         def change(now: Stored) -> Change | None:
@@ -249,7 +256,9 @@ class Approvals:
             if before.status is not Status.PENDING or (known is not None and known.answer == click.answer):
                 return None
             terms = binding(before, policy, now.now)
-            after = before.tightened(terms, without=gone).voted(_vote(click, voter, now.now), jti=jti)
+            after = before.tightened(terms, without=gone, counting=standing).voted(
+                _vote(click, voter, now.now), jti=jti
+            )
             record = {"by": voter.person, "account": click.account.id, "answer": click.answer, "shown": click.shown}
             return change_of(before, after, policy, record, not_after=before.expires_at)
 
@@ -270,6 +279,22 @@ class Approvals:
         if not mine:
             return Late(after)
         return Counted(after, safe=await self._publisher.published(after))
+
+    async def _standing_for(self, stored: Stored, click: Click, policy: Policy) -> Mapping[str, tuple[str, ...]]:
+        """Whose yes still stands beside this click, and for which factors; a no asks for nobody else's."""
+        request = stored.request
+        if click.answer != "approve":
+            return {vote.person: vote.factors for vote in request.votes}
+        terms = binding(request, policy, stored.now).escalated(request.escalated)
+        return await standing_votes(request.votes, terms, policy, self._directory)
+
+    async def _uncertain(self, request: Request, click: Click) -> Refused:
+        """Count nothing while those who said yes before cannot be checked again: nobody's vote is lost over it."""
+        refusal = Refused(
+            "lookup_failed", "I could not check the others who said yes just now, so nothing was counted. Click again."
+        )
+        await self._store.note(_refused_click(request, click, refusal), partition=home(request.id))
+        return refusal
 
     async def _adopt(self, stored: Stored, click: Click) -> None:
         """Record the message of a click as the post it is, where a crash kept its courier from doing so."""

@@ -9,10 +9,10 @@ from typing import Any
 from approvals import receipt as receipts
 from approvals.action import partition_of_request
 from approvals.commits import binding, change_of, home, record_of, under_policy
-from approvals.errors import EntryRefused, NotFound, OutsideWindow
+from approvals.errors import DirectoryUnavailable, EntryRefused, NotFound, OutsideWindow
 from approvals.intake import ReportDocument, SpendDocument
 from approvals.lifecycle import Event, Status
-from approvals.people import no_longer_eligible
+from approvals.people import standing_votes
 from approvals.policy import Policy
 from approvals.ports import Change, Directory, Policies, Signer, Store, Stored
 from approvals.publishing import Publisher
@@ -107,8 +107,13 @@ class Tools:
             return NotGranted(request.id, "policy", "a rule of the policy now denies this")
         if request.decision.rule is not None:
             return None if terms.verdict == "allow" else NotGranted(request.id, "policy", "a person is needed now")
-        gone = await no_longer_eligible(request.tightened(terms), policy, self._directory)
-        if not request.tightened(terms, without=gone).is_met():
+        try:
+            asked = terms.escalated(request.escalated)
+            standing = await standing_votes(request.votes, asked, policy, self._directory)
+        except DirectoryUnavailable:
+            return NotGranted(request.id, "policy", "those who approved cannot be checked just now; try again")
+        gone = frozenset(vote.person for vote in request.votes) - standing.keys()
+        if not request.tightened(terms, without=gone, counting=standing).is_met():
             return NotGranted(request.id, "policy", "those who approved no longer suffice")
         return None
 

@@ -79,7 +79,7 @@ async def users(guarded: Server) -> AsyncIterator[Users]:
         store = await users.store()
         await store.adopt(DIGEST, "version: 1", {"event": "policy"})
         request = a_request(call="run-118/release", partitions=PARTITIONS, now=await store.now())
-        await store.create(request.id, lambda _: a_change(request))
+        await store.create(request.id, lambda *_: a_change(request))
         after = await store.update(
             request.id,
             lambda s: a_change(s.request.voted(a_vote(at=s.now), jti="j"), decides=True, announce=True),

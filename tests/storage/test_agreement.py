@@ -64,7 +64,7 @@ class Side:
             partitions=self.room.partitions,
             now=self.base + self.offset + self.created,
         )
-        stored, new = await self.store.create(request.id, lambda _: a_change(request, epoch=epoch))
+        stored, new = await self.store.create(request.id, lambda *_: a_change(request, epoch=epoch))
         return seen(stored.request), new
 
     async def change(self, which: int, how: str, epoch: str, person: str) -> Any:

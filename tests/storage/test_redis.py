@@ -27,7 +27,7 @@ DAY = 86_400_000
 async def create(store: RedisStore, **wanted: Any) -> Stored:
     """A pending request in the memory."""
     request = a_request(now=await store.now(), **wanted)
-    return (await store.create(request.id, lambda _: a_change(request)))[0]
+    return (await store.create(request.id, lambda *_: a_change(request)))[0]
 
 
 def approve(stored: Stored) -> Change:
@@ -205,7 +205,7 @@ async def test_a_forgotten_request_is_neither_found_nor_lost_work(server: Server
     assert await room.store.find(stored.request.code) == []
     assert await room.store.due(Queue.CARDS, limit=1, lease=1_000) == [id_]
     assert await room.store.settle(Queue.CARDS, id_, 2)
-    again, new = await room.store.create(id_, lambda _: a_change(stored.request))
+    again, new = await room.store.create(id_, lambda *_: a_change(stored.request))
     assert (new, again.request.version) == (True, 1)
     await room.aclose()
 
@@ -340,7 +340,7 @@ async def one_approval(line: LossyLine, store: RedisStore, inbox: Any) -> None:
     """Intake, answer, click, decision, publication; the chat is not part of it."""
     (entry,) = await inbox.take(limit=1, block=1_000)
     request = a_request()
-    stored, _ = await store.create(request.id, lambda _: a_change(request))
+    stored, _ = await store.create(request.id, lambda *_: a_change(request))
     await inbox.answer(entry, Answer("pending", {"request": request.id}))
     known = await store.get(stored.request.id)
     after = await store.update(stored.request.id, approve, known=known)

@@ -56,7 +56,7 @@ async def pair() -> AsyncIterator[Pair]:
 async def create(store: RedisStore) -> Stored:
     """A pending request."""
     request = a_request(now=await store.now())
-    return (await store.create(request.id, lambda _: a_change(request)))[0]
+    return (await store.create(request.id, lambda *_: a_change(request)))[0]
 
 
 def approve(stored: Stored) -> Change:

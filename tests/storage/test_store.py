@@ -21,7 +21,7 @@ SOON = 60_000
 async def create(room: Room, **wanted: object) -> Stored:
     """A pending request in the memory, asked now."""
     request = a_request(now=await room.store.now(), partitions=room.partitions, **wanted)  # type: ignore[arg-type] # passed through
-    stored, new = await room.store.create(request.id, lambda _: a_change(request))
+    stored, new = await room.store.create(request.id, lambda *_: a_change(request))
     assert new
     return stored
 
@@ -99,7 +99,7 @@ async def test_the_same_call_is_created_once_and_the_first_stays(room: Room) -> 
 async def test_of_many_who_create_at_once_one_succeeds(room: Room) -> None:
     requests = [a_request(call="same", partitions=room.partitions) for _ in range(20)]
     results = await asyncio.gather(
-        *(room.store.create(one.id, lambda _, one=one: a_change(one)) for one in requests)  # type: ignore[misc] # bound early
+        *(room.store.create(one.id, lambda *_, one=one: a_change(one)) for one in requests)  # type: ignore[misc] # bound early
     )
     assert sum(new for _, new in results) == 1
     assert len({stored.request.action.nonce for stored, _ in results}) == 1
@@ -235,7 +235,7 @@ async def test_under_another_epoch_nothing_is_committed(room: Room) -> None:
     assert refused.value.epoch == "sha256:new"
     other = a_request(partitions=room.partitions)
     with pytest.raises(EpochChanged):
-        await room.store.create(other.id, lambda _: a_change(other))
+        await room.store.create(other.id, lambda *_: a_change(other))
     assert (await room.store.get(stored.request.id)).request == stored.request
 
 
@@ -243,7 +243,7 @@ async def test_every_partition_has_the_new_epoch(room: Room) -> None:
     await room.store.adopt("sha256:new", "text", {"event": "policy"})
     for number in range(12):
         request = a_request(agent=f"agent-{number}", partitions=room.partitions)
-        _, new = await room.store.create(request.id, lambda _, r=request: a_change(r, epoch="sha256:new"))  # type: ignore[misc] # bound early
+        _, new = await room.store.create(request.id, lambda *_, r=request: a_change(r, epoch="sha256:new"))  # type: ignore[misc] # bound early
         assert new
 
 
@@ -371,7 +371,7 @@ async def test_a_new_request_is_due_for_its_card_and_later_for_its_deadline(room
 
 async def test_show_and_announce_say_which_work_follows(room: Room) -> None:
     request = a_request(partitions=room.partitions)
-    await room.store.create(request.id, lambda _: a_change(request, show=False))
+    await room.store.create(request.id, lambda *_: a_change(request, show=False))
     assert await room.store.due(Queue.CARDS, limit=10, lease=SOON) == []
     await room.store.update(request.id, approve())  # type: ignore[arg-type] # a change function
     assert await room.store.due(Queue.CARDS, limit=10, lease=SOON) == [request.id]

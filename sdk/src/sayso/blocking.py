@@ -27,7 +27,7 @@ from sayso.gating import Gate
 
 T = TypeVar("T")
 
-_OURS = (_client.Sayso, _client.Pending, _client.Approval, _tool.Tool)
+_OURS = (_client.Pending, _client.Approval, AbstractAsyncContextManager)  #: wrapped; everything else is a value
 _current: ContextVar[Blocking[Any] | None] = ContextVar("sayso_blocking_client", default=None)
 
 
@@ -92,23 +92,18 @@ class Blocking(Generic[T]):
         """Show what stands behind it."""
         return f"<blocking {self._target!r}>"
 
-
-class BlockingContext(Blocking[AbstractAsyncContextManager[Any]]):
-    """`async with` as `with`."""
-
     def __enter__(self) -> Any:
-        """Enter."""
-        return _face(self._loop.run(_awaited(self._target.__aenter__())), self._loop)
+        """Enter what stands behind it."""
+        return _face(self._loop.run(_entered(self._target)), self._loop)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> bool | None:
-        """Leave."""
-        swallowed: bool | None = self._loop.run(_awaited(self._target.__aexit__(kind, error, trace)))
-        return swallowed
+        """Leave it."""
+        return self._loop.run(_left(self._target, kind, error, trace))
 
 
-class Connection(BlockingContext):
+class Connection(Blocking[AbstractAsyncContextManager[Any]]):
     """A client with a loop of its own: `with … as client`; also what a gated function without `async` asks with."""
 
     def __init__(self, target: AbstractAsyncContextManager[Any]) -> None:
@@ -170,13 +165,16 @@ def current() -> Blocking[Any] | None:
 
 
 def _face(value: Any, loop: Loop) -> Any:
-    if isinstance(value, AbstractAsyncContextManager) and not isinstance(value, _OURS):
-        return BlockingContext(value, loop)
     return Blocking(value, loop) if isinstance(value, _OURS) else value
 
 
-async def _awaited(awaitable: Any) -> Any:
-    return await awaitable
+async def _entered(target: Any) -> Any:
+    return await target.__aenter__()
+
+
+async def _left(target: Any, *error: Any) -> bool | None:
+    swallowed: bool | None = await target.__aexit__(*error)
+    return swallowed
 
 
 async def _finished() -> None:

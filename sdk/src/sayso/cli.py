@@ -18,13 +18,13 @@ import sys
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any
 
-from sayso.action import Action
 from sayso.client import Approval, Decision, Sayso, ended_as
 from sayso.errors import (
     Denied,
     Expired,
     InvalidRequest,
     NotApproved,
+    NotDone,
     ReceiptInvalid,
     Refused,
     SaysoError,
@@ -35,6 +35,7 @@ from sayso.errors import (
 )
 
 APPROVED, DENIED, USAGE, ENDED, UNAVAILABLE, UNUSABLE = range(6)
+NOT_STARTED = 127  #: as shells have it
 
 #: the first that fits
 _EXITS: list[tuple[type[SaysoError], int]] = [
@@ -48,6 +49,7 @@ _EXITS: list[tuple[type[SaysoError], int]] = [
     (TrustError, USAGE),
     (ReceiptInvalid, UNUSABLE),
     (NotApproved, UNUSABLE),
+    (NotDone, NOT_STARTED),
 ]
 
 
@@ -117,15 +119,15 @@ _WORK: dict[str, Callable[[argparse.Namespace], Coroutine[Any, Any, int]]] = {"a
 async def _run(approval: Approval, command: list[str]) -> int:
     """Run the command on the approved action; another exit code than 0 may mean that it was partly done: unknown."""
     async with approval.spend() as action:
-        process = await asyncio.create_subprocess_exec(*command, env={**os.environ, **_environment(action)})
+        environment = {**os.environ, "SAYSO_ACTION": json.dumps(action.document(), ensure_ascii=False)}
+        try:
+            process = await asyncio.create_subprocess_exec(*command, env=environment)
+        except OSError as exc:
+            raise NotDone(f"{command[0]} cannot be started: {exc.strerror}") from exc
         code = await process.wait()
         if code != 0:
             raise Failed(code if code > 0 else 128 - code)
     return 0
-
-
-def _environment(action: Action) -> dict[str, str]:
-    return {"SAYSO_ACTION": json.dumps(action.document(), ensure_ascii=False)}
 
 
 def _connect(options: argparse.Namespace) -> Sayso:

@@ -80,8 +80,11 @@ class Mailbox:
         self._closed = True
         if self._background:
             await asyncio.wait(self._background, timeout=self._pace.report)
-        for task in self._tasks:
-            task.cancel()
+        while running := [task for task in self._tasks if not task.done()]:
+            for task in running:
+                task.cancel()
+            # Again after a moment: a cancellation that is lost (see _read) would else cost a whole block.
+            await asyncio.wait(running, timeout=0.05)
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for waiter in self._everyone():
             self._fail(waiter, Unavailable("the client was closed while this was waiting; nothing was approved"))
