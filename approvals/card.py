@@ -27,7 +27,7 @@ SAYS = 500
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _LOOKS_LIKE_JSON = re.compile(r'\s|true$|false$|null$|["\[{].*|$|.*\s$', re.DOTALL)
 
-Button = Literal["approve", "deny"]
+Button = Literal["approve", "deny", "changes"]
 
 
 class Line(Frozen):
@@ -56,8 +56,25 @@ class Said(Frozen):
     """Somebody's answer, as the card tells it."""
 
     who: Who
+    answer: Literal["approve", "deny", "changes"] = "approve"
     factor: str
     at: int
+
+
+class Changed(Frozen):
+    """An argument that is not what it was in the denied request; empty on the side where it is absent."""
+
+    name: str
+    was: tuple[str, ...]
+    now: tuple[str, ...]
+
+
+class Before(Frozen):
+    """An earlier request for the same that people should know of."""
+
+    status: Status
+    at: int
+    by: tuple[Who, ...]
 
 
 class Step(Frozen):
@@ -88,6 +105,10 @@ class Card(Frozen):
     bytes: int
     hidden: bool  #: whether characters of the action that cannot be seen were written out
     reason: str = ""
+    asks_for_changes: bool = False  #: whether the reason says what to change
+    supersedes: str = ""  #: the code of the denied request that this one answers
+    changed: tuple[Changed, ...] = ()
+    earlier: tuple[Before, ...] = ()
     agent: str
     principal: Who
     audience: str
@@ -134,6 +155,10 @@ def card_of(request: Request) -> Card:
         bytes=len(json.dumps(request.action.arguments, ensure_ascii=False).encode()),
         hidden=_hides(request),
         reason=_reason(request),
+        asks_for_changes=bool(request.decision and request.decision.changes),
+        supersedes=request.superseded.code if request.superseded else "",
+        changed=_changed(request) if complete else (),
+        earlier=tuple(Before(status=one.status, at=one.at, by=_named(one.by)) for one in request.earlier),
         agent=request.agent,
         principal=Who(person=one_line(request.principal), accounts=request.principal_accounts),
         audience=request.audience,
@@ -145,8 +170,25 @@ def card_of(request: Request) -> Card:
         story=() if pending else _story(request),
         took_ms=_took(request),
         says=clipped(visible(request.because), SAYS) if pending else "",
-        buttons=(("approve", "deny") if complete else ("deny",)) if pending else (),
+        buttons=_buttons(complete) if pending else (),
     )
+
+
+def _buttons(complete: bool) -> tuple[Button, ...]:
+    return ("approve", "deny", "changes") if complete else ("deny", "changes")
+
+
+def _named(people: tuple[str, ...]) -> tuple[Who, ...]:
+    return tuple(Who(person=one_line(person), accounts=()) for person in people)
+
+
+def _changed(request: Request) -> tuple[Changed, ...]:
+    """Every argument whose value is another than in the denied request, which went or which came."""
+    if request.superseded is None:
+        return ()
+    was, now = dict(_flat(request.superseded.arguments, "")), dict(_flat(request.action.arguments, ""))
+    names = [name for name in {**was, **now} if was.get(name) != now.get(name)]
+    return tuple(Changed(name=name, was=was.get(name, ()), now=now.get(name, ())) for name in names)
 
 
 def _heading(request: Request) -> str:
@@ -191,7 +233,9 @@ def _who(vote: Vote) -> Who:
 
 
 def _reason(request: Request) -> str:
-    return visible(request.decision.reason) if request.decision is not None else ""
+    if request.decision is None:
+        return ""
+    return visible(request.decision.changes or request.decision.reason)
 
 
 def _needs(request: Request) -> tuple[Seat, ...]:
@@ -200,7 +244,10 @@ def _needs(request: Request) -> tuple[Seat, ...]:
 
 
 def _said(request: Request) -> tuple[Said, ...]:
-    return tuple(Said(who=_who(vote), factor=" and ".join(vote.factors), at=vote.at) for vote in request.votes)
+    return tuple(
+        Said(who=_who(vote), answer=vote.answer, factor=" and ".join(vote.factors), at=vote.at)
+        for vote in request.votes
+    )
 
 
 def _story(request: Request) -> tuple[Step, ...]:
@@ -209,7 +256,8 @@ def _story(request: Request) -> tuple[Step, ...]:
         steps.append(Step(word=request.decision.status.value, at=request.decision.at))
     if request.spend is not None:
         steps.append(Step(word="receipt used", at=request.spend.at, by=request.spend.audience))
-    if request.closed_at is not None:
+    steps += [Step(word=one.did, at=one.at, by=one_line(one.person)) for one in request.interventions]
+    if request.closed_at is not None and request.status is not Status.REVOKED:
         steps.append(Step(word=request.status.value, at=request.closed_at))
     if request.outcome is not None:
         note = clipped(one_line(request.outcome.note), 120)

@@ -131,7 +131,7 @@ class Store(Protocol):
         ...
 
     async def create(
-        self, request: str, make: Callable[[int, Sequence[Request]], Change], *, like: str
+        self, request: str, make: Callable[[int, Sequence[Request]], Change], *, like: str = ""
     ) -> tuple[Stored, bool]:
         """Commit `make(now, earlier)` unless a request of this id exists; returns what is stored, and if it is new.
 

@@ -89,7 +89,7 @@ class MemoryStore:
         return [request.id for request in _newest_first(found)]
 
     async def create(
-        self, request: str, make: Callable[[int, Sequence[Request]], Change], *, like: str
+        self, request: str, make: Callable[[int, Sequence[Request]], Change], *, like: str = ""
     ) -> tuple[Stored, bool]:
         self._partition(request)
         stored = self._load(request)

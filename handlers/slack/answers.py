@@ -82,8 +82,10 @@ def _counted(request: Request, safe: bool, answer: str) -> Private:
     if request.status is Status.PENDING:
         need = sum(factor.need for factor in request.terms.factors)
         got = sum(request.got().values())
+        if answer != "approve":
+            return plain(f"Your no counts; {request.terms.deny_quorum} are needed to deny this.")
         return plain(f"Your approval counts: {got} of {need}. The others are still to answer.")
-    word = "Denied" if answer == "deny" else "Approved"
+    word = "Approved" if answer == "approve" else "Denied"
     return plain(f"{word}. The agent has been told.")
 
 

@@ -15,12 +15,12 @@ from slack_bolt.response import BoltResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
 from approvals.service import Approvals
-from handlers.slack.blocks import APPROVE, DENY
+from handlers.slack.blocks import APPROVE, CHANGES, DENY
 from handlers.slack.clicks import BUDGET, Clicks
 from handlers.slack.command import NAME, Command, Posts
 from handlers.slack.errors import Unanswered
 from handlers.slack.identity import Identity
-from handlers.slack.reason import FORM
+from handlers.slack.reason import CHANGES_FORM, DENY_FORM
 from handlers.slack.seal import Seal
 from handlers.slack.tasks import Tasks
 from handlers.slack.whisper import Whisper
@@ -59,8 +59,10 @@ def build_app(
     clicks = Clicks(approvals=approvals, client=client, identity=identity, seal=seal, whisper=whisper, budget=budget)
     app.action(APPROVE)(clicks.approve)
     app.action(DENY)(clicks.deny)
+    app.action(CHANGES)(clicks.changes)
     app.action(_ANYTHING)(clicks.unknown)
-    app.view(FORM)(clicks.deny_with_reason)
+    app.view(DENY_FORM)(clicks.deny_with_reason)
+    app.view(CHANGES_FORM)(clicks.deny_with_changes)
     app.view(_ANYTHING)(clicks.unknown)
     app.command(NAME)(Command(approvals, identity, posts, budget=budget).run)
     return app

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from approvals.card import Button, Card, Said, Seat, Step, Who
+from approvals.card import Before, Button, Card, Line, Said, Seat, Step, Who
 from approvals.lifecycle import Status
 from handlers.slack.elements import (
     DAY_AND_TIME,
@@ -28,6 +28,7 @@ from handlers.slack.table import tables
 
 APPROVE = "sayso:approve"
 DENY = "sayso:deny"
+CHANGES = "sayso:changes"
 
 MAX_TABLES = 8  #: blocks of arguments; a card of more is never approved from a message
 _HALF_A_DAY = 12 * 3_600_000
@@ -87,14 +88,20 @@ def _blocks(card: Card, team: str, value: str) -> Iterator[Json]:
     if card.hidden:
         yield section([emoji("warning"), text(" Characters that cannot be seen are written out, like "), _ESCAPE])
     yield from _tables(arguments[:MAX_TABLES], preconditions[:MAX_TABLES])
+    yield from _since_denied(card)
     if card.reason:
-        yield quote([text(card.reason)])
+        lead = [text("Please change: ", "bold")] if card.asks_for_changes else []
+        yield quote([*lead, text(card.reason)])
+    for before in card.earlier:
+        yield quiet(_before(before, team))
     yield quiet(_asks(card, team))
     yield from _progress(card, team)
     if not (card.complete and fits):
         yield quiet([emoji("eyes"), text(f" Too long to show here in full ({card.bytes} bytes)" + _NOT_FROM_HERE)])
     yield from _words(card)
-    if buttons := [_button(name, card, value) for name in card.buttons if name == "deny" or (card.complete and fits)]:
+    if buttons := [
+        _button(name, card, value) for name in card.buttons if name != "approve" or (card.complete and fits)
+    ]:
         yield {"type": "actions", "elements": buttons}
 
 
@@ -117,6 +124,31 @@ def _tables(arguments: Sequence[str], preconditions: Sequence[str]) -> Iterator[
         yield quiet([text("only if this still holds when it is done")])
     for table in preconditions:
         yield preformatted(table)
+
+
+def _since_denied(card: Card) -> Iterator[Json]:
+    """What is another than in the denied request that this one answers."""
+    if not card.supersedes:
+        return
+    what = "nothing" if not card.changed else f"{len(card.changed)} of its arguments"
+    yield quiet([text(f"asked anew after {card.supersedes} was denied, with {what} changed:" if card.changed else
+                      f"asked anew after {card.supersedes} was denied, with nothing changed")])  # fmt: skip
+    was = [Line(name=changed.name, value=(*_or_absent(changed.was), "→", *_or_absent(changed.now)))
+           for changed in card.changed]  # fmt: skip
+    for table in tables(was)[:MAX_TABLES]:
+        yield preformatted(table)
+
+
+def _or_absent(value: Sequence[str]) -> Sequence[str]:
+    return value or ("(absent)",)
+
+
+def _before(before: Before, team: str) -> list[Json]:
+    """An earlier request for the same, in one quiet line."""
+    line = [emoji("warning"), text(" the same was asked before: "), text(before.status.value, "bold")]
+    if before.by:
+        line += [text(" by "), *listed([person(who, team) for who in before.by])]
+    return [*line, text(" "), when(before.at)]
 
 
 def _asks(card: Card, team: str) -> list[Json]:
@@ -154,7 +186,8 @@ def _so_far(card: Card, team: str) -> list[Json]:
 
 
 def _voice(said: Said, team: str) -> list[Json]:
-    return [person(said.who, team), text(f" for {said.factor} at "), when(said.at, TIME)]
+    word = "for" if said.answer == "approve" else "against, of"
+    return [person(said.who, team), text(f" {word} {said.factor} at "), when(said.at, TIME)]
 
 
 def _seats(needs: Sequence[Seat]) -> list[Json]:
@@ -200,14 +233,15 @@ def _button(name: Button, card: Card, value: str) -> Json:
         "text": {"type": "plain_text", "text": label, "emoji": False},
         "accessibility_label": f"{label} request {card.code}"[:75],
         "action_id": action,
-        "style": style,
         "value": value,
+        **({"style": style} if style else {}),
     }
 
 
-_BUTTONS: dict[Button, tuple[str, str, str]] = {
+_BUTTONS: dict[Button, tuple[str, str, str | None]] = {
     "approve": ("Approve", APPROVE, "primary"),
     "deny": ("Deny", DENY, "danger"),
+    "changes": ("Ask for changes", CHANGES, None),
 }
 
 

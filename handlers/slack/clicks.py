@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Mapping
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import structlog
 from slack_bolt.context.ack.async_ack import AsyncAck
@@ -61,7 +61,12 @@ class Clicks:
 
     async def deny(self, ack: AsyncAck, body: Body) -> None:
         """Ask a person who may answer for their reason; a denial is counted when the form comes back."""
-        await self._answered(body, self._asked_why(body))
+        await self._answered(body, self._asked_why(body, "deny"))
+        await ack()
+
+    async def changes(self, ack: AsyncAck, body: Body) -> None:
+        """Ask a person who may answer what should be different; the denial is counted when the form comes back."""
+        await self._answered(body, self._asked_why(body, "changes"))
         await ack()
 
     async def unknown(self, ack: AsyncAck, body: Body) -> None:
@@ -72,20 +77,24 @@ class Clicks:
 
     async def deny_with_reason(self, ack: AsyncAck, body: Body) -> None:
         """Count a denial; the form stays open, with a sentence, where that failed or came too late."""
-        await ack(**await self._denied(body))
+        await ack(**await self._denied(body, "deny"))
 
-    async def _denied(self, body: Body) -> dict[str, Any]:
+    async def deny_with_changes(self, ack: AsyncAck, body: Body) -> None:
+        """Count a denial that says what to change."""
+        await ack(**await self._denied(body, "changes"))
+
+    async def _denied(self, body: Body, answer: Literal["deny", "changes"]) -> dict[str, Any]:
         """What becomes of the form: closed (nothing), a notice in its place, or an error under the input."""
         press = carried(body, self._seal)
         if press is None:
             log.warning("slack_form_not_ours")
             return {"response_action": "update", "view": notice(answers.NOT_OURS)}
         try:
-            verdict = await self._in_time(self._approvals.vote(press.request, press.click("deny", reason_of(body))))
+            verdict = await self._in_time(self._approvals.vote(press.request, press.click(answer, reason_of(body))))
         except Exception:
             log.exception("slack_denial_undecided", request=press.request)
             return {"response_action": "errors", "errors": {REASON: answers.UNCERTAIN.spoken}}
-        private = answers.about(verdict, "deny", self._identity.team)
+        private = answers.about(verdict, answer, self._identity.team)
         if not isinstance(verdict, Counted):
             return {"response_action": "update", "view": notice(private)}
         self._whisper.later(Ear(press.account.user, press.channel), private)
@@ -98,15 +107,15 @@ class Clicks:
         verdict = await self._approvals.vote(press.request, press.click("approve"))
         return answers.about(verdict, "approve", self._identity.team)
 
-    async def _asked_why(self, body: Body) -> Private | None:
+    async def _asked_why(self, body: Body, answer: Literal["deny", "changes"]) -> Private | None:
         press = self._pressed(body)
         if press is None:
             return answers.NOT_OURS
-        found = await self._approvals.may_answer(press.request, press.click("deny"))
+        found = await self._approvals.may_answer(press.request, press.click(answer))
         if not isinstance(found, Voter):
-            return answers.about(found, "deny", self._identity.team)
+            return answers.about(found, answer, self._identity.team)
         try:
-            await called(self._client.views_open(trigger_id=str(body.get("trigger_id")), view=form(press)))
+            await called(self._client.views_open(trigger_id=str(body.get("trigger_id")), view=form(press, answer)))
         except ApiProblem as exc:
             log.warning("slack_form_not_opened", request=press.request, error=str(exc))
             return answers.NO_FORM

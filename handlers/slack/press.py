@@ -27,7 +27,7 @@ class Press:
     ts: str
     value: str
 
-    def click(self, answer: Literal["approve", "deny"], reason: str = "") -> Click:
+    def click(self, answer: Literal["approve", "deny", "changes"], reason: str = "") -> Click:
         """The press as the service takes it; in a direct channel it may be the person's own destination."""
         places = [f"slack:{self.channel}"]
         if self.channel.startswith("D"):

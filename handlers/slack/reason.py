@@ -1,35 +1,70 @@
-"""The form in which somebody who denies may say why, and the notice that takes its place."""
+"""The forms in which somebody says why not, or what to change, and the notice that takes their place."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal
 
 from handlers.slack.answers import Private
 from handlers.slack.elements import Json
 from handlers.slack.press import Press
 
-FORM = "sayso:deny-form"
+DENY_FORM = "sayso:deny-form"
+CHANGES_FORM = "sayso:changes-form"
 REASON = "sayso:reason"  #: block and action id of the input
 LONGEST = 500
 
 
-def form(press: Press) -> Json:
-    """The modal; it carries which button was pressed, and nothing else."""
+@dataclass(frozen=True)
+class _Words:
+    """What one of the forms says."""
+
+    form: str
+    title: str
+    submit: str
+    label: str
+    hint: str
+    optional: bool
+
+
+_FORMS: Mapping[str, _Words] = {
+    "deny": _Words(
+        DENY_FORM,
+        "Deny this request",
+        "Deny",
+        "Why not?",
+        "Shown on the card and given to the agent, so that it does not ask the same again.",
+        optional=True,
+    ),
+    "changes": _Words(
+        CHANGES_FORM,
+        "Ask for changes",
+        "Deny, and ask",
+        "What should be different?",
+        "This denies the request. The agent gets your words and may ask again with the change.",
+        optional=False,
+    ),
+}
+
+
+def form(press: Press, answer: Literal["deny", "changes"]) -> Json:
+    """The modal for an answer; it carries which button was pressed, and nothing else."""
+    words = _FORMS[answer]
     return {
         "type": "modal",
-        "callback_id": FORM,
+        "callback_id": words.form,
         "private_metadata": press.carried(),
-        "title": _plain("Deny this request"),
-        "submit": _plain("Deny"),
+        "title": _plain(words.title),
+        "submit": _plain(words.submit),
         "close": _plain("Cancel"),
         "blocks": [
             {
                 "type": "input",
                 "block_id": REASON,
-                "optional": True,
-                "label": _plain("Why not?"),
-                "hint": _plain("Shown on the card and given to the agent, so that it does not ask the same again."),
+                "optional": words.optional,
+                "label": _plain(words.label),
+                "hint": _plain(words.hint),
                 "element": {
                     "type": "plain_text_input",
                     "action_id": REASON,

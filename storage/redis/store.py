@@ -123,7 +123,7 @@ class RedisStore:
         return [id_ for (_, id_), kept in zip(found, replies, strict=True) if kept]
 
     async def create(
-        self, request: str, make: Callable[[int, Sequence[Request]], Change], *, like: str
+        self, request: str, make: Callable[[int, Sequence[Request]], Change], *, like: str = ""
     ) -> tuple[Stored, bool]:
         keys = self._home(request)
         now, stored, alike = await self._load(keys, request, like)

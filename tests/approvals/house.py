@@ -39,10 +39,12 @@ class FlakyStore(MemoryStore):
         self._reach()
         return await super().get(request)
 
-    async def create(self, request: str, make: Callable[[int], Change]) -> tuple[Stored, bool]:
+    async def create(
+        self, request: str, make: Callable[[int, Sequence[Request]], Change], *, like: str = ""
+    ) -> tuple[Stored, bool]:
         """Commit a new request, if the memory is up."""
         self._reach()
-        return await super().create(request, make)
+        return await super().create(request, make, like=like)
 
     async def update(
         self, request: str, change: Callable[[Stored], Change | None], *, known: Stored | None = None

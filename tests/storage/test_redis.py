@@ -55,7 +55,7 @@ async def test_a_commit_whose_reply_was_lost_counts_once(redis: RedisRoom, serve
         line.forget()
         seen: list[int] = []
 
-        def make(now: int) -> Change:
+        def make(now: int, _earlier: object = ()) -> Change:
             seen.append(now)
             line.lose_replies = 1
             return a_change(request)

@@ -87,7 +87,7 @@ async def test_the_same_call_is_created_once_and_the_first_stays(room: Room) -> 
     again = a_request(call="run-1/step", partitions=room.partitions)
     calls: list[int] = []
 
-    def make(now: int) -> Change:
+    def make(now: int, _earlier: object = ()) -> Change:
         calls.append(now)
         return a_change(again)
 
@@ -110,7 +110,7 @@ async def test_create_makes_the_request_from_the_time_of_the_memory(room: Room) 
     seen: list[int] = []
     request = a_request(partitions=room.partitions)
 
-    def make(now: int) -> Change:
+    def make(now: int, _earlier: object = ()) -> Change:
         seen.append(now)
         return a_change(request)
 
