@@ -282,7 +282,7 @@ class Policy:
             policy=self.digest,
             rules=(*(rule.id for rule in rules), *(() if known else ("default",))),
             verdict=strictest(*(demand.effect for demand in demands)),
-            factors=joined(*(self._factors(demand if demand.factors else base) for demand in human or [base])),
+            factors=joined(*(self._factors(demand if demand.factors else base) for demand in human)),
             excluded=self._chain(question),
             destinations=_union(demand.destinations for demand in human) or base.destinations,
             within=min(question.within or _FOREVER, _shortest(demands, "within", base.within)),
