@@ -357,7 +357,7 @@ class Policy:
             policy=self.digest,
             rules=(*(rule.id for rule in rules), *(() if known else ("default",))),
             verdict=strictest(*(demand.effect for demand in demands)),
-            factors=joined(*(self._factors(demand if demand.factors else base) for demand in human or [base])),
+            factors=joined(*(self._factors(demand if demand.factors else base) for demand in human)),
             excluded=self._chain(question),
             deny_quorum=min(demand.deny_quorum or base.deny_quorum or 1 for demand in demands),
             reminders=_reminders(human or [base], base),

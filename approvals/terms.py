@@ -81,7 +81,7 @@ class Terms(Frozen):
         return self.model_copy(
             update={
                 "verdict": strictest(self.verdict, other.verdict),
-                "factors": joined(self.factors, other.factors),
+                "factors": tightened(self.factors, other.factors),
                 "excluded": tuple(sorted({*self.excluded, *other.excluded})),
                 "deny_quorum": min(self.deny_quorum, other.deny_quorum),
                 "longest": min(self.longest or 0, other.longest or 0) or None,
@@ -131,6 +131,44 @@ def joined(*groups: tuple[Factor, ...]) -> tuple[Factor, ...]:
         elif known.need < factor.need:
             by_people[people] = known.model_copy(update={"need": factor.need})
     return tuple(by_people.values())
+
+
+def tightened(factors: tuple[Factor, ...], later: tuple[Factor, ...]) -> tuple[Factor, ...]:
+    """Demands that are met only when the earlier and the later ones are, each set taken by itself.
+
+    A later demand that an earlier one implies (a group that grew) adds nothing; one that implies an earlier one (a
+    group that shrank) takes its place under its name; any other is added, and asks for people of its own.
+    """
+    kept, news = list(joined(factors)), list(joined(later))
+    free = set(range(len(kept)))  # an earlier demand answers for one later one: two of them ask for different people
+    for alike in (_same_people, _comparable):
+        for demand in tuple(news):
+            place = next((at for at in sorted(free) if alike(kept[at], demand)), None)
+            if place is None:
+                continue
+            news.remove(demand)
+            free.discard(place)
+            if not _implies(kept[place], demand):
+                kept[place] = demand.model_copy(update={"name": kept[place].name})
+    for demand in news:
+        kept.append(demand.model_copy(update={"name": _free_name(demand.name, {one.name for one in kept})}))
+    return tuple(kept)
+
+
+def _same_people(one: Factor, other: Factor) -> bool:
+    return _people(one) == _people(other)
+
+
+def _people(factor: Factor) -> frozenset[str]:
+    return frozenset(factor.sources)
+
+
+def _implies(one: Factor, other: Factor) -> bool:
+    return _people(one) <= _people(other) and one.need >= other.need
+
+
+def _comparable(one: Factor, other: Factor) -> bool:
+    return _implies(one, other) or _implies(other, one)
 
 
 def _free_name(name: str, taken: set[str]) -> str:

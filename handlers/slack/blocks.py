@@ -54,6 +54,7 @@ _MARKS = {
 }
 _ESCAPE = text("\\u{202E}", "code")
 _NOT_FROM_HERE = ", so it cannot be approved from this card."
+_NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five"}
 _OUTCOMES = frozenset({"succeeded", "failed", "unknown"})
 
 
@@ -97,7 +98,7 @@ def _blocks(card: Card, team: str, value: str) -> Iterator[Json]:
     yield quiet(_asks(card, team))
     yield from _progress(card, team)
     if not (card.complete and fits):
-        yield quiet([emoji("eyes"), text(f" Too long to show here in full ({card.bytes} bytes)" + _NOT_FROM_HERE)])
+        yield quiet([emoji("eyes"), text(f" Too long to show here in full ({card.bytes:,} bytes)" + _NOT_FROM_HERE)])
     yield from _words(card)
     if buttons := [
         _button(name, card, value) for name in card.buttons if name != "approve" or (card.complete and fits)
@@ -174,7 +175,7 @@ def _progress(card: Card, team: str) -> Iterator[Json]:
 def _needed(card: Card) -> list[Json]:
     people = sum(seat.need for seat in card.needs)
     line = [emoji("busts_in_silhouette"), text(" needs "), *_seats(card.needs)]
-    return [*line, text(f", {people} different people")] if people > 1 else line
+    return [*line, text(f", {_NUMBERS.get(people, people)} different people")] if people > 1 else line
 
 
 def _so_far(card: Card, team: str) -> list[Json]:
@@ -201,14 +202,15 @@ def _seats(needs: Sequence[Seat]) -> list[Json]:
 def _story(card: Card) -> list[Json]:
     line: list[Json] = []
     for step in card.story:
+        later = card.story[0].at if line else None
         line += [_DOT] if line else []
-        line += _told(step, card, card.story[0].at)
+        line += _told(step, card, later)
     return line or [text(card.status.value)]
 
 
-def _told(step: Step, card: Card, began: int) -> list[Json]:
+def _told(step: Step, card: Card, began: int | None) -> list[Json]:
     """One step; the first one says the day, and so does one that came much later."""
-    form = TIME if 0 < step.at - began < _HALF_A_DAY else DAY_AND_TIME
+    form = DAY_AND_TIME if began is None or step.at - began > _HALF_A_DAY else TIME
     if step.word in _OUTCOMES and card.took_ms is not None:
         return [text(f"{step.word} in {card.took_ms / 1000:.1f} s")]
     line = [text(f"{step.word} "), when(step.at, form)]

@@ -14,6 +14,7 @@ import structlog
 from slack_bolt.context.ack.async_ack import AsyncAck
 from slack_sdk.web.async_client import AsyncWebClient
 
+from approvals.errors import ApprovalsError
 from approvals.people import Voter
 from approvals.service import Approvals, Counted
 from handlers.slack import answers
@@ -91,8 +92,8 @@ class Clicks:
             return {"response_action": "update", "view": notice(answers.NOT_OURS)}
         try:
             verdict = await self._in_time(self._approvals.vote(press.request, press.click(answer, reason_of(body))))
-        except Exception:
-            log.exception("slack_denial_undecided", request=press.request)
+        except Exception as exc:
+            _log_undecided(exc, answer, press.request)
             return {"response_action": "errors", "errors": {REASON: answers.UNCERTAIN.spoken}}
         private = answers.about(verdict, answer, self._identity.team)
         if not isinstance(verdict, Counted):
@@ -133,7 +134,7 @@ class Clicks:
         try:
             private = await self._in_time(work)
         except Exception as exc:
-            log.exception("slack_click_undecided", actions=_action_ids(body))
+            _log_undecided(exc, *_action_ids(body))
             self._whisper.later(ear, answers.UNCERTAIN)
             raise Unanswered("nothing certain is known about this click") from exc
         if private is not None:
@@ -142,6 +143,14 @@ class Clicks:
     async def _in_time(self, work: Awaitable[T]) -> T:
         async with asyncio.timeout(self._budget):
             return await work
+
+
+def _log_undecided(error: Exception, *about: str) -> None:
+    """With a traceback only where it is a fault of ours: what is down is told by its name."""
+    if isinstance(error, ApprovalsError | TimeoutError):
+        log.warning("slack_click_undecided", about=about, error=f"{type(error).__name__}: {error}")
+    else:
+        log.error("slack_click_undecided", about=about, exc_info=error)
 
 
 def _action_ids(body: Body) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import dataclass
 
 import aiohttp
@@ -16,6 +17,8 @@ from handlers.slack.errors import ApiProblem
 from handlers.slack.tasks import Tasks
 
 log = structlog.get_logger(__name__)
+
+_PATIENCE = 10.0
 
 
 @dataclass(frozen=True)
@@ -57,9 +60,10 @@ class Whisper:
         """Whether the URL took it; the SDK does not raise when it did not."""
         webhook = AsyncWebhookClient(url, session=self._session, retry_handlers=[])
         try:
-            answer = await webhook.send(
-                text=private.spoken, blocks=private.blocks(), response_type="ephemeral", replace_original=False
-            )
+            async with asyncio.timeout(_PATIENCE):
+                answer = await webhook.send(
+                    text=private.spoken, blocks=private.blocks(), response_type="ephemeral", replace_original=False
+                )
         except (aiohttp.ClientError, SlackClientError, TimeoutError, OSError) as exc:
             log.info("slack_response_url_failed", error=type(exc).__name__)
             return False

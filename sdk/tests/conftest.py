@@ -161,6 +161,16 @@ class Bot:
         """Append to an out stream."""
         await self.redis.xadd(f"{{sayso:0}}:out:{party}", {"type": kind, "body": json.dumps(body)})
 
+    async def newest(self, stream: str) -> str:
+        """The id of the newest entry of a stream."""
+        found: Any = await self.redis.xrevrange(stream, count=1)
+        return str(found[0][0].decode())
+
+    async def acl(self, *words: str) -> None:
+        """Run an ACL command."""
+        command: Any = self.redis.execute_command  # redis-py leaves it untyped
+        await command("ACL", *words)
+
     def decision(self, held: Held) -> dict[str, Any]:
         """The decision document for what is known."""
         approved = held.status == "approved"
@@ -356,7 +366,8 @@ def connect(server: Server, jwks: Path) -> Connect:
 
     def connect(**how: Any) -> Sayso:
         pace: Any = replace(QUICK, **{name: how.pop(name) for name in list(how) if name in QUICK.__slots__})
-        return Sayso.connect(server.url, **({"agent": AGENT, "trust": jwks, "pace": pace} | how))
+        url = how.pop("url", server.url)
+        return Sayso.connect(url, **({"agent": AGENT, "trust": jwks, "pace": pace} | how))
 
     return connect
 
@@ -366,8 +377,9 @@ def connect_tool(server: Server, jwks: Path) -> ConnectTool:
     """Makes tools: `async with connect_tool() as tool`."""
 
     def connect(**how: Any) -> Tool:
+        url = how.pop("url", server.url)
         arguments: Any = {"audience": "bank", "trust": jwks, "pace": QUICK} | how
-        return Tool.connect(server.url, **arguments)
+        return Tool.connect(url, **arguments)
 
     return connect
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from decimal import Decimal
 from enum import StrEnum
 from typing import Any
@@ -168,6 +169,14 @@ def test_a_reserved_parameter_is_found_when_the_gate_is_made() -> None:
 
     with pytest.raises(sayso.InvalidRequest, match="rename it"):
         sayso.gate("a.b", target="t")(act)
+
+
+def test_a_generator_cannot_be_gated() -> None:
+    async def stream() -> AsyncIterator[int]:
+        yield 1
+
+    with pytest.raises(sayso.InvalidRequest, match="gate the step inside it"):
+        sayso.gate("a.b", target="t")(stream)
 
 
 async def test_without_a_client_nothing_runs() -> None:

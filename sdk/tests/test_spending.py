@@ -13,7 +13,7 @@ from joserfc.jwk import OKPKey
 import sayso
 
 if TYPE_CHECKING:
-    from sdk.tests.conftest import Bot, Connect, ConnectTool
+    from sdk.tests.conftest import Bot, Connect, ConnectTool, Server
 
 pytestmark = pytest.mark.redis
 
@@ -406,3 +406,51 @@ async def test_a_tool_refuses_an_action_document_with_strange_members(connect_to
     with pytest.raises(sayso.InvalidRequest, match="missing member"):
         tool.spend("x", action, agent="a")
     await tool.aclose()
+
+
+async def test_a_tool_does_not_spend_a_receipt_that_has_just_ended(
+    bot: Bot, connect: Connect, connect_tool: ConnectTool, payment: dict[str, Any]
+) -> None:
+    async with connect(audience="bank") as client, connect_tool(clock=lambda: time.time() + 125) as tool:
+        approval = await approved(client, bot, payment)
+        with pytest.raises(sayso.ReceiptInvalid) as caught:  # within the skew, but past its end
+            await tool.spend(approval.receipt, approval.action, agent="payments-bot").__aenter__()
+    assert caught.value.step == "exp"
+    assert bot.bodies("spend") == []
+
+
+async def test_a_spend_that_the_bot_does_not_accept_is_refused_and_may_be_tried_again(
+    bot: Bot, connect: Connect, payment: dict[str, Any]
+) -> None:
+    bot.mute.add("spend")
+    async with connect() as client:
+        approval = await approved(client, bot, payment)
+        entering = asyncio.create_task(approval.spend().__aenter__())
+        await bot.until("spend")
+        entry = await bot.newest("{sayso:0}:in:payments-bot")
+        refusal = {"entry": entry, "reason": "not_accepting", "message": "frozen", "retry_after": 5}
+        await bot.write("payments-bot", "refused", refusal)
+        with pytest.raises(sayso.Refused, match="frozen"):
+            await entering
+        bot.mute.clear()
+        async with approval.spend():
+            pass
+
+
+async def test_the_least_rights_that_the_contract_gives_are_enough(
+    server: Server, bot: Bot, connect: Connect, connect_tool: ConnectTool, payment: dict[str, Any]
+) -> None:
+    agent = ["%W~{sayso:0}:in:payments-bot", "%R~{sayso:0}:out:payments-bot", "%R~{sayso:0}:decision:payments-bot:*"]
+    tool = ["%W~{sayso:0}:in:tool:bank", "%R~{sayso:0}:out:tool:bank"]
+    for user, keys in {"agent": agent, "tool": tool}.items():
+        commands = ["+xadd", "+xread", "+xrevrange", "+get"]
+        await bot.acl("SETUSER", user, "on", ">secret", "%R~sayso:config", *keys, *commands)
+    bot.policy = lambda held: "approved"
+    path = server.url.removeprefix("unix://")
+    as_agent = connect(url=f"unix://agent:secret@{path}", audience="bank")
+    as_tool = connect_tool(url=f"unix://tool:secret@{path}")
+    async with as_agent as client, as_tool as bank:
+        approval = await client.ask(**payment)
+        async with bank.spend(approval.receipt, approval.action, agent="payments-bot"):
+            pass
+    assert bot.bodies("report")[-1]["outcome"] == "succeeded"

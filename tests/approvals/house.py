@@ -214,6 +214,10 @@ class House:
         """Everything that was written down."""
         return [json.loads(entry.record) async for entry in self.store.journal(0)]
 
+    async def reached(self, status: str) -> Sequence[dict[str, Any]]:
+        """What was written down when requests came to a status."""
+        return [record for record in await self.journal() if record.get("to") == status != record["from"]]
+
     async def noted(self, event: str) -> Sequence[dict[str, Any]]:
         """What was written down about one kind of event."""
         return [record for record in await self.journal() if record["event"] == event]

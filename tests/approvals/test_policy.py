@@ -44,7 +44,8 @@ def test_where_no_rule_speaks_the_default_asks_a_human() -> None:
 
 
 def test_a_rule_that_allows_is_heard_for_a_listed_kind() -> None:
-    assert demanded(a_rule(effect="allow")).verdict == "allow"
+    terms = demanded(a_rule(effect="allow"))
+    assert (terms.verdict, terms.factors) == ("allow", ())
 
 
 @pytest.mark.parametrize("effect", ["allow", "require"])

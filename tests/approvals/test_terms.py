@@ -8,7 +8,7 @@ from itertools import permutations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from approvals.terms import Factor, Terms, joined, met, progress, strictest
+from approvals.terms import Factor, Terms, joined, met, progress, strictest, tightened
 from tests.approvals.make import a_factor, some_terms
 
 PEOPLE = ("alice", "bob", "carol", "dana", "erin")
@@ -107,6 +107,48 @@ def test_joined_demands_are_as_strict_as_each(one: tuple[Factor, ...], other: tu
 def test_joining_again_changes_nothing(one: tuple[Factor, ...], other: tuple[Factor, ...]) -> None:
     both = joined(one, other)
     assert joined(both, other) == both == joined(both, one)
+
+
+@given(demands, demands, st.sets(someone))
+def test_tightened_demands_meet_both_the_earlier_and_the_later(
+    one: tuple[Factor, ...], other: tuple[Factor, ...], people: set[str]
+) -> None:
+    both = tightened(one, other)
+    if met(both, counting(both, people)):
+        assert not one or met(one, counting(one, people))
+        assert not other or met(other, counting(other, people))
+
+
+@given(demands, demands)
+def test_tightening_again_changes_nothing(one: tuple[Factor, ...], other: tuple[Factor, ...]) -> None:
+    both = tightened(one, other)
+    assert tightened(both, other) == both == tightened(both, one)
+    assert len({factor.name for factor in both}) == len(both)
+
+
+def test_a_group_that_grew_or_a_smaller_number_asks_for_nothing_more() -> None:
+    before = (a_factor("ops", "alice", "bob", need=2),)
+    assert tightened(before, (a_factor("ops", "alice", "bob", "carol", need=2),)) == before
+    assert tightened(before, (a_factor("ops", "alice", "bob"),)) == before
+    assert tightened(before, ()) == before
+
+
+def test_a_group_that_shrank_takes_the_place_of_the_old_one() -> None:
+    before = (a_factor("ops", "alice", "bob", "carol"),)
+    assert tightened(before, (a_factor("renamed", "bob", "alice"),)) == (a_factor("ops", "bob", "alice"),)
+    assert tightened(before, (a_factor("ops", "alice", "bob", "carol", need=2),))[0].need == 2
+
+
+def test_a_group_whose_people_were_exchanged_is_a_demand_of_its_own() -> None:
+    found = tightened((a_factor("ops", "alice", "bob"),), (a_factor("ops", "bob", "carol"),))
+    assert [one.name for one in found] == ["ops", "ops (2)"]
+
+
+def test_one_earlier_demand_does_not_answer_for_two_later_ones() -> None:
+    later = (a_factor("ops", "alice", "bob"), a_factor("leads", "alice", "carol"))
+    found = tightened((a_factor("alice", "alice"),), later)
+    assert not met(found, counting(found, {"alice"}))
+    assert met(found, counting(found, {"alice", "carol"}))
 
 
 @given(terms, terms, st.sets(someone))

@@ -5,6 +5,7 @@ Each test takes a lane: a kind of action and a channel that nobody else uses, so
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import json
 import shutil
@@ -16,7 +17,7 @@ from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import sayso
-from sandbox import Message, Sandbox, Workspace
+from sandbox import Delivery, Message, Sandbox, Workspace
 from storage.redis import RedisStore
 from tests.e2e import children
 from tests.e2e.processes import PATIENCE, Bot, Process
@@ -25,7 +26,7 @@ from tests.servers import Server, running
 Mode = Literal["socket", "http"]
 T = TypeVar("T")
 
-LANES = 24
+LANES = 40
 AGENT, TOOL = "lane-bot", "lane-tool"
 ISSUER = "https://sayso.test"
 DURABLE = ("--appendonly", "yes", "--appendfsync", "always")
@@ -134,6 +135,11 @@ class World:
 
         return await self.see(shown, f"a card with {words}", lambda: [text_of(one) for one in self.cards(lane)])
 
+    async def first_request(self, lane: Lane) -> str:
+        """Wait for the first card in a channel; returns which request it is about."""
+        card = await self.see(lambda: next(iter(self.cards(lane)), None), f"a card in {lane.channel}", list)
+        return str((card.metadata or {})["event_payload"]["request"])
+
     async def told(self, user: str, lane: Lane, words: str) -> str:
         """Wait until a person is privately told something with these words; returns all of it."""
 
@@ -156,6 +162,12 @@ class World:
         card = await self.card(lane, request)
         delivery = await self.sandbox.click(user, lane.channel, card.ts, f"sayso:{button}")
         assert delivery.ok, delivery
+
+    async def until(self, gesture: Callable[[], Awaitable[Delivery]]) -> None:
+        """Make a gesture again, as people do, until the app acknowledges it; each try takes what the app takes."""
+        async with asyncio.timeout(PATIENCE):
+            while not (await gesture()).ok:
+                pass
 
     async def late_click(self, user: str, lane: Lane, request: str) -> Callable[[], Awaitable[None]]:
         """A click on Approve that somebody's screen still shows: made now, sent when what this returns is called."""
@@ -180,12 +192,16 @@ class World:
 
     async def ask(self, lane: Lane, *, call: str, target: str = "bank:acme") -> Process:
         """An agent in a process of its own, which acts by adding its target to the ledger."""
-        agent = Process({}, self.folder)
-        self._processes.append(agent)
+        agent = self.also(Process({}, self.folder))
         plan = {"redis": self.redis.url, "trust": str(self.trust), "agent": AGENT, "ledger": str(self.ledger)}
         about = {"kind": lane.kind, "target": target, "arguments": {"amount": "9.50"}, "call": call}
         await agent.fork(children.ask, {**plan, **about})
         return agent
+
+    def also(self, process: Process) -> Process:
+        """End this process, too, with the world."""
+        self._processes.append(process)
+        return process
 
     @property
     def ledger(self) -> Path:
@@ -206,13 +222,19 @@ class World:
 
 
 @asynccontextmanager
-async def a_world(mode: Mode = "socket", *redis: str, ack_deadline: float = 3.0) -> AsyncIterator[World]:
-    """A deployment without a bot; nothing of it is left at the end."""
+async def a_world(
+    mode: Mode = "socket", *, people: Workspace | None = None, policy: str = "", ack_deadline: float = 3.0
+) -> AsyncIterator[World]:
+    """A deployment without a bot, of lanes or of the people and the policy given; nothing of it is left at the end.
+
+    Slack's limits hold where people are given; lanes are too many for them.
+    """
     folder = Path(tempfile.mkdtemp(prefix="sayso-world-"))
-    (folder / "policy.yaml").write_text(policy_text())
+    (folder / "policy.yaml").write_text(policy or policy_text())
+    made = Sandbox(people or workspace(), enforce_rate_limits=people is not None, ack_deadline=ack_deadline)
     try:
-        with running(*(redis or DURABLE)) as server:
-            async with Sandbox(workspace(), enforce_rate_limits=False, ack_deadline=ack_deadline) as sandbox:
+        with running(*DURABLE) as server:
+            async with made as sandbox:
                 world = World(sandbox, server, folder, mode)
                 try:
                     yield world

@@ -119,13 +119,15 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    """Import a public name from its home (PEP 562)."""
-    if name in ("blocking", "testing"):
-        return importlib.import_module(f"sayso.{name}")
-    if name not in _HOME:
-        raise AttributeError(f"module 'sayso' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"sayso.{_HOME[name]}"), name)
+if not TYPE_CHECKING:  # a type checker that saw it would let every misspelt name pass
+
+    def __getattr__(name: str) -> Any:
+        """Import a public name from its home (PEP 562)."""
+        if name in ("blocking", "testing"):
+            return importlib.import_module(f"sayso.{name}")
+        if name not in _HOME:
+            raise AttributeError(f"module 'sayso' has no attribute {name!r}")
+        return getattr(importlib.import_module(f"sayso.{_HOME[name]}"), name)
 
 
 def __dir__() -> list[str]:

@@ -65,8 +65,11 @@ class Gate:
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
         """Put the gate in front of `function`, which may be async or not."""
+        name = getattr(function, "__qualname__", repr(function))
+        if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+            raise InvalidRequest(f"{name} is a generator", field="gate", remedy="gate the step inside it")
         signature = inspect.signature(function)
-        self._check_signature(signature, function.__qualname__)
+        self._check_signature(signature, name)
         if inspect.iscoroutinefunction(function):
             gated: Callable[..., Any] = self._gated(function, signature)
         else:

@@ -106,7 +106,6 @@ def _commands(url: str, connections: int) -> Redis:
         protocol=2,
         socket_timeout=5,
         socket_connect_timeout=5,
-        health_check_interval=30,
         retry=Retry(ExponentialWithJitterBackoff(cap=1, base=0.05), 2),
     )
     return Redis.from_pool(pool)

@@ -12,7 +12,17 @@ from types import TracebackType
 from typing import Any
 
 from sayso.action import Action, new_nonce
-from sayso.errors import AlreadySpent, Lapsed, NotApproved, NotDone, ReceiptInvalid, Revoked, SpendRefused, Unavailable
+from sayso.errors import (
+    AlreadySpent,
+    Lapsed,
+    NotApproved,
+    NotDone,
+    ReceiptInvalid,
+    Refused,
+    Revoked,
+    SpendRefused,
+    Unavailable,
+)
 from sayso.mailbox import Mailbox
 from sayso.pace import Pace
 from sayso.trust import Trust
@@ -101,6 +111,8 @@ class Spend(AbstractAsyncContextManager[Action]):
         """Verify the receipt, have the bot check once more and mark it spent, and hand out the approved action."""
         action = self._action.copy()  # what is verified is what is handed out, whatever happens to the original
         compact, receipt = await self._verify()
+        if receipt.expires_at <= self._clock():
+            raise ReceiptInvalid("exp", "too old to be spent; have the agent collect a fresh one")
         self._memory.claim(receipt)
         answer = await self._asked(compact, receipt)
         if not answer.granted:
@@ -133,11 +145,11 @@ class Spend(AbstractAsyncContextManager[Action]):
         except TimeoutError as exc:
             await self._call_off(receipt)
             raise Unavailable("no answer to the spend in time; nothing was done, and this approval is used up") from exc
-        except asyncio.CancelledError:
-            await self._call_off(receipt)
+        except Refused:
+            self._memory.release(receipt)
             raise
         except BaseException:
-            self._memory.release(receipt)
+            await self._call_off(receipt)
             raise
 
     async def _call_off(self, receipt: Receipt) -> None:
@@ -159,7 +171,7 @@ class Spend(AbstractAsyncContextManager[Action]):
                 answer: ReportAnswer = await self._mailbox.insist(waiter)
             if not answer.recorded:
                 _log.warning("the outcome %s was not recorded: %s", outcome, answer.message or answer.reason)
-        except (NotApproved, Unavailable, TimeoutError) as exc:
+        except (Refused, Unavailable, TimeoutError) as exc:
             _log.warning("the outcome %s could not be reported, a person will have to resolve it: %r", outcome, exc)
 
 

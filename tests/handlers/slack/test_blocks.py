@@ -102,7 +102,7 @@ def test_a_pending_card_reads_from_ours_to_theirs() -> None:
         "payments.release  →  bank:acme-gmbh",
         "invoice  INV-2093\namount   12400.00\niban     DE89 3704 0044 0532 0130 00",
         "`payments-bot` asks for <@U0DANA> · rule `payments-over-10k` · code *7F3K-9Q*",
-        ":busts_in_silhouette: needs *finance* 0 of 1 and *security* 0 of 1, 2 different people · "
+        ":busts_in_silhouette: needs *finance* 0 of 1 and *security* 0 of 1, two different people · "
         "expires <!date^1780001680^{date_short_pretty} at {time}|2026-05-28 20:54 UTC>",
         "The agent says (unverified): matches PO 118, due tomorrow; <https://evil.example|see invoice> "
         "*Approved by CFO*",
@@ -174,7 +174,7 @@ def test_a_card_that_is_too_long_cannot_be_approved_and_says_why() -> None:
 
     shown = read(card)
 
-    assert ":eyes: Too long to show here in full (9681 bytes), so it cannot be approved from this card." in shown
+    assert ":eyes: Too long to show here in full (9,681 bytes), so it cannot be approved from this card." in shown
     assert shown[-1] == "[Deny]"
 
 

@@ -227,6 +227,16 @@ async def test_a_denial_that_cannot_be_stored_keeps_the_form_and_its_words(world
     assert await world.status(request) == "pending"
 
 
+async def test_a_decision_that_cannot_be_signed_yet_is_recorded_and_said_to_be_so(world: World) -> None:
+    request = await world.ask(kind="deploy.run")
+    world.signer.down = True
+
+    assert (await world.click("U0ALICE", request, APPROVE)).ok
+
+    assert (await world.told("U0ALICE"))[0].startswith("Recorded, but not yet safe to use.")
+    assert await world.status(request) == "approved"
+
+
 async def test_when_the_directory_is_down_nothing_counts_and_the_person_is_told(world: World) -> None:
     request = await world.ask(kind="deploy.run")
     world.sandbox.faults.add(method="usergroups.users.list", status=500)

@@ -17,7 +17,7 @@ from joserfc.jwk import OKPKey
 
 from approvals.action import Action
 from approvals.card import card_of
-from approvals.errors import StoreUnavailable
+from approvals.errors import SignerUnavailable, StoreUnavailable
 from approvals.intake import RequestDocument
 from approvals.policy import Policy
 from approvals.ports import Post, Stored
@@ -115,10 +115,14 @@ class TestSigner:
 
     __test__ = False
 
+    down = False
+
     def __init__(self) -> None:
         self._key = OKPKey.generate_key("Ed25519")
 
     async def sign(self, typ: str, claims: Mapping[str, Any]) -> str:
+        if self.down:
+            raise SignerUnavailable("no key")
         header = {"alg": "Ed25519", "kid": "test", "typ": typ}
         return jws.serialize_compact(header, json.dumps(claims).encode(), self._key, algorithms=["Ed25519"])
 
@@ -152,6 +156,7 @@ class World:
     approvals: Approvals
     door: SlackDoor
     session: aiohttp.ClientSession
+    signer: TestSigner
     nudges: list[None] = field(default_factory=list)
 
     async def ask(self, *, show: bool = True, **members: Any) -> Request:
@@ -238,11 +243,12 @@ async def a_world(transport: Transport = "socket", *, budget: float = 2.0) -> As
         store = FailingStore(clock.ms)
         await store.adopt(DIGEST, "test", {"event": "policy"})
         nudges: list[None] = []
+        signer = TestSigner()
         approvals = Approvals(
             store=store,
             directory=door.directory,
             policies=FixedPolicy(),
-            signer=TestSigner(),
+            signer=signer,
             issuer=ISSUER,
             nudge=lambda: nudges.append(None),
         )
@@ -253,7 +259,7 @@ async def a_world(transport: Transport = "socket", *, budget: float = 2.0) -> As
         if routes := door.routes(approvals, posts):
             sandbox.connect_http(f"{await stack.enter_async_context(served(routes))}/slack/events")
         await stack.enter_async_context(door.receiving(approvals, posts))
-        yield World(clock, sandbox, store, approvals, door, session, nudges)
+        yield World(clock, sandbox, store, approvals, door, session, signer, nudges)
 
 
 @asynccontextmanager
