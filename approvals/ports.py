@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 
 from approvals.card import Card
 from approvals.freeze import Freeze
+from approvals.notes import Note
 from approvals.policy import Policy
 from approvals.request import Request
 
@@ -254,6 +255,10 @@ class ChatPlatform(Protocol):
 
     async def update(self, reference: Mapping[str, str], request: Request, card: Card) -> None:
         """Change a message so that it shows this card. Idempotent."""
+        ...
+
+    async def reply(self, reference: Mapping[str, str], note: Note) -> None:
+        """Say something under a message, so that those it is for are notified. Never retried inside."""
         ...
 
     async def find_posted(self, destination: str, request: str, since: int) -> Mapping[str, str] | None:

@@ -14,8 +14,9 @@ from collections.abc import Awaitable, Callable, Mapping
 import structlog
 
 from approvals.card import Card, card_of
-from approvals.errors import ChatRefused, ChatUnavailable
+from approvals.errors import ChatRefused, ChatUnavailable, NotFound
 from approvals.lifecycle import Status
+from approvals.notes import Note, notes_of
 from approvals.ports import ChatPlatform, Post, Queue, Store, Stored
 from approvals.request import Request
 
@@ -24,6 +25,7 @@ log = structlog.get_logger("sayso.courier")
 LEASE_MS = 30_000  #: longer than any one post may take, so that no second courier posts meanwhile
 BATCH = 50
 TRY_REFUSED_AGAIN_MS = 60_000  #: somebody may invite the bot meanwhile
+_NOTE = "#"  #: between a destination and the key of a note under its card
 LOOK_BACK_MS = 10_000  #: how far before the intention a lost post is looked for: clocks differ
 EDITS_PER_MINUTE, EDITS_AT_ONCE = 50, 20  #: Slack's Tier 3, for all channels together (facts: chat.update)
 
@@ -37,10 +39,12 @@ class Courier:
         platforms: Mapping[str, ChatPlatform],
         *,
         warm: Callable[[tuple[str, ...]], Awaitable[None]] | None = None,
+        accounts: Callable[[str], tuple[str, ...]] = lambda _: (),
     ) -> None:
         self._store = store
         self._platforms = platforms
         self._warm = warm
+        self._accounts = accounts
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def step(self) -> bool:
@@ -50,12 +54,16 @@ class Courier:
         return bool(due)
 
     async def _bring(self, request: str) -> None:
-        stored = await self._store.get(request)
+        try:
+            stored = await self._store.get(request)
+        except NotFound:  # its retention ended while a destination could not be reached
+            await self._store.settle(Queue.CARDS, request, 0)
+            return
         card = card_of(stored.request)
         with structlog.contextvars.bound_contextvars(request=request, trace=stored.request.trace):
             waits = [await self._destination(stored, destination, card) for destination in _destinations(stored)]
-        if wait := max(waits, default=0):
-            await self._store.postpone(Queue.CARDS, request, wait)
+        if left := [wait for wait in waits if wait]:
+            await self._store.postpone(Queue.CARDS, request, min(left))
         else:
             await self._store.settle(Queue.CARDS, request, stored.request.version)
 
@@ -63,11 +71,15 @@ class Courier:
         """Make one destination current; returns 0, or the ms after which to try again."""
         post = stored.posts.get(destination)
         platform = self._platforms.get(destination.split(":")[0])
-        if platform is None or (post is not None and post.state == "posted" and post.shown == card.digest()):
+        if platform is None:
             return 0
         async with self._turns[destination]:
             try:
-                return await self._show(platform, stored, destination, post, card)
+                if post is None or post.state != "posted" or post.shown != card.digest():
+                    return await self._show(platform, stored, destination, post, card) or bool(
+                        self._unsaid(stored, post)
+                    )
+                return await self._say(platform, stored, post)
             except ChatRefused as exc:
                 return await self._refused(stored, destination, post, exc)
             except ChatUnavailable as exc:
@@ -85,6 +97,24 @@ class Courier:
         if self._warm is not None and post is None:
             await self._warm(tuple(source for factor in stored.request.terms.factors for source in factor.sources))
         return await self._post(platform, stored, destination, card)
+
+    def _unsaid(self, stored: Stored, post: Post | None) -> list[Note]:
+        """The notes that are to stand under a card and do not yet."""
+        if post is None or post.state != "posted":
+            return []
+        notes = notes_of(stored.request, self._accounts)
+        return [note for note in notes if f"{post.destination}{_NOTE}{note.key}" not in stored.posts]
+
+    async def _say(self, platform: ChatPlatform, stored: Stored, post: Post) -> int:
+        """Give the notes that are due, each at most once: after a crash a reminder is missed rather than repeated."""
+        for note in self._unsaid(stored, post):
+            if wait := await self._store.may_post(post.destination, *platform.pace(post.destination)):
+                return wait
+            place = f"{post.destination}{_NOTE}{note.key}"
+            if await self._store.intend(stored.request.id, place, secrets.token_urlsafe(16)) is None:
+                await platform.reply(post.reference, note)
+                await self._record(stored.request, place, post.reference, None)
+        return 0
 
     async def _edit(self, platform: ChatPlatform, request: Request, post: Post, card: Card) -> int:
         if wait := await self._store.may_post(f"{platform.name}:edits", EDITS_PER_MINUTE, EDITS_AT_ONCE):
@@ -151,4 +181,5 @@ class Courier:
 
 def _destinations(stored: Stored) -> tuple[str, ...]:
     """Where the card belongs, and where it already is."""
-    return tuple(dict.fromkeys((*stored.request.terms.destinations, *stored.posts)))
+    cards = (place for place in stored.posts if _NOTE not in place)
+    return tuple(dict.fromkeys((*stored.request.asked.destinations, *cards)))

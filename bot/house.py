@@ -77,7 +77,8 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         await policies.put_in_force()
         await inbox.watch(policy.agents, policy.audiences)
         slack = await _slack(stack, settings, signer)
-        courier_loop = Loop("courier", _courier(store, slack).step, idle=0.25)
+        courier = _courier(store, slack, lambda person: policies.current().accounts_of(person))
+        courier_loop = Loop("courier", courier.step, idle=0.25)
         approvals = Approvals(
             store=store,
             directory=slack.directory if slack is not None else NobodyKnown(),
@@ -154,9 +155,10 @@ def _posts(store: Store) -> Callable[[str], Awaitable[Mapping[str, Post]]]:
     return posts
 
 
-def _courier(store: Store, slack: SlackDoor | None) -> Courier:
+def _courier(store: Store, slack: SlackDoor | None, accounts: Callable[[str], tuple[str, ...]]) -> Courier:
     platforms: dict[str, ChatPlatform] = {"slack": slack.platform} if slack is not None else {}
-    return Courier(store, platforms, warm=slack.directory.warm if slack is not None else None)
+    warm = slack.directory.warm if slack is not None else None
+    return Courier(store, platforms, warm=warm, accounts=accounts)
 
 
 def _routes(

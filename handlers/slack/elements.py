@@ -35,6 +35,11 @@ def mention(user: str) -> Json:
     return {"type": "user", "user_id": user}
 
 
+def usergroup(group: str) -> Json:
+    """A mention of a user group; it notifies its members."""
+    return {"type": "usergroup", "usergroup_id": group}
+
+
 def emoji(name: str) -> Json:
     """A standard emoji."""
     return {"type": "emoji", "name": name}

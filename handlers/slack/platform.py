@@ -12,11 +12,13 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from approvals.card import Card
 from approvals.errors import ChatRefused, ChatUnavailable
+from approvals.notes import Note
 from approvals.request import Request
 from handlers.slack.api import called
 from handlers.slack.blocks import Drawing, draw
 from handlers.slack.errors import ApiLimited, ApiRefused, ApiSilent
 from handlers.slack.identity import Identity
+from handlers.slack.notes import draw_note
 from handlers.slack.seal import Seal, Sealed
 
 log = structlog.get_logger(__name__)
@@ -89,6 +91,20 @@ class SlackPlatform:
         await _slack(
             self._client.chat_update(
                 channel=reference["channel"], ts=reference["ts"], text=drawing.text, blocks=drawing.blocks
+            )
+        )
+
+    async def reply(self, reference: Mapping[str, str], note: Note) -> None:
+        """Say something in a card's thread, mentioning those it is for."""
+        drawing = draw_note(note, team=self._identity.team)
+        await _slack(
+            self._client.chat_postMessage(
+                channel=reference["channel"],
+                thread_ts=reference["ts"],
+                text=drawing.text,
+                blocks=drawing.blocks,
+                unfurl_links=False,
+                unfurl_media=False,
             )
         )
 

@@ -1,0 +1,67 @@
+"""What is said beside a card, in its thread, because somebody has to do something: a pure function of the request.
+
+A note is given once; editing a card notifies nobody, a note does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Literal
+
+from approvals.action import Frozen
+from approvals.card import Who
+from approvals.lifecycle import Status
+from approvals.request import Request
+from approvals.text import one_line
+
+
+class Note(Frozen):
+    """One thing to say. `asked` and `groups` are those it is for: people, and directory groups by their source."""
+
+    key: str
+    what: Literal["reminder", "escalation", "lapsed", "unknown"]
+    code: str
+    factors: tuple[str, ...] = ()  #: those that still wait for somebody
+    expires_at: int | None = None
+    asked: tuple[Who, ...] = ()
+    groups: tuple[str, ...] = ()
+
+
+def notes_of(request: Request, accounts: Callable[[str], tuple[str, ...]]) -> tuple[Note, ...]:
+    """The notes that should stand under a request's card by now; `accounts` gives the accounts of a person.
+
+    Of several reminders that came due while nobody could post, only the last is said.
+    """
+    if request.status is Status.PENDING:
+        return _waiting(request, accounts)
+    if request.status in (Status.LAPSED, Status.UNKNOWN):
+        what: Literal["lapsed", "unknown"] = "lapsed" if request.status is Status.LAPSED else "unknown"
+        principal = Who(person=one_line(request.principal), accounts=request.principal_accounts)
+        return (Note(key=what, what=what, code=request.code, asked=(principal,)),)
+    return ()
+
+
+def _waiting(request: Request, accounts: Callable[[str], tuple[str, ...]]) -> tuple[Note, ...]:
+    got = request.got()
+    open_factors = [factor for factor in request.asked.factors if got[factor.name] < factor.need]
+    answered = {vote.person for vote in request.votes}
+    sources = dict.fromkeys(source for factor in open_factors for source in factor.sources)
+    people = [source.removeprefix("person:") for source in sources if source.startswith("person:")]
+    asked = tuple(Who(person=one, accounts=accounts(one)) for one in people if one not in answered)
+    keys: list[tuple[str, Literal["reminder", "escalation"]]] = []
+    if request.escalated:
+        keys.append((f"escalation-{request.escalated}", "escalation"))
+    if request.reminded:
+        keys.append((f"reminder-{request.reminded}", "reminder"))
+    return tuple(
+        Note(
+            key=key,
+            what=what,
+            code=request.code,
+            factors=tuple(factor.name for factor in open_factors),
+            expires_at=request.expires_at,
+            asked=asked,
+            groups=tuple(source for source in sources if not source.startswith("person:")),
+        )
+        for key, what in keys
+    )
