@@ -19,7 +19,8 @@ from tests.e2e.world import ALICE, Lane, World, a_world
 
 PICTURE = ROOT / "docs" / "images" / "sandbox.png"
 PAYMENTS = Lane("payments.release", "C0PAYMENTS")
-HEIGHT = 1000
+HEIGHT = 1245
+BANK = 1.4  #: seconds a bank takes
 
 
 async def main() -> None:
@@ -41,7 +42,7 @@ async def _play(world: World, client: sayso.Sayso) -> None:
     done = await _ask(client, "INV-2093", "12400.00", "bank:acme-gmbh")
     await world.click(ALICE, PAYMENTS, done.request)
     async with (await done.decision()).spend():
-        pass
+        await asyncio.sleep(BANK)
     await world.card(PAYMENTS, done.request, "succeeded in")
 
     denied = await _ask(client, "INV-2101", "98000.00", "bank:acme-gmbh")
