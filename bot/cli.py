@@ -52,12 +52,27 @@ def serve() -> None:
 def demo(
     port: Annotated[int, typer.Option(help="Port of the workspace's page; 0 takes a free one.")] = 3000,
     agents: Annotated[bool, typer.Option(help="Let the example agents play the five scenes.")] = True,
+    policy: Annotated[
+        Path | None, typer.Option(exists=True, dir_okay=False, help="Your policy, for your agents, not the example's.")
+    ] = None,
 ) -> None:
     """A workspace, a queue, the bot and five agents on this machine: open the page it prints, and click."""
     from bot.demo import run
 
     logs.configure("text", "warning")
-    _run(run(port=port, agents=agents))
+    _run(run(port=port, agents=agents, policy=policy))
+
+
+@app.command()
+def redis() -> None:
+    """Run a Redis of your own on this machine until Ctrl-C; it writes every change to disk before it answers."""
+    from bot.own_redis import run
+
+    try:
+        settings = load(slack_mode="off")
+    except SettingsInvalid as exc:
+        _fail(*exc.problems)
+    _run(run(settings))
 
 
 @app.command()

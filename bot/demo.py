@@ -23,6 +23,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from bot.house import open_house
+from bot.own_redis import say_addresses
 from bot.settings import Settings, SettingsInvalid, load
 from handlers.slack.api import called, new_client
 from handlers.slack.errors import ApiProblem
@@ -46,8 +47,8 @@ class Place:
     hint: str
 
 
-async def run(*, port: int, agents: bool) -> None:
-    """Run the demo until Ctrl-C; nothing keeps running afterwards."""
+async def run(*, port: int, agents: bool, policy: Path | None = None) -> None:
+    """Run the demo until Ctrl-C; nothing keeps running afterwards. With a policy of its own it plays no examples."""
     stop = asyncio.Event()
     loop = asyncio.get_running_loop()
     for name in (signal.SIGTERM, signal.SIGINT):
@@ -56,23 +57,23 @@ async def run(*, port: int, agents: bool) -> None:
     state.mkdir(parents=True, exist_ok=True, mode=0o700)
     async with AsyncExitStack() as stack:
         server = await stack.enter_async_context(EmbeddedServer(state / "redis"))
-        place = await stack.enter_async_context(_place(state, port))
+        place = await stack.enter_async_context(_place(state, port, policy))
         settings = load(
             redis_url=server.url, policy=place.policy, state=state, port=0, issuer="https://sayso.demo", **place.slack
         )
         await stack.enter_async_context(open_house(settings))
-        _welcome(place, settings)
-        if agents:
+        _welcome(place, settings, examples=policy is None)
+        if agents and policy is None:
             await stack.enter_async_context(_agents(settings, state / "world"))
         await stop.wait()
         out.print("\nclosing; nothing stays running")
 
 
 @asynccontextmanager
-async def _place(state: Path, port: int) -> AsyncIterator[Place]:
+async def _place(state: Path, port: int, policy: Path | None) -> AsyncIterator[Place]:
     """The sandbox, or the real workspace whose tokens are in the environment."""
     if os.environ.get("SLACK_BOT_TOKEN") and os.environ.get("SLACK_APP_TOKEN"):
-        yield await _real_workspace(state)
+        yield await _real_workspace(state) if policy is None else _as_the_policy_says(policy)
         return
     async with Sandbox(port=port) as sandbox:
         slack = {
@@ -81,11 +82,15 @@ async def _place(state: Path, port: int) -> AsyncIterator[Place]:
             "slack_app_token": sandbox.app_token,
             "slack_api_url": sandbox.api_url,
         }
-        hint = (
-            f"Open [bold]{sandbox.url}[/] and answer as Alice, Bob or Carol (switch users at the top right).\n"
-            "Dana owns the agents, so her own yes is refused; Mallory is nobody's approver."
-        )
-        yield Place(POLICY, slack, hint)
+        hint = f"Open [bold]{sandbox.url}[/] and answer as Alice, Bob or Carol (switch users at the top right)."
+        if policy is None:
+            hint += "\nDana owns the agents, so her own yes is refused; Mallory is nobody's approver."
+        yield Place(policy or POLICY, slack, hint)
+
+
+def _as_the_policy_says(policy: Path) -> Place:
+    """The real workspace, asked as somebody's own policy says."""
+    return Place(policy, {"slack_mode": "socket"}, f"The cards go where {escape(str(policy))} says.")
 
 
 async def _real_workspace(state: Path) -> Place:
@@ -126,15 +131,18 @@ def _policy_for_one(team: str, user: str) -> str:
     return yaml.safe_dump(policy, sort_keys=False)
 
 
-def _welcome(place: Place, settings: Settings) -> None:
+def _welcome(place: Place, settings: Settings, *, examples: bool) -> None:
     out.print("\n[bold]Sayso[/]: agents act only on a human's say-so.\n")
-    out.print(place.hint)
-    out.print("\nAsk something yourself, in another terminal:")
-    out.print(
-        f"  uv run sayso ask payments.release --agent payments-bot --url {settings.redis_url}"
-        f" --trust {settings.trust} \\\n    --target bank:acme --arg amount=9.50 --arg currency=EUR",
-        soft_wrap=True,
-    )
+    out.print(place.hint, soft_wrap=True)
+    out.print("\nAn agent of your own, in another terminal, needs this line:\n")
+    say_addresses(settings.redis_url, settings.trust)
+    if examples:
+        command = Path(sys.executable).with_name("sayso")
+        out.print(
+            f"\nand can then ask, for example:\n\n  {escape(str(command))} ask payments.release --agent payments-bot"
+            " --target bank:acme --arg amount=9.50 --arg currency=EUR",
+            soft_wrap=True,
+        )
     out.print("\nCtrl-C ends everything.\n")
 
 

@@ -9,33 +9,44 @@ POLICY = """\
 # docs/how-to/write-a-policy.md explains every key. Every matching rule counts and the strictest wins.
 version: 1
 
-defaults:                                # what no rule covers asks these people
+# What no rule covers asks these people.
+defaults:
   factors: [{{from: [approvers], approvals: 1}}]
   destinations: ["slack:{channel}"]
-  within: 30m                            # how long people may answer; silence is a no
-  use_within: 15m                        # how long a yes may be used
-  receipt_ttl: 120s
-  outcome_within: 10m
+  within: 30m            # how long people may answer; silence is a no
+  use_within: 15m        # how long a yes may be used
+  receipt_ttl: 120s      # how long one receipt lives; a late agent gets a fresh one
+  outcome_within: 10m    # how long a tool may take to say how it ended
 
+# The owner answers for the agent, which asks on a principal's behalf; neither ever counts as its approver.
 agents:
   {agent}:
-    owner: {owner}                       # answers for the agent; never counts as an approver of its requests
-    principals: [{owner}]                # on whose behalf it may ask
+    owner: {owner}
+    principals: [{owner}]
     kinds: ["{kind}"]
 
+# What the card says before and after. effect: send, share, publish, delete, transfer, deploy, grant or other;
+# risk: low, medium, high or critical.
 kinds:
-  {kind}: {{title: Release a payment, done: Payment released, not_done: Not released, effect: transfer, risk: high}}
+  {kind}:
+    title: {title}
+    done: {done}
+    not_done: {not_done}
+    effect: {effect}
+    risk: high
 
-people:                                  # accounts are slack:<team id>:<user id>
+# Accounts are slack:<team id>:<user id>.
+people:
   {owner}: {{accounts: ["slack:{team}:{owner_user}"]}}
   approver: {{accounts: ["slack:{team}:{approver_user}"]}}
 
+# Named people, or a user group of Slack: {{slack_usergroup: S0123ABCD}}
 groups:
-  approvers: {{people: [approver]}}      # or {{slack_usergroup: S0123ABCD}}
+  approvers: {{people: [approver]}}
 
 rules:
-  - id: payments
-    match: {{kind: ["payments.*"]}}
+  - id: {area}
+    match: {{kind: ["{area}.*"]}}
     factors: [{{from: [approvers], approvals: 1}}]
     destinations: ["slack:{channel}"]
     within: 15m
@@ -72,6 +83,7 @@ class AlreadyThere(Exception):
 def write(folder: Path, **given: str) -> list[Path]:
     """Write policy.yaml and sayso.toml into a folder; `given` fills in ids. Raises AlreadyThere."""
     values = {**_PLACEHOLDERS, **{name: value for name, value in given.items() if value}}
+    values |= _wording(values["kind"])
     files = {folder / "policy.yaml": POLICY.format(**values), folder / "sayso.toml": SETTINGS.format(**values)}
     if there := [str(path) for path in files if path.exists()]:
         raise AlreadyThere(f"{', '.join(there)} exists already; edit it, or run init in another folder")
@@ -79,3 +91,12 @@ def write(folder: Path, **given: str) -> list[Path]:
     for path, text in files.items():
         path.write_text(text, encoding="utf-8")
     return list(files)
+
+
+def _wording(kind: str) -> dict[str, str]:
+    """What the first policy says of a kind, for its owner to say better."""
+    words = {"title": f"Run {kind}", "done": f"Done {kind}", "not_done": f"Not done {kind}", "effect": "other"}
+    if kind == _PLACEHOLDERS["kind"]:
+        words = {"title": "Release a payment", "done": "Payment released", "not_done": "Not released"}
+        words["effect"] = "transfer"
+    return {**words, "area": kind.split(".")[0]}

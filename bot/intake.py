@@ -34,8 +34,12 @@ class Intake:
         return await self._handle_all(await self._inbox.reclaim(idle=ABANDONED_MS, limit=BATCH))
 
     async def _handle_all(self, entries: Sequence[Entry]) -> bool:
-        await asyncio.gather(*(self._handle(entry) for entry in entries))
+        await asyncio.gather(*(self._in_turn(lane) for lane in _lanes(entries)))
         return bool(entries)
+
+    async def _in_turn(self, entries: Sequence[Entry]) -> None:
+        for entry in entries:
+            await self._handle(entry)
 
     async def _handle(self, entry: Entry) -> None:
         """One entry; what cannot be done now stays unanswered and is reclaimed."""
@@ -48,3 +52,18 @@ class Intake:
                 return
             if handled.dead_letter:
                 log.warning("entry refused", type=entry.type, reason=handled.dead_letter)
+
+
+def _lanes(entries: Sequence[Entry]) -> list[list[Entry]]:
+    """Entries that may be handled side by side, each lane in its order.
+
+    Requests of one stream do not depend on each other; a withdrawal, a spend or a report does on what came before it.
+    """
+    streams: dict[tuple[int, str, bool], list[Entry]] = {}
+    for entry in entries:
+        streams.setdefault((entry.partition, entry.owner, entry.tool), []).append(entry)
+    lanes: list[list[Entry]] = []
+    for stream in streams.values():
+        only_requests = all(entry.type == "request" for entry in stream)
+        lanes += [[entry] for entry in stream] if only_requests else [stream]
+    return lanes

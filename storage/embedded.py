@@ -60,8 +60,9 @@ class EmbeddedServer:
     Used as `async with EmbeddedServer(directory) as server: … server.url`. Several processes may use one directory:
     the first starts the server, the others join it, the last one out stops it. One that was left behind by a killed
     process is joined. It listens on a loopback port and demands the password in `url`, because a loopback port is
-    open to every user of the machine; keep `url` out of logs. It runs in a session of its own, so that Ctrl-C in the
-    terminal reaches the bot first. `patience`: seconds for an orderly stop before the process is killed.
+    open to every user of the machine; keep `url` out of logs. A directory keeps its address, as long as nobody else
+    takes the port. It runs in a session of its own, so that Ctrl-C in the terminal reaches the bot first.
+    `patience`: seconds for an orderly stop before the process is killed.
     """
 
     def __init__(self, directory: Path, *, patience: float = 10.0) -> None:
@@ -102,7 +103,7 @@ class EmbeddedServer:
 
     def _start(self) -> Mapping[str, Any]:
         self._stop()  # a server that does not answer would keep the data files open
-        state = {"port": _free_port(), "password": secrets.token_urlsafe(24)}
+        state = _kept(self._state()) or {"port": _free_port(), "password": secrets.token_urlsafe(24)}
         settings = self._write("server.conf", _SETTINGS.format(directory=self.directory, **state))
         subprocess.run([server_binary(), settings], check=True, start_new_session=True, stdout=subprocess.DEVNULL)  # noqa: S603 - our own binary and file
         deadline = time.monotonic() + _START_WITHIN
@@ -187,6 +188,21 @@ def _command_line(pid: int) -> bytes:
             return Path(f"/proc/{pid}/cmdline").read_bytes()
         return b""
     return subprocess.run(["ps", "-o", "args=", "-p", str(pid)], capture_output=True, check=False).stdout  # noqa: S603, S607 - a number and a standard tool
+
+
+def _kept(state: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """The address of last time, so that whoever was told it need not be told another; None where it will not do."""
+    port, password = (state or {}).get("port"), (state or {}).get("password")
+    whole = isinstance(port, int) and isinstance(password, str) and re.fullmatch(r"[A-Za-z0-9_-]{32}", password)
+    if not whole:
+        return None
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # connections of last time may linger
+        try:
+            probe.bind(("127.0.0.1", port))
+        except (OSError, OverflowError):
+            return None
+    return {"port": port, "password": password}
 
 
 def _free_port() -> int:

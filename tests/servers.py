@@ -41,9 +41,7 @@ class Server:
         """Start it and wait until it answers."""
         command = [str(server_binary()), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.directory)]
         with (self.directory / "server.log").open("ab") as log:
-            self._process = subprocess.Popen(
-                [*command, "--save", "", *self.options], stdout=log, stderr=log, start_new_session=True
-            )
+            self._process = subprocess.Popen([*command, "--save", "", *self.options], stdout=log, stderr=log)
         deadline = time.monotonic() + 10
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
@@ -74,7 +72,7 @@ class Server:
 
     def _answers(self) -> bool:
         try:
-            return self.command("PING")[:1] in ("+", "-")
+            return self.command("PING").startswith(("+PONG", "-NOAUTH"))  # not -LOADING
         except OSError:
             os.sched_yield()
             return False

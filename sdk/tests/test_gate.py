@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
+import inspect
 from collections.abc import AsyncIterator
 from decimal import Decimal
 from enum import StrEnum
@@ -208,7 +208,7 @@ async def test_the_signature_and_the_name_stay() -> None:
         """Act."""
 
     assert (act.__name__, act.__doc__) == ("act", "Act.")
-    assert asyncio.iscoroutinefunction(act)
+    assert inspect.iscoroutinefunction(act)
     async with approving():
         with pytest.raises(TypeError):
             await act("too", "many")  # type: ignore[arg-type,call-arg]  # the wrong call is the point

@@ -263,6 +263,25 @@ async def test_a_receipt_that_grew_too_old_is_exchanged_for_a_fresh_one(
     assert bot.bodies("spend")[-1]["receipt"] != approval.receipt
 
 
+async def test_an_old_receipt_that_comes_again_is_no_fresh_one(
+    bot: Bot, connect: Connect, payment: dict[str, Any]
+) -> None:
+    later = [0.0]
+    bot.mute.add("collect")
+    async with connect(clock=lambda: time.time() + later[0]) as client:
+        approval = await approved(client, bot, payment)
+        later[0] = 600
+        entering = asyncio.create_task(approval.spend().__aenter__())
+        await bot.until("collect")
+        held = bot.held[approval.request]
+        assert held.document is not None
+        await bot.write(held.agent, "decision", held.document)
+        await bot.write(held.agent, "decision", held.document)
+        bot.clock = lambda: time.time() + later[0]
+        await bot.decide(approval.request, "approved")
+        assert (await entering) == approval.action
+
+
 async def test_when_no_fresh_receipt_comes_nothing_is_done(bot: Bot, connect: Connect, payment: dict[str, Any]) -> None:
     later = [0.0]
     bot.mute.add("collect")

@@ -158,11 +158,12 @@ async def test_a_decision_is_looked_for_once_more_before_giving_up(
     bot: Bot, connect: Connect, payment: dict[str, Any]
 ) -> None:
     bot.mute.add("request")
-    async with connect(block=60, patience=0.5, grace=0) as client:
+    async with connect(block=60) as client:
         pending = await client.ask_nowait(**payment)
         held = bot._hold("payments-bot", await bot.until("request"))
         held.status = "approved"
         await bot.store(held.agent, bot.decision(held))  # the key alone: the wake-up was trimmed away
+        client._box.limit(pending._waiter, 0)  # its time is over now
         assert (await pending.decision()).request == pending.request
 
 

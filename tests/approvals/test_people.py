@@ -71,6 +71,15 @@ async def test_who_is_not_asked_may_not_answer() -> None:
     assert await refusal(Account("slack", "T0SAYSO", "U0STRANGER")) == "not_an_approver"
 
 
+async def test_who_may_not_answer_is_told_who_may() -> None:
+    terms = some_terms(factors=(a_factor("finance", "bob"), SECURITY))
+    told = await answer("carol", terms), await answer("carol", some_terms(factors=()))
+    assert [one.sentence for one in told if isinstance(one, NotAllowed)] == [
+        "You are not among those asked here: finance and security.",
+        "You are not among those asked here: nobody.",
+    ]
+
+
 async def test_the_same_user_in_another_workspace_is_somebody_else() -> None:
     assert await refusal(replace(account("alice"), tenant="T0OTHER")) == "not_an_approver"
     assert await refusal(replace(account("alice"), via="teams")) == "not_an_approver"

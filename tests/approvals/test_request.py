@@ -74,6 +74,17 @@ def test_every_change_meets_every_status(status: Status, name: str) -> None:
     assert request.model_dump_json() == before
 
 
+@pytest.mark.parametrize("status", [status for status in Status if status is not Status.PENDING])
+def test_not_even_a_vote_that_settles_nothing_is_added_to_what_is_decided(status: Status) -> None:
+    with pytest.raises(IllegalTransition):
+        in_status(status).voted(a_vote("bob", factors=()), jti="j")
+
+
+def test_a_standing_vote_is_found_by_its_person() -> None:
+    request = a_request(terms=TWO).voted(a_vote(), jti="j")
+    assert (request.vote_of("alice"), request.vote_of("bob")) == (a_vote(), None)
+
+
 @pytest.mark.parametrize("status", Status)
 def test_a_request_of_any_status_survives_being_stored(status: Status) -> None:
     request = in_status(status)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -135,6 +136,17 @@ async def test_a_server_that_hangs_is_replaced(tmp_path: Path) -> None:
         assert await client.ping()
         assert pid_of(tmp_path) != hanging
     assert not runs(hanging)
+
+
+async def test_it_keeps_its_address_unless_somebody_else_took_the_port(tmp_path: Path) -> None:
+    async with EmbeddedServer(tmp_path) as server:
+        address = server.url
+    async with EmbeddedServer(tmp_path) as server:
+        assert server.url == address
+    with socket.create_server(("127.0.0.1", int(address.rsplit(":", 1)[1].removesuffix("/0")))):
+        async with EmbeddedServer(tmp_path) as server, Redis.from_url(server.url) as client:
+            assert server.url != address
+            assert await client.ping()
 
 
 async def test_a_stale_pidfile_never_harms_a_stranger(tmp_path: Path) -> None:

@@ -383,12 +383,14 @@ class Sayso:
 
     async def _newer(self, approval: Approval) -> DecisionAnswer:
         """The first decision document that says anything other than the one we have."""
-        while True:
+        answer: DecisionAnswer | None = None
+        sent = False
+        while answer is None or (answer.status == "approved" and answer.receipt == approval.receipt):
             body = about_body(approval.request)
             waiter = self._box.register(("decision", approval.request), "collect", body)
-            answer: DecisionAnswer = await self._box.insist(waiter)
-            if answer.status != "approved" or answer.receipt != approval.receipt:
-                return answer
+            answer = await self._box.insist(waiter, sent=sent)
+            sent = True  # what came may have been on its way before we asked: the answer to our asking is still to come
+        return answer
 
 
 class Pending:

@@ -145,11 +145,13 @@ class Mailbox:
             if decision is not None and decision.request == waiter.topic[1]:
                 self._succeed(waiter, decision)
 
-    async def insist(self, waiter: Waiter) -> Any:
-        """Submit, and submit again, until the answer is there; the caller sets the time-out."""
+    async def insist(self, waiter: Waiter, *, sent: bool = False) -> Any:
+        """Submit (unless `sent` already), and submit again, until the answer is there; the caller sets the time-out."""
         try:
             while not waiter.future.done():
-                await self._try_to_submit(waiter)
+                if not sent:
+                    await self._try_to_submit(waiter)
+                sent = False
                 await asyncio.wait({waiter.future}, timeout=self._pace.resend)
             return waiter.future.result()
         finally:

@@ -8,10 +8,8 @@
 local time = redis.call('TIME')
 local now = (time[1] * 1000 + ARGV[1]) * 1000 + time[2]
 local known = redis.call('HMGET', KEYS[1], 'tat', 'hold')
-local hold = tonumber(known[2] or 0)
-if hold > now then return math.ceil((hold - now) / 1000) end
 local tat = math.max(tonumber(known[1] or 0), now)
-local from = tat - (ARGV[3] - 1) * ARGV[2]
+local from = math.max(tonumber(known[2] or 0), tat - (ARGV[3] - 1) * ARGV[2])
 if from > now then return math.ceil((from - now) / 1000) end
 tat = tat + ARGV[2]
 redis.call('HSET', KEYS[1], 'tat', string.format('%.0f', tat))
