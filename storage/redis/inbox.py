@@ -116,7 +116,7 @@ class RedisInbox:
         self._ready = {stream: owner for (stream, owner), reply in pairs if _usable(reply)}
 
     async def _with_pending(self, streams: Sequence[str]) -> Sequence[str]:
-        """The streams with entries that were taken and not answered yet; in random order, so that none is always last."""
+        """The streams with entries taken and not answered yet; in random order, so that none is always last."""
         replies = await self._link.together([("XPENDING", stream, GROUP) for stream in streams])
         pending = [
             stream for stream, reply in zip(streams, replies, strict=True) if isinstance(reply, list) and reply[0]
