@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import sys
 from collections.abc import Coroutine
@@ -27,7 +28,12 @@ _Result = TypeVar("_Result")
 out = Console(highlight=False)
 err = Console(stderr=True, highlight=False)
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, help="Sayso: agents act only on a human's say-so.")
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,  # a traceback must not hold tokens
+    help="Sayso: agents act only on a human's say-so.",
+)
 policy_app = typer.Typer(no_args_is_help=True, help="Check what the policy file says.")
 slack_app = typer.Typer(no_args_is_help=True, help="Set up the Slack app.")
 audit_app = typer.Typer(no_args_is_help=True, help="Verify and export the journal.")
@@ -292,6 +298,10 @@ def _run(work: Coroutine[Any, Any, _Result]) -> _Result:
         _fail(f"Redis: {exc}; check SAYSO_REDIS_URL and that the server runs")
     except (KeyProblem, ApprovalsError, SlackProblem) as exc:
         _fail(str(exc))
+    except OSError as exc:
+        if exc.errno != errno.EADDRINUSE:
+            raise
+        _fail(f"{exc.strerror}; choose another port: --port for the demo, SAYSO_PORT for serve")
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
 

@@ -8,6 +8,9 @@ from typing import Literal
 
 import structlog
 
+#: Without local variables: they hold arguments, and now and then a secret.
+_PLAIN = structlog.tracebacks.ExceptionDictTransformer(show_locals=False)
+
 
 def configure(form: Literal["auto", "json", "text"], level: str) -> None:
     """Set up logging for the whole process, the libraries' included; to stderr."""
@@ -22,7 +25,7 @@ def configure(form: Literal["auto", "json", "text"], level: str) -> None:
     if readable:
         final.append(structlog.dev.ConsoleRenderer(exception_formatter=structlog.dev.plain_traceback))
     else:
-        final += [structlog.processors.dict_tracebacks, structlog.processors.JSONRenderer()]
+        final += [structlog.processors.ExceptionRenderer(_PLAIN), structlog.processors.JSONRenderer()]
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=final))
     root = logging.getLogger()

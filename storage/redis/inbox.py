@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import secrets
 from collections import deque
 from collections.abc import Sequence
@@ -57,13 +58,12 @@ class RedisInbox:
 
     async def reclaim(self, *, idle: int, limit: int) -> Sequence[Entry]:
         await self._prepare()  # also brings back streams that were unusable when last looked at
-        owners, streams = self._ready, sorted(self._ready)
-        args: tuple[Word, ...] = (GROUP, self.consumer, idle, limit)
+        owners = self._ready
         found: list[Entry] = []
-        for stream in streams:
+        for stream in await self._with_pending(list(owners)):
             if len(found) >= limit:
                 break
-            claimed = await self._claim(stream, args)
+            claimed = await self._claim(stream, idle, limit - len(found))
             found += [self._entry(stream, *owners[stream], id_, fields, times) for id_, times, fields in claimed]
         return found
 
@@ -115,9 +115,17 @@ class RedisInbox:
         pairs = zip(streams.items(), replies, strict=True)
         self._ready = {stream: owner for (stream, owner), reply in pairs if _usable(reply)}
 
-    async def _claim(self, stream: str, args: Sequence[Word]) -> Sequence[Any]:
+    async def _with_pending(self, streams: Sequence[str]) -> Sequence[str]:
+        """The streams with entries taken and not answered yet; in random order, so that none is always last."""
+        replies = await self._link.together([("XPENDING", stream, GROUP) for stream in streams])
+        pending = [
+            stream for stream, reply in zip(streams, replies, strict=True) if isinstance(reply, list) and reply[0]
+        ]
+        return random.sample(pending, len(pending))
+
+    async def _claim(self, stream: str, idle: int, limit: int) -> Sequence[Any]:
         try:
-            return list(await self._link.script("reclaim", [stream], *args))
+            return list(await self._link.script("reclaim", [stream], GROUP, self.consumer, idle, limit))
         except StoreUnavailable as exc:
             if _code(exc.__cause__) not in _STREAM_GONE:
                 raise

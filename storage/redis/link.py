@@ -56,18 +56,22 @@ class Link:
     def to(cls, url: str, *, timeout: float = 2.0, connections: int = 32, retries: int = 2) -> Self:
         """A line to `url` (redis://, rediss:// or unix://); nothing is sent yet.
 
-        `timeout` (seconds) is for one attempt at one command, and for waiting for a free connection.
+        `timeout` (seconds) is for one attempt at one command, and for waiting for a free connection. Raises
+        StoreUnavailable for what is no such URL.
         """
-        pool = BlockingConnectionPool.from_url(
-            url,
-            protocol=2,
-            max_connections=connections,
-            timeout=timeout,
-            socket_timeout=timeout,
-            socket_connect_timeout=timeout,
-            retry=Retry(ExponentialWithJitterBackoff(cap=0.2, base=0.01), retries),
-            retry_on_error=[ReadOnlyError],  # the master became a replica: look for the new one
-        )
+        try:
+            pool = BlockingConnectionPool.from_url(
+                url,
+                protocol=2,
+                max_connections=connections,
+                timeout=timeout,
+                socket_timeout=timeout,
+                socket_connect_timeout=timeout,
+                retry=Retry(ExponentialWithJitterBackoff(cap=0.2, base=0.01), retries),
+                retry_on_error=[ReadOnlyError],  # the master became a replica: look for the new one
+            )
+        except ValueError:  # its text may quote a part of the URL, and that may be the password
+            raise StoreUnavailable("this is no URL of a Redis: redis://, rediss:// or unix:// is wanted") from None
         return cls(Redis.from_pool(pool))
 
     async def call(self, *words: Word) -> Any:

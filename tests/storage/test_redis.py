@@ -322,6 +322,14 @@ async def test_nobody_there_is_an_unavailable_store() -> None:
             await RedisStore.connect(server.url)
 
 
+@pytest.mark.parametrize("url", ["nonsense", "http://x", "redis://u:hunter2@host:port/0", "redis://:hunter2@[::1"])
+async def test_what_is_no_url_is_told_without_quoting_it(url: str) -> None:
+    with pytest.raises(StoreUnavailable) as told:
+        await RedisStore.connect(url)
+    assert "hunter2" not in str(told.value)
+    assert told.value.__cause__ is None
+
+
 # ---- the price
 
 

@@ -594,6 +594,14 @@ async def test_a_held_destination_takes_nothing_until_the_hold_ends(room: Room) 
     assert await room.store.may_post(CHANNEL, 60, 10) == 0
 
 
+async def test_of_a_hold_and_a_full_pace_the_longer_counts(room: Room) -> None:
+    await room.store.may_post(CHANNEL, 1, 1)
+    await room.store.hold_posts(CHANNEL, 10_000)
+    assert 50_000 < await room.store.may_post(CHANNEL, 1, 1) <= 60_000
+    await room.store.hold_posts(CHANNEL, 100_000)
+    assert 90_000 < await room.store.may_post(CHANNEL, 1, 1) <= 100_000
+
+
 # ---- the whole life
 
 
