@@ -55,6 +55,7 @@ class Approvals:
     """The service that every door and loop calls; `operators` holds what people do beside voting.
 
     `nudge` is called when cards may have to change, so that a courier in this process need not wait for its next look.
+    `held` says that no receipt may be spent now, because the memory may have forgotten a spend (DESIGN §8).
     """
 
     def __init__(
@@ -66,6 +67,7 @@ class Approvals:
         signer: Signer,
         issuer: str,
         nudge: Callable[[], None] = lambda: None,
+        held: Callable[[], bool] = lambda: False,
     ) -> None:
         self._store = store
         self._directory = directory
@@ -82,6 +84,7 @@ class Approvals:
             signer=signer,
             publisher=self._publisher,
             nudge=nudge,
+            held=held,
         )
 
     # -- agents ---------------------------------------------------------------------------------------------------

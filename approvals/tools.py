@@ -47,6 +47,7 @@ class Tools:
         signer: Signer,
         publisher: Publisher,
         nudge: Callable[[], None],
+        held: Callable[[], bool],
     ) -> None:
         self._store = store
         self._directory = directory
@@ -54,6 +55,7 @@ class Tools:
         self._signer = signer
         self._publisher = publisher
         self._nudge = nudge
+        self._held = held
 
     async def spend(self, audience: str, document: SpendDocument, *, partition: int) -> Granted | NotGranted:
         """Use a receipt, once. Everything is checked again; the same attempt gets the same answer again."""
@@ -61,6 +63,8 @@ class Tools:
         request = str(claims.get("txn", "")) if claims else ""
         if claims is None or not _in_partition(request, partition):
             return NotGranted(request, "receipt_invalid", "this is not a receipt of ours for this partition")
+        if self._held():
+            return NotGranted(request, "held", "the memory was rolled back: no receipt is honoured for some minutes")
         try:
             return await under_policy(self._policies, lambda policy: self._spend(audience, document, claims, policy))
         except NotFound:

@@ -79,6 +79,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         slack = await _slack(stack, settings, signer)
         courier = _courier(store, slack, lambda person: policies.current().accounts_of(person))
         courier_loop = Loop("courier", courier.step, idle=0.25)
+        sealer = Sealer(store, signer, HeadsFile(settings.heads), issuer=settings.issuer)
         approvals = Approvals(
             store=store,
             directory=slack.directory if slack is not None else NobodyKnown(),
@@ -86,8 +87,8 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             signer=signer,
             issuer=settings.issuer,
             nudge=courier_loop.nudge,
+            held=sealer.holds_spends,
         )
-        sealer = Sealer(store, signer, HeadsFile(settings.heads), issuer=settings.issuer)
         await stack.enter_async_context(_running([courier_loop, *_loops(store, inbox, approvals, sealer)]))
         routes = _routes(settings, store, signer, sealer, slack)
         if slack is not None:

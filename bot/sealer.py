@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import structlog
@@ -15,6 +16,7 @@ from approvals.ports import JournalEntry, Signer, Store
 log = structlog.get_logger("sayso.sealer")
 
 BATCH = 1_000
+HOLD_SECONDS = 360  #: longer than any receipt lives (300 s), skew included
 
 
 class HeadsFile:
@@ -43,24 +45,51 @@ class HeadsFile:
 
 
 class Sealer:
-    """The step of the sealer's loop. Every bot seals for itself, into a file of its own (docs/decisions/0007)."""
+    """The step of the sealer's loop. Every bot seals for itself, into a file of its own (docs/decisions/0007).
 
-    def __init__(self, store: Store, signer: Signer, heads: HeadsFile, *, issuer: str) -> None:
+    `now` is a monotonic clock in seconds.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        signer: Signer,
+        heads: HeadsFile,
+        *,
+        issuer: str,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._store = store
         self._signer = signer
         self._file = heads
+        self._now = now
         self._heads = {p: _first(origin(issuer, p)) for p in range(store.partitions)}
         self._resumed = False
-        self.behind = False  #: whether Redis has lost, or somebody has changed, entries that were sealed
+        self._looked: set[int] = set()
+        self._behind: set[int] = set()
+        self._held_until = 0.0
+
+    @property
+    def behind(self) -> bool:
+        """Whether Redis has lost, or somebody has removed, entries that were sealed."""
+        return bool(self._behind)
+
+    def holds_spends(self) -> bool:
+        """Whether a receipt could be spent a second time, because Redis may have forgotten that it was spent.
+
+        So until every partition was looked at, and after a roll-back for longer than any receipt lives.
+        """
+        return len(self._looked) < len(self._heads) or self._now() < self._held_until
 
     async def step(self) -> bool:
-        """Seal what is new in every partition."""
+        """Seal what is new in every partition; True while there is more."""
         if not self._resumed:
             self._resume()
-        sealed = [await self._seal(partition) for partition in self._heads]
-        if tokens := [token for token in sealed if token]:
+        sealed = {partition: await self._seal(partition) for partition in self._heads}
+        tokens = [await self._signed(partition) for partition, new in sealed.items() if new]
+        if tokens:
             await asyncio.to_thread(self._file.append, tokens)
-        return False  # a head a second is enough: never more often than the loop's idle time
+        return any(new >= BATCH for new in sealed.values())
 
     def _resume(self) -> None:
         for head in self._file.read(self._signer):
@@ -69,27 +98,32 @@ class Sealer:
                 self._heads[partition] = head
         self._resumed = True
 
-    async def _seal(self, partition: int) -> str | None:
+    async def _seal(self, partition: int) -> int:
+        """Extend the head over new entries; returns how many there were."""
         head = self._heads[partition]
         fresh: list[JournalEntry] = []
         async for entry in self._store.journal(partition, head.number):
             fresh.append(entry)
             if len(fresh) >= BATCH:
                 break
-        if not fresh:
-            await self._notice_loss(partition, head)
-            return None
-        self._heads[partition] = extended(head, fresh)
+        if fresh:
+            self._heads[partition] = extended(head, fresh)
+        elif head.number:
+            await self._look_for_loss(partition, head)
+        self._looked.add(partition)
+        return len(fresh)
+
+    async def _signed(self, partition: int) -> str:
         return await self._signer.sign(HEAD_TYP, self._heads[partition].claims(await self._store.now()))
 
-    async def _notice_loss(self, partition: int, head: Head) -> None:
+    async def _look_for_loss(self, partition: int, head: Head) -> None:
         """Nothing new: the last sealed entry must still be there."""
-        if head.number == 0:
-            return
-        last = [entry async for entry in self._store.journal(partition, head.number - 1)]
-        if not last and not self.behind:
-            log.error("Redis is behind the sealed journal", partition=partition, sealed=head.number)
-        self.behind = not last
+        if [entry async for entry in self._store.journal(partition, head.number - 1)]:
+            self._behind.discard(partition)
+        elif partition not in self._behind:
+            log.error("Redis is behind the sealed journal: spends are held", partition=partition, sealed=head.number)
+            self._behind.add(partition)
+            self._held_until = self._now() + HOLD_SECONDS
 
 
 def _first(name: str) -> Head:
