@@ -16,6 +16,7 @@ from approvals.request import Request
 from storage.documents import json_text, read_request, request_text
 
 DAY: Final = 86_400_000
+PUBLISH_WITHIN: Final = 2_000  #: ms that whoever commits has for publishing, before others do it
 
 
 @dataclass
@@ -304,7 +305,7 @@ class MemoryStore:
         if change.show:
             self._queues[Queue.CARDS][request] = now
         if change.announce:
-            self._queues[Queue.ANNOUNCEMENTS][request] = now
+            self._queues[Queue.ANNOUNCEMENTS][request] = now + PUBLISH_WITHIN
 
 
 @dataclass

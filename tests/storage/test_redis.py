@@ -164,6 +164,7 @@ async def test_after_a_crash_of_the_server_everything_is_there_and_work_goes_on(
         server.start()
         assert (await room.store.get(stored.request.id)).request == after.request
         assert await room.store.epoch() == (DIGEST, "version: 1")
+        room.advance(2_001)
         assert await room.store.due(Queue.ANNOUNCEMENTS, limit=1, lease=1) == [stored.request.id]
         await room.store.publish(after.request, {"status": "approved"})
         spent = await room.store.update(stored.request.id, lambda s: a_change(s.request.spent("a", AGENT, s.now)))

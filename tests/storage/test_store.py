@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 
 import pytest
 
-from approvals.action import request_id
+from approvals.action import likeness, request_id
 from approvals.errors import EpochChanged, IllegalTransition, NotFound, OutsideWindow
 from approvals.lifecycle import Event, Status
 from approvals.ports import Change, Post, Queue, Store, Stored
@@ -98,9 +99,7 @@ async def test_the_same_call_is_created_once_and_the_first_stays(room: Room) -> 
 
 async def test_of_many_who_create_at_once_one_succeeds(room: Room) -> None:
     requests = [a_request(call="same", partitions=room.partitions) for _ in range(20)]
-    results = await asyncio.gather(
-        *(room.store.create(one.id, lambda *_, one=one: a_change(one)) for one in requests)  # type: ignore[misc] # bound early
-    )
+    results = await asyncio.gather(*(room.store.create(one.id, lambda *_, one=one: a_change(one)) for one in requests))
     assert sum(new for _, new in results) == 1
     assert len({stored.request.action.nonce for stored, _ in results}) == 1
 
@@ -116,6 +115,35 @@ async def test_create_makes_the_request_from_the_time_of_the_memory(room: Room) 
 
     await room.store.create(request.id, make)
     assert abs(seen[0] - await room.store.now()) < SOON
+
+
+async def test_create_is_told_the_newest_five_that_asked_for_the_same(room: Room) -> None:
+    base = await room.store.now()
+    alike = [await create(room, asked_at=base + number) for number in range(7)]
+    await create(room, action=an_action(target="bank:other"))
+    await create(room, agent="export-bot")
+    told: list[list[str]] = []
+    again = a_request(partitions=room.partitions, asked_at=base + 7)
+
+    def make(_now: int, earlier: Sequence[Request]) -> Change:
+        told.append([one.id for one in earlier])
+        return a_change(again)
+
+    await room.store.create(again.id, make, like=likeness(AGENT, again.action))
+    assert told == [[one.request.id for one in reversed(alike[2:])]]
+
+
+async def test_what_is_told_as_earlier_is_as_it_stands_now(room: Room) -> None:
+    before = await approved(room)
+    again = a_request(partitions=room.partitions)
+    told: list[Status] = []
+
+    def make(_now: int, earlier: Sequence[Request]) -> Change:
+        told.extend(one.status for one in earlier)
+        return a_change(again)
+
+    await room.store.create(again.id, make, like=likeness(AGENT, before.request.action))
+    assert told == [Status.APPROVED]
 
 
 # ---- update
@@ -243,7 +271,7 @@ async def test_every_partition_has_the_new_epoch(room: Room) -> None:
     await room.store.adopt("sha256:new", "text", {"event": "policy"})
     for number in range(12):
         request = a_request(agent=f"agent-{number}", partitions=room.partitions)
-        _, new = await room.store.create(request.id, lambda *_, r=request: a_change(r, epoch="sha256:new"))  # type: ignore[misc] # bound early
+        _, new = await room.store.create(request.id, lambda *_, r=request: a_change(r, epoch="sha256:new"))
         assert new
 
 
@@ -256,6 +284,17 @@ async def test_adopting_is_noted_once_and_only_in_partition_zero(room: Room) -> 
     assert await room.store.epoch() == (DIGEST, "version: 1")
     assert [number for number, _ in await journal(room.store, 0)] == [1, 2, 3]
     assert all([await journal(room.store, other) == [] for other in range(1, room.partitions)])
+
+
+async def test_what_takes_the_place_of_another_rulebook_does_so_only_while_that_is_in_force(room: Room) -> None:
+    await room.store.adopt("sha256:two", "two", {"event": "freeze"}, instead_of=DIGEST)
+    assert await room.store.epoch() == ("sha256:two", "two")
+    with pytest.raises(EpochChanged) as refused:
+        await room.store.adopt("sha256:three", "three", {"event": "freeze"}, instead_of=DIGEST)
+    assert refused.value.epoch == "sha256:two"
+    assert await room.store.epoch() == ("sha256:two", "two")
+    await room.store.adopt("sha256:two", "two", {"event": "freeze"}, instead_of=DIGEST)  # it came through before
+    assert [number for number, _ in await journal(room.store, 0)] == [1, 2]
 
 
 # ---- the journal
@@ -375,6 +414,8 @@ async def test_show_and_announce_say_which_work_follows(room: Room) -> None:
     assert await room.store.due(Queue.CARDS, limit=10, lease=SOON) == []
     await room.store.update(request.id, approve())  # type: ignore[arg-type] # a change function
     assert await room.store.due(Queue.CARDS, limit=10, lease=SOON) == [request.id]
+    assert await room.store.due(Queue.ANNOUNCEMENTS, limit=10, lease=SOON) == []
+    room.advance(2_001)  # until then it is up to whoever committed
     assert await room.store.due(Queue.ANNOUNCEMENTS, limit=10, lease=SOON) == [request.id]
 
 
@@ -450,6 +491,28 @@ async def test_work_of_a_request_that_is_gone_can_be_settled(room: Room) -> None
     assert await room.store.settle(Queue.CARDS, request_id(AGENT, "gone", room.partitions), 7)
 
 
+async def test_an_agent_is_silent_when_its_patience_ends_unless_it_is_heard_of_again(room: Room) -> None:
+    for agent in (AGENT, "export-bot"):
+        await room.store.heard(agent, 90_000)
+    room.advance(60_000)
+    await room.store.heard(AGENT, 90_000)
+    assert await room.store.due(Queue.SILENT, limit=10, lease=SOON) == []
+    room.advance(60_000)
+    assert await room.store.due(Queue.SILENT, limit=10, lease=10_000) == ["export-bot"]
+    room.advance(40_000)
+    assert sorted(await room.store.due(Queue.SILENT, limit=10, lease=SOON)) == sorted([AGENT, "export-bot"])
+
+
+async def test_a_silence_that_was_dealt_with_is_over(room: Room) -> None:
+    await room.store.heard(AGENT, 1_000)
+    room.advance(1_001)
+    assert await room.store.due(Queue.SILENT, limit=1, lease=1_000) == [AGENT]
+    assert await room.store.settle(Queue.SILENT, AGENT, 0)
+    assert not await room.store.settle(Queue.SILENT, AGENT, 0)
+    room.advance(2_000)
+    assert await room.store.due(Queue.SILENT, limit=1, lease=1_000) == []
+
+
 # ---- publishing
 
 
@@ -458,6 +521,7 @@ async def test_a_published_decision_is_kept_and_wakes_the_agent_once(room: Room)
     document = {"v": 1, "request": stored.request.id, "status": "approved", "receipt": "a.b.c"}
     await room.store.publish(stored.request, document)
     await room.store.publish(stored.request, document)
+    room.advance(2_001)
     kept = await room.decision(AGENT, stored.request.id)
     assert kept is not None
     assert json.loads(kept) == document
@@ -479,6 +543,7 @@ async def test_of_a_request_that_moved_on_nothing_is_published(room: Room) -> No
     await room.store.publish(stored.request, {"status": "approved", "receipt": "a.b.c"})
     assert await room.decision(AGENT, stored.request.id) is None
     assert await room.answers(AGENT) == []
+    room.advance(2_001)
     assert await room.store.due(Queue.ANNOUNCEMENTS, limit=1, lease=SOON) == [stored.request.id]
     await room.store.publish(moved.request, {"status": "lapsed"})
     assert [json.loads(body) for _, body in await room.answers(AGENT)] == [{"status": "lapsed"}]
