@@ -66,9 +66,11 @@ class RedisStore:
 
         `replicas`: on how many a decision must be before it is published (None: as many as are connected now).
         `retention`: ms for which an ended request is kept; as long, the same call is the same request. `confirm`:
-        ms to wait for replicas. `timeout`: seconds for one attempt at a command. `read_only`: for the auditor, who may
-        only read journal, policies and renderings. Raises ServerUnfit and StoreUnavailable.
+        ms to wait for replicas, less than `timeout`. `timeout`: seconds for one attempt at a command. `read_only`:
+        for the auditor, who may only read journal, policies and renderings. Raises ServerUnfit, StoreUnavailable.
         """
+        if confirm >= timeout * 1000:
+            raise ValueError("confirm: the wait for replicas must be shorter than the time-out of a command")
         link = Link.to(url, timeout=timeout, connections=connections)
         try:
             server = await examine(link)

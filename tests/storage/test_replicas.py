@@ -21,15 +21,16 @@ pytestmark = pytest.mark.redis
 
 @dataclass
 class Pair:
-    """A master, its replica, and a memory on the master that wants one replica."""
+    """A master, its replica, and two memories on the master that want one replica: a patient and a hasty one."""
 
     room: RedisRoom
+    hasty: RedisStore  #: for what must not be confirmed: it gives up soon
     master: Server
     replica: Server
 
     @property
     def store(self) -> RedisStore:
-        """The memory."""
+        """For what must be confirmed: it waits long, so that a busy machine makes no difference."""
         return self.room.store
 
     async def catch_up(self) -> None:
@@ -44,11 +45,12 @@ async def pair() -> AsyncIterator[Pair]:
     """A master and a replica that has everything."""
     options = ("--appendonly", "yes", "--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1")
     with running(*options) as master, running(*options, "--replicaof", f"127.0.0.1 {master.port}") as replica:
-        room = await redis_room(master, confirm=100, replicas=1)
+        room = await redis_room(master, confirm=10_000, timeout=20.0, replicas=1)
         await room.store.adopt(DIGEST, "version: 1", {"event": "policy"})
-        pair = Pair(room, master, replica)
-        await pair.catch_up()
-        yield pair
+        async with await RedisStore.connect(master.url, confirm=100, replicas=1) as hasty:
+            pair = Pair(room, hasty, master, replica)
+            await pair.catch_up()
+            yield pair
         replica.thaw()
         await room.aclose()
 
@@ -80,11 +82,11 @@ async def test_without_its_replica_a_decision_stands_but_is_not_published(pair: 
     stored = await create(pair.store)
     pair.replica.freeze()
     with pytest.raises(NotConfirmed):
-        await pair.store.update(stored.request.id, approve)
+        await pair.hasty.update(stored.request.id, approve)
     kept = await pair.store.get(stored.request.id)
     assert (kept.request.status, kept.request.version) == (Status.APPROVED, 2)
     with pytest.raises(NotConfirmed):
-        await pair.store.publish(kept.request, {"status": "approved"})
+        await pair.hasty.publish(kept.request, {"status": "approved"})
     assert await pair.room.decision(AGENT, stored.request.id) is None
     assert await pair.room.answers(AGENT) == []
     pair.replica.thaw()
@@ -106,7 +108,7 @@ async def test_a_spend_that_was_not_confirmed_does_not_pass_for_safe_when_asked_
     pair.replica.freeze()
     for _ in range(2):
         with pytest.raises(NotConfirmed):
-            await pair.store.update(stored.request.id, spend)
+            await pair.hasty.update(stored.request.id, spend)
     pair.replica.thaw()
     await pair.catch_up()
     assert (await pair.store.update(stored.request.id, spend)).request.status is Status.SPENT
@@ -126,6 +128,11 @@ async def test_a_commit_that_was_sent_twice_is_not_taken_for_confirmed(pair: Pai
 
         with pytest.raises(NotConfirmed):
             await store.update(stored.request.id, change)
+
+
+async def test_nobody_waits_for_replicas_longer_than_for_a_reply(pair: Pair) -> None:
+    with pytest.raises(ValueError, match="confirm"):
+        await RedisStore.connect(pair.master.url, confirm=2_000, timeout=2.0)
 
 
 async def test_what_decides_nothing_waits_for_nobody(pair: Pair) -> None:
