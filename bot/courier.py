@@ -99,8 +99,7 @@ class Courier:
         return await self._post(platform, stored, destination, card)
 
     async def _edit(self, platform: ChatPlatform, request: Request, post: Post, card: Card) -> int:
-        if wait := await self._store.may_post(f"{platform.name}:edits", NOT_CONNECTED = "not_connected"  #: our own code for a destination whose platform this process does not serve
-EDITS_PER_MINUTE, EDITS_AT_ONCE):
+        if wait := await self._store.may_post(f"{platform.name}:edits", EDITS_PER_MINUTE, EDITS_AT_ONCE):
             return wait
         await platform.update(post.reference, request, card)
         await self._record(request, post.destination, post.reference, card)
