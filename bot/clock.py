@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-
 from approvals.errors import NotFound
 from approvals.ports import Queue, Store
 from approvals.service import Approvals
+from bot.loops import each
 
 BATCH = 200
 LEASE_MS = 10_000
@@ -22,13 +21,13 @@ class Clock:
     async def timers(self) -> bool:
         """Let time do what is due."""
         due = await self._store.due(Queue.TIMERS, limit=BATCH, lease=LEASE_MS)
-        await asyncio.gather(*(self._after_time(request) for request in due))
+        await each(self._after_time(request) for request in due)
         return bool(due)
 
     async def announcements(self) -> bool:
         """Publish what was decided while the signer or the replicas were down, or by a bot that died."""
         due = await self._store.due(Queue.ANNOUNCEMENTS, limit=BATCH, lease=LEASE_MS)
-        await asyncio.gather(*(self._publish(request) for request in due))
+        await each(self._publish(request) for request in due)
         return bool(due)
 
     async def silent(self) -> bool:

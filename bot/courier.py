@@ -10,6 +10,7 @@ import asyncio
 import secrets
 from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 
 import structlog
 
@@ -19,6 +20,7 @@ from approvals.lifecycle import Status
 from approvals.notes import Note, notes_of
 from approvals.ports import ChatPlatform, Post, Queue, Store, Stored
 from approvals.request import Request
+from bot.loops import each
 
 log = structlog.get_logger("sayso.courier")
 
@@ -27,6 +29,7 @@ BATCH = 50
 TRY_REFUSED_AGAIN_MS = 60_000  #: somebody may invite the bot meanwhile
 _NOTE = "#"  #: between a destination and the key of a note under its card
 LOOK_BACK_MS = 10_000  #: how far before the intention a lost post is looked for: clocks differ
+NOT_CONNECTED = "not_connected"  #: our own code for a destination whose platform this process does not serve
 EDITS_PER_MINUTE, EDITS_AT_ONCE = 50, 20  #: Slack's Tier 3, for all channels together (facts: chat.update)
 
 
@@ -50,13 +53,13 @@ class Courier:
     async def step(self) -> bool:
         """Bring the cards of some due requests up to date."""
         due = await self._store.due(Queue.CARDS, limit=BATCH, lease=LEASE_MS)
-        await asyncio.gather(*(self._bring(request) for request in due))
+        await each(self._bring(request) for request in due)
         return bool(due)
 
     async def _bring(self, request: str) -> None:
         try:
             stored = await self._store.get(request)
-        except NotFound:  # its retention ended while a destination could not be reached
+        except NotFound:
             await self._store.settle(Queue.CARDS, request, 0)
             return
         card = card_of(stored.request)
@@ -70,21 +73,27 @@ class Courier:
     async def _destination(self, stored: Stored, destination: str, card: Card) -> int:
         """Make one destination current; returns 0, or the ms after which to try again."""
         post = stored.posts.get(destination)
-        platform = self._platforms.get(destination.split(":")[0])
-        if platform is None:
+        if self._is_current(stored, post, card):
             return 0
+        if stored.request.status is not Status.PENDING and (post is None or post.state == "failed"):
+            return 0  # nobody ever saw it, and nothing is left to decide
         async with self._turns[destination]:
             try:
                 if post is None or post.state != "posted" or post.shown != card.digest():
-                    return await self._show(platform, stored, destination, post, card) or bool(
-                        self._unsaid(stored, post)
-                    )
-                return await self._say(platform, stored, post)
+                    shown = await self._show(self._platform(destination), stored, destination, post, card)
+                    return shown or int(bool(self._unsaid(stored, post)))
+                return await self._say(self._platform(destination), stored, post)
             except ChatRefused as exc:
                 return await self._refused(stored, destination, post, exc)
             except ChatUnavailable as exc:
                 log.warning("chat unavailable", destination=destination, error=str(exc), maybe_done=exc.maybe_done)
                 return int(exc.retry_after * 1000) + 1
+
+    def _platform(self, destination: str) -> ChatPlatform:
+        name = destination.split(":")[0]
+        if name not in self._platforms:
+            raise ChatRefused(NOT_CONNECTED, f"connect the service to {name}: give it its tokens")
+        return self._platforms[name]
 
     async def _show(
         self, platform: ChatPlatform, stored: Stored, destination: str, post: Post | None, card: Card
@@ -92,11 +101,15 @@ class Courier:
         await self._store.keep_rendering(card.digest(), card.model_dump_json().encode())
         if post is not None and post.state == "posted":
             return await self._edit(platform, stored.request, post, card)
-        if stored.request.status is not Status.PENDING and (post is None or post.state == "failed"):
-            return 0  # nobody ever saw it, and nothing is left to decide
         if self._warm is not None and post is None:
             await self._warm(tuple(source for factor in stored.request.terms.factors for source in factor.sources))
         return await self._post(platform, stored, destination, card)
+
+    def _is_current(self, stored: Stored, post: Post | None, card: Card) -> bool:
+        """Whether a destination shows this card, and every note that should stand under it."""
+        if post is None or post.state != "posted" or post.shown != card.digest():
+            return False
+        return not self._unsaid(stored, post)
 
     def _unsaid(self, stored: Stored, post: Post | None) -> list[Note]:
         """The notes that are to stand under a card and do not yet."""
@@ -164,8 +177,12 @@ class Courier:
             log.error("card cannot be shown", destination=destination, code=exc.code, remedy=exc.remedy)
             record = {"v": 1, "event": "undeliverable", "request": request.id, "destination": destination}
             await self._store.note({**record, "reason": exc.code}, partition=int(request.id.split("-")[0]))
-        await self._store.record_post(request.id, await self._failed(destination, exc.code))
-        return TRY_REFUSED_AGAIN_MS if request.status is Status.PENDING else 0
+        if request.status is Status.PENDING:
+            await self._store.record_post(request.id, await self._failed(destination, exc.code))
+            return TRY_REFUSED_AGAIN_MS
+        if post is not None:  # the card stays as it is; the next change tries again
+            await self._store.record_post(request.id, replace(post, problem=exc.code))
+        return TRY_REFUSED_AGAIN_MS if exc.code == NOT_CONNECTED else 0
 
     async def _failed(self, destination: str, problem: str) -> Post:
         return Post(destination, "failed", await self._store.now(), problem=problem)

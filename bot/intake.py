@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 
 import structlog
@@ -10,6 +9,7 @@ import structlog
 from approvals.desk import Desk
 from approvals.errors import ApprovalsError
 from approvals.ports import Entry, Inbox
+from bot.loops import each
 
 log = structlog.get_logger("sayso.intake")
 
@@ -34,7 +34,7 @@ class Intake:
         return await self._handle_all(await self._inbox.reclaim(idle=ABANDONED_MS, limit=BATCH))
 
     async def _handle_all(self, entries: Sequence[Entry]) -> bool:
-        await asyncio.gather(*(self._in_turn(lane) for lane in _lanes(entries)))
+        await each(self._in_turn(lane) for lane in _lanes(entries))
         return bool(entries)
 
     async def _in_turn(self, entries: Sequence[Entry]) -> None:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import difflib
 import os
 import tomllib
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
+from dotenv import dotenv_values
 from pydantic import AliasChoices, Field, SecretStr, StringConstraints, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 CONFIG_VARIABLE = "SAYSO_CONFIG"
 DEFAULT_CONFIG = Path("sayso.toml")
+DOTENV = Path(".env")
 
 Url = Annotated[str, StringConstraints(pattern=r"^(redis|rediss|unix)://")]
 
@@ -25,8 +28,9 @@ class SettingsInvalid(Exception):
         self.problems = problems
 
 
-def _named(name: str, *others: str) -> AliasChoices:
-    return AliasChoices(name, f"sayso_{name}", *others)
+def _usual(name: str) -> AliasChoices:
+    """Also understood under the name every other program uses; ours comes first where both are set."""
+    return AliasChoices(f"sayso_{name}", name)
 
 
 class Settings(BaseSettings):
@@ -35,26 +39,31 @@ class Settings(BaseSettings):
     The usual names REDIS_URL, SLACK_BOT_TOKEN, SLACK_APP_TOKEN and SLACK_SIGNING_SECRET are understood too.
     """
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", case_sensitive=False, hide_input_in_errors=True)
-
-    redis_url: Url = Field(default="redis://127.0.0.1:6379/0", validation_alias=_named("redis_url", "redis_url"))
-    redis_replicas: int | None = Field(default=None, ge=0, validation_alias=_named("redis_replicas"))
-    partitions: int = Field(default=1, ge=1, le=1024, validation_alias=_named("partitions"))
-    policy: Path = Field(default=Path("policy.yaml"), validation_alias=_named("policy"))
-    issuer: str = Field(default="https://sayso.localhost", min_length=1, validation_alias=_named("issuer"))
-    state: Path = Field(default=Path(".sayso"), validation_alias=_named("state"))
-    host: str = Field(default="127.0.0.1", validation_alias=_named("host"))
-    port: int = Field(default=8080, ge=0, le=65535, validation_alias=_named("port"))
-    slack_mode: Literal["auto", "socket", "http", "off"] = Field(default="auto", validation_alias=_named("slack_mode"))
-    slack_bot_token: SecretStr | None = Field(default=None, validation_alias=_named("slack_bot_token"))
-    slack_app_token: SecretStr | None = Field(default=None, validation_alias=_named("slack_app_token"))
-    slack_signing_secret: SecretStr | None = Field(default=None, validation_alias=_named("slack_signing_secret"))
-    slack_api_url: str = Field(default="https://slack.com/api/", validation_alias=_named("slack_api_url"))
-    log_format: Literal["auto", "json", "text"] = Field(default="auto", validation_alias=_named("log_format"))
-    log_level: Literal["debug", "info", "warning", "error"] = Field(
-        default="info", validation_alias=_named("log_level")
+    model_config = SettingsConfigDict(
+        env_prefix="SAYSO_",
+        env_file=DOTENV,
+        extra="ignore",
+        case_sensitive=False,
+        hide_input_in_errors=True,
+        populate_by_name=True,
     )
-    demo_approver: str | None = Field(default=None, validation_alias=_named("demo_approver"))
+
+    redis_url: Url = Field(default="redis://127.0.0.1:6379/0", repr=False, validation_alias=_usual("redis_url"))
+    redis_replicas: int | None = Field(default=None, ge=0)
+    partitions: int = Field(default=1, ge=1, le=1024)
+    policy: Path = Field(default=Path("policy.yaml"))
+    issuer: str = Field(default="https://sayso.localhost", min_length=1)
+    state: Path = Field(default=Path(".sayso"))
+    host: str = Field(default="127.0.0.1")
+    port: int = Field(default=8080, ge=0, le=65535)
+    slack_mode: Literal["auto", "socket", "http", "off"] = Field(default="auto")
+    slack_bot_token: SecretStr | None = Field(default=None, validation_alias=_usual("slack_bot_token"))
+    slack_app_token: SecretStr | None = Field(default=None, validation_alias=_usual("slack_app_token"))
+    slack_signing_secret: SecretStr | None = Field(default=None, validation_alias=_usual("slack_signing_secret"))
+    slack_api_url: str = Field(default="https://slack.com/api/")
+    log_format: Literal["auto", "json", "text"] = Field(default="auto")
+    log_level: Literal["debug", "info", "warning", "error"] = Field(default="info")
+    demo_approver: str | None = Field(default=None)
 
     @classmethod
     def settings_customise_sources(
@@ -128,10 +137,9 @@ def _config_file() -> Path:
 
 
 def _unknown(environment: dict[str, str]) -> list[str]:
-    """SAYSO_… variables and keys of the file that no setting has: a typing error must not go unnoticed."""
-    names = [name for name in environment if name.startswith("SAYSO_") and name != CONFIG_VARIABLE]
-    known = [f"SAYSO_{field.upper()}" for field in Settings.model_fields]
-    problems = [_no_such(name, known) for name in names if name not in known and name not in _ALIEN]
+    """SAYSO_… variables and keys of the files that no setting has: a typing error must not go unnoticed."""
+    problems = _unknown_variables(environment)
+    problems += [f"{DOTENV}: {problem}" for problem in _unknown_variables(dotenv_values(DOTENV))]
     file = _config_file()
     if file.exists():
         problems += [f"{file}: {_no_such(key, [*Settings.model_fields])}" for key in _keys(file)
@@ -141,8 +149,14 @@ def _unknown(environment: dict[str, str]) -> list[str]:
     return problems
 
 
+def _unknown_variables(names: Iterable[str]) -> list[str]:
+    known = [f"SAYSO_{field.upper()}" for field in Settings.model_fields]
+    ours = [name for name in names if name.startswith("SAYSO_") and name not in _ALIEN]
+    return [_no_such(name, known) for name in ours if name not in known]
+
+
 #: Variables of this name that are not the service's: the SDK's, and the tests'.
-_ALIEN = frozenset({"SAYSO_ACTION", "SAYSO_AGENT", "SAYSO_TRUST", "SAYSO_NO_SKIPS"})
+_ALIEN = frozenset({CONFIG_VARIABLE, "SAYSO_ACTION", "SAYSO_AGENT", "SAYSO_TRUST", "SAYSO_NO_SKIPS"})
 
 
 def _keys(file: Path) -> list[str]:
@@ -159,5 +173,5 @@ def _no_such(name: str, known: list[str]) -> str:
 
 def _explain(error: Any) -> str:
     message = str(error["msg"]).removeprefix("Value error, ")
-    where = str(error["loc"][0]) if error["loc"] else ""
+    where = str(error["loc"][0]).removeprefix("sayso_") if error["loc"] else ""
     return f"SAYSO_{where.upper()}: {message}" if where else f"SAYSO_{message[0].upper()}{message[1:]}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from approvals.action import request_id
 from approvals.errors import EntryRefused, NotConfirmed, NotFound, SignerUnavailable, StoreUnavailable
 from approvals.lifecycle import Status
+from approvals.ports import Queue
 from tests.approvals.house import House, a_house
 from tests.approvals.make import AGENT, MINUTE, NOW, a_document, a_rule, an_action, some_terms
 
@@ -311,3 +313,57 @@ async def test_publishing_what_is_pending_does_nothing() -> None:
 
 def test_the_house_keeps_the_terms_the_tests_speak_of() -> None:
     assert some_terms().within == 30 * MINUTE
+
+
+# -- what others are told -----------------------------------------------------------------------------------------
+
+
+async def announcements(house: House) -> list[str]:
+    """The decisions that were committed and are not published."""
+    return [*await house.store.due(Queue.ANNOUNCEMENTS, limit=10, lease=1)]
+
+
+async def test_a_decision_waits_in_the_queue_until_it_is_published() -> None:
+    house = await a_house()
+    request = await house.asked()
+    assert await announcements(house) == []
+    house.signer.down = True
+    await house.click(request, "alice")
+    assert await announcements(house) == [request.id]
+    house.signer.down = False
+    house.wait(1)
+    await house.approvals.publish(request.id)
+    assert await announcements(house) == []
+
+
+async def test_a_yes_that_decides_nothing_announces_nothing() -> None:
+    house = await a_house(rules=[a_rule(factors=[{"from": ["ops"], "approvals": 2}])])
+    await house.click(await house.asked(), "alice")
+    assert await announcements(house) == []
+
+
+async def test_what_a_rule_decided_has_no_card() -> None:
+    house = await a_house(rules=ALLOWED)
+    await house.asked()
+    assert await house.store.due(Queue.CARDS, limit=10, lease=1) == []
+
+
+async def test_the_journal_says_who_asked() -> None:
+    house = await a_house()
+    await house.asked()
+    assert [entry["by"] for entry in await house.noted("asked")] == [f"agent:{AGENT}"]
+
+
+async def test_couriers_are_nudged_at_every_step_that_changes_a_card() -> None:
+    house = await a_house()
+    request = await house.asked()
+    steps: list[Callable[[], Awaitable[object]]] = [
+        lambda: house.click(request, "alice"),
+        lambda: house.spend(request),
+        lambda: house.report(request),
+        lambda: house.asked("another"),
+    ]
+    for step in steps:
+        before = len(house.nudges)
+        await step()
+        assert len(house.nudges) > before

@@ -21,6 +21,13 @@ BLOCKS = [block for path in DOCUMENTS for block in blocks(path, "python")]
 #: Files that also speak of commands and settings.
 OTHERS = [ROOT / name for name in ("Makefile", "Dockerfile", "compose.yaml")]
 
+SOURCES = [
+    path
+    for folder in ("approvals", "storage", "handlers", "bot", "sandbox", "sdk/src", "examples", "benchmarks")
+    for path in sorted((ROOT / folder).rglob("*"))
+    if path.suffix in {".py", ".lua", ".yaml", ".js"} and "docs/" in path.read_text(encoding="utf-8")
+]
+
 #: Read by the SDK's command line and by nobody else.
 SDK_SETTINGS = set(re.findall(r"SAYSO_[A-Z_]+", "".join(p.read_text() for p in (ROOT / "sdk/src").rglob("*.py"))))
 SETTINGS = {f"SAYSO_{name.upper()}" for name in Settings.model_fields} | {"SAYSO_CONFIG"} | SDK_SETTINGS
@@ -69,6 +76,13 @@ def test_every_setting_that_is_named_exists(path: Path) -> None:
 def test_every_make_target_that_is_named_exists(path: Path) -> None:
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.MULTILINE))
     assert set(re.findall(r"(?:`|\$ )make ([a-z][a-z-]+)", path.read_text(encoding="utf-8"))) <= targets
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
+def test_every_page_that_the_code_refers_to_exists(path: Path) -> None:
+    for page in re.findall(r"(?<![\w./-])docs/[\w./-]*\w", path.read_text(encoding="utf-8")):
+        there = (ROOT / page).exists() or any((ROOT / page).parent.glob(f"{(ROOT / page).name}-*.md"))
+        assert there, f"there is no {page}"
 
 
 def test_the_changelog_has_the_form_of_keep_a_changelog() -> None:

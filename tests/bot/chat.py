@@ -1,0 +1,102 @@
+"""A chat platform in this process: channels, messages and a script of what goes wrong."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from approvals.card import Card
+from approvals.errors import ChatRefused, ChatUnavailable
+from approvals.request import Request
+
+
+@dataclass
+class Message:
+    """A message as it stands in a channel."""
+
+    destination: str
+    request: str
+    at: int
+    card: Card
+
+
+@dataclass
+class Trouble:
+    """What a call meets: an error, before or after the work was done."""
+
+    error: Exception
+    after: bool = False
+
+
+class Chat:
+    """A ChatPlatform named slack. `trouble[method]` is what the next calls of a method meet, in order."""
+
+    name = "slack"
+
+    def __init__(self, now: Callable[[], int], *, per_minute: int = 6_000, burst: int = 100) -> None:
+        self._now = now
+        self._pace = (per_minute, burst)
+        self.messages: dict[str, Message] = {}
+        self.trouble: defaultdict[str, list[Trouble]] = defaultdict(list)
+        self.calls: list[str] = []
+        self.closed: set[str] = set()  #: destinations where nobody may post
+        self.blind = False  #: whether lost posts cannot be looked for
+
+    def meets(self, method: str, error: Exception, *, after: bool = False) -> None:
+        """The next call of a method that meets nothing yet fails with this."""
+        self.trouble[method].append(Trouble(error, after))
+
+    def at(self, destination: str) -> list[Message]:
+        """What stands in a channel."""
+        return [message for message in self.messages.values() if message.destination == destination]
+
+    async def post(self, destination: str, request: Request, card: Card) -> Mapping[str, str]:
+        trouble = await self._begin("post")
+        if destination in self.closed:
+            raise ChatRefused("not_in_channel", "invite the bot")
+        reference = str(len(self.messages) + 1)
+        self.messages[reference] = Message(destination, request.id, self._now(), card)
+        _end(trouble)
+        return {"ts": reference}
+
+    async def update(self, reference: Mapping[str, str], request: Request, card: Card) -> None:
+        trouble = await self._begin("update")
+        if reference["ts"] not in self.messages:
+            raise ChatRefused("message_not_found", "the card was deleted")
+        self.messages[reference["ts"]].card = card
+        _end(trouble)
+
+    async def find_posted(self, destination: str, request: str, since: int) -> Mapping[str, str] | None:
+        await self._begin("find_posted")
+        for reference, message in self.messages.items():
+            if not self.blind and (message.destination, message.request) == (destination, request):
+                return {"ts": reference} if message.at >= since else None
+        return None
+
+    def pace(self, destination: str) -> tuple[int, int]:
+        return self._pace
+
+    async def _begin(self, method: str) -> Trouble | None:
+        self.calls.append(method)
+        await asyncio.sleep(0)  # as over a network
+        trouble = self.trouble[method].pop(0) if self.trouble[method] else None
+        if trouble is not None and not trouble.after:
+            raise trouble.error
+        return trouble
+
+
+def _end(trouble: Trouble | None) -> None:
+    if trouble is not None:
+        raise trouble.error
+
+
+def silent(*, maybe_done: bool = True) -> ChatUnavailable:
+    """No answer came."""
+    return ChatUnavailable("no answer", maybe_done=maybe_done)
+
+
+def limited(seconds: float) -> ChatUnavailable:
+    """Too many posts: come back later."""
+    return ChatUnavailable("slow down", retry_after=seconds)

@@ -1,0 +1,152 @@
+"""Settings: from code, environment, .env and file; a mistake is named with its remedy, never with a secret."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bot.settings import SettingsInvalid, load
+
+TOKEN = "xoxb-very-secret"
+
+
+def problems(**given: object) -> list[str]:
+    with pytest.raises(SettingsInvalid) as invalid:
+        load(**given)
+    return invalid.value.problems
+
+
+def test_without_anything_there_are_settings_for_one_machine() -> None:
+    settings = load()
+    assert (settings.host, settings.partitions, settings.resolved_slack_mode()) == ("127.0.0.1", 1, "off")
+
+
+@pytest.mark.parametrize(
+    ("variable", "near"),
+    [("SAYSO_REDIS_UR", "SAYSO_REDIS_URL"), ("SAYSO_PARTITION", "SAYSO_PARTITIONS"), ("SAYSO_PROT", "SAYSO_PORT")],
+)
+def test_an_unknown_variable_is_named_with_the_nearest_one(
+    variable: str, near: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "x")
+    assert problems() == [f"{variable}: there is no such setting; did you mean {near}?"]
+
+
+def test_an_unknown_variable_that_is_near_nothing_is_to_be_removed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAYSO_ZZZZZZZZ", "x")
+    assert problems() == ["SAYSO_ZZZZZZZZ: there is no such setting; remove it"]
+
+
+def test_the_sdks_own_variables_are_no_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAYSO_AGENT", "payments-bot")
+    assert load().port == 8080
+
+
+def test_a_typing_error_in_dot_env_does_not_go_unnoticed(folder: Path) -> None:
+    (folder / ".env").write_text("SAYSO_PROT=1\nOTHERS_VARIABLE=1\n")
+    assert problems() == [".env: SAYSO_PROT: there is no such setting; did you mean SAYSO_PORT?"]
+
+
+def test_both_ways_to_slack_at_once_must_be_told_apart() -> None:
+    (problem,) = problems(slack_bot_token=TOKEN, slack_app_token="xapp-1", slack_signing_secret="s")
+    assert "both SLACK_APP_TOKEN and SLACK_SIGNING_SECRET are set; say socket or http" in problem
+    assert (
+        load(
+            slack_bot_token=TOKEN, slack_app_token="xapp-1", slack_signing_secret="s", slack_mode="http"
+        ).resolved_slack_mode()
+        == "http"
+    )
+
+
+@pytest.mark.parametrize(
+    ("given", "names"),
+    [
+        ({"slack_mode": "socket"}, "SLACK_BOT_TOKEN"),
+        ({"slack_app_token": "xapp-1"}, "SLACK_BOT_TOKEN"),
+        ({"slack_mode": "socket", "slack_bot_token": TOKEN}, "SLACK_APP_TOKEN"),
+        ({"slack_mode": "http", "slack_bot_token": TOKEN}, "SLACK_SIGNING_SECRET"),
+        ({"slack_bot_token": TOKEN}, "SLACK_SIGNING_SECRET"),
+    ],
+)
+def test_a_missing_token_is_named(given: dict[str, str], names: str) -> None:
+    (problem,) = problems(**given)
+    assert names in problem
+
+
+def test_the_way_to_slack_follows_from_what_was_given() -> None:
+    assert load(slack_bot_token=TOKEN, slack_app_token="xapp-1").resolved_slack_mode() == "socket"
+    assert load(slack_bot_token=TOKEN, slack_signing_secret="s").resolved_slack_mode() == "http"
+    assert load(slack_bot_token=TOKEN, slack_mode="off").resolved_slack_mode() == "off"
+
+
+def test_code_comes_before_environment_before_dot_env_before_file(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (folder / "sayso.toml").write_text('issuer = "https://file"\nport = 1\npartitions = 2\nhost = "10.0.0.1"\n')
+    (folder / ".env").write_text("SAYSO_PORT=2\nSAYSO_PARTITIONS=3\nSAYSO_ISSUER=https://dot\n")
+    monkeypatch.setenv("SAYSO_PARTITIONS", "4")
+    monkeypatch.setenv("SAYSO_ISSUER", "https://environment")
+    settings = load(issuer="https://code")
+    assert (settings.issuer, settings.partitions, settings.port, settings.host) == ("https://code", 4, 2, "10.0.0.1")
+
+
+@pytest.mark.parametrize("variable", ["SAYSO_REDIS_URL", "REDIS_URL"])
+def test_the_usual_names_are_understood_and_code_comes_before_them(
+    variable: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(variable, "redis://elsewhere:1/0")
+    assert load().redis_url == "redis://elsewhere:1/0"
+    assert load(redis_url="redis://here:2/0").redis_url == "redis://here:2/0"
+
+
+def test_our_own_name_comes_before_the_usual_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("REDIS_URL", "redis://anybodys:1/0")
+    monkeypatch.setenv("SAYSO_REDIS_URL", "redis://ours:1/0")
+    assert load().redis_url == "redis://ours:1/0"
+
+
+def test_variables_of_other_programs_configure_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HOST", "PORT", "STATE", "POLICY", "ISSUER", "PARTITIONS", "LOG_LEVEL"):
+        monkeypatch.setenv(name, "9999")
+    settings = load()
+    assert (settings.host, settings.port, settings.partitions) == ("127.0.0.1", 8080, 1)
+    assert (settings.state, settings.policy) == (Path(".sayso"), Path("policy.yaml"))
+
+
+def test_another_file_can_be_named_and_must_be_there(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SAYSO_CONFIG", "other.toml")
+    assert problems() == ["SAYSO_CONFIG: there is no file other.toml"]
+    (folder / "other.toml").write_text("port = 5\n")
+    assert load().port == 5
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("prot = 1", "sayso.toml: prot: there is no such setting; did you mean port?"),
+        ("port = ", "sayso.toml: not TOML: "),
+        ("port = 70000", "SAYSO_PORT: Input should be less than or equal to 65535"),
+        ('redis_url = "http://x"', "SAYSO_REDIS_URL: String should match pattern"),
+        ('slack_mode = "mail"', "SAYSO_SLACK_MODE: Input should be"),
+    ],
+)
+def test_what_is_wrong_in_the_file_is_named(folder: Path, text: str, problem: str) -> None:
+    (folder / "sayso.toml").write_text(text)
+    (found,) = problems()
+    assert found.startswith(problem)
+
+
+def test_no_error_and_no_repr_shows_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLACK_BOT_TOKEN", TOKEN)
+    monkeypatch.setenv("SLACK_APP_TOKEN", "xapp-very-secret")
+    monkeypatch.setenv("SAYSO_REDIS_URL", "http://:very-secret@host")
+    monkeypatch.setenv("SAYSO_PORT", "very-secret")
+    assert "very-secret" not in "\n".join(problems())
+    monkeypatch.setenv("SAYSO_REDIS_URL", "redis://host")
+    monkeypatch.delenv("SAYSO_PORT")
+    assert "very-secret" not in repr(load())
+
+
+def test_the_redis_password_is_in_no_repr() -> None:
+    assert "hunter2" not in repr(load(redis_url="redis://:hunter2@host:6379/0"))
