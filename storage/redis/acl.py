@@ -16,9 +16,11 @@ from typing import Final
 from approvals.action import NAME, partition_of
 from storage.redis.keys import CONFIG, Keys
 
-#: What any client needs to say hello; MULTI and EXEC because clients wrap pipelines in them (the commands inside are
-#: checked one by one).
-_HELLO: Final = "+ping +hello +quit +reset +multi +exec +discard +client|setname"
+#: What any client needs to say hello and, in a Cluster, to find its server; MULTI and EXEC because clients wrap
+#: pipelines in them (the commands inside are checked one by one).
+_HELLO: Final = (
+    "+ping +hello +quit +reset +multi +exec +discard +client|setname +cluster|slots +cluster|shards +asking +command"
+)
 
 _ANY: Final = "{sayso:*}"
 _HASHES: Final = "+hget +hset +hmget +hgetall +hlen +hexists +pexpire +pttl +persist +exists"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from redis.exceptions import RedisError
 
-from approvals.errors import StoreError, StoreUnavailable
+from approvals.errors import StoreError
 from storage.redis.keys import CONFIG
 from storage.redis.link import Link
 
@@ -28,14 +28,22 @@ class Server:
 
 
 async def examine(link: Link) -> Server:
-    """Look at the server; raises ServerUnfit for one that would lose or mix up approvals."""
-    replies = await link.together([("INFO",), ("CONFIG", "GET", "appendfsync"), ("CONFIG", "GET", "save")])
-    info, fsync, snapshots = replies
-    if isinstance(info, RedisError):
+    """Look at every master; raises ServerUnfit when one of them would lose or mix up approvals."""
+    infos, fsyncs, saves = [
+        await link.everywhere(*words)
+        for words in (("INFO",), ("CONFIG", "GET", "appendfsync"), ("CONFIG", "GET", "save"))
+    ]
+    servers = [_examined(*replies) for replies in zip(infos, fsyncs, saves, strict=True)]
+    versions = dict.fromkeys(server.version for server in servers)
+    findings = dict.fromkeys(finding for server in servers for finding in server.findings)
+    return Server(", ".join(versions), min(server.replicas for server in servers), tuple(findings))
+
+
+def _examined(info: object, fsync: object, snapshots: object) -> Server:
+    """What one server says of itself."""
+    if isinstance(info, RedisError) or not isinstance(info, bytes):
         finding = "INFO is refused: version, eviction policy, persistence and replicas were not checked (+info)"
         return Server("unknown", 0, (finding,))
-    if isinstance(info, Exception):
-        raise StoreUnavailable(f"the memory did not answer: {type(info).__name__}") from info
     facts = _facts(info)
     _refuse_unfit(facts)
     found = [*_persistence(facts, _setting(fsync), _setting(snapshots)), *_limits(facts)]

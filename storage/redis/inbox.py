@@ -20,6 +20,7 @@ from storage.redis.keys import GROUP, Keys, intake_keys
 from storage.redis.link import Link, Word
 
 _STREAM_GONE: Final = frozenset({"NOGROUP", "WRONGTYPE", "UNBLOCKED"})  #: somebody removed or replaced a stream
+_GRACE: Final = 3.0  #: seconds beyond the wait after which a reader's server counts as lost
 LONGEST_BLOCK: Final = 10_000  #: ms; a longer wait on one command could not be told from a dead connection
 
 
@@ -30,12 +31,13 @@ class RedisInbox:
         self.consumer = consumer or f"bot-{secrets.token_hex(6)}"
         self._link = link
         # Its own connection: a blocked reader must not hold up anything else, and must outlast the usual time-out.
-        self._reader = Link.to(url, timeout=LONGEST_BLOCK / 1000 + 5, connections=1, retries=0)
+        self._reader = Link.to(url, timeout=LONGEST_BLOCK / 1000 + 5, connections=partitions, retries=0)
         self._partitions = partitions
         self._kept = kept
         self._streams: dict[str, tuple[str, bool]] = {}
         self._ready: dict[str, tuple[str, bool]] = {}  #: those of the streams that can be read
         self._taken: deque[Entry] = deque()
+        self._reads: dict[str, asyncio.Task[list[Entry]]] = {}  #: by the first of their streams
 
     async def __aenter__(self) -> Self:
         return self
@@ -44,7 +46,10 @@ class RedisInbox:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the reader's connection. Entries taken and not answered are handed out again by `reclaim`."""
+        """Close the reader's connections. Entries taken and not answered are handed out again by `reclaim`."""
+        for read in self._reads.values():
+            read.cancel()
+        await asyncio.gather(*self._reads.values(), return_exceptions=True)
         await self._reader.aclose()
 
     async def watch(self, agents: Sequence[str], audiences: Sequence[str]) -> None:
@@ -87,15 +92,46 @@ class RedisInbox:
         """What is new on the streams; COUNT is for each of them, so that a busy one leaves room for the others."""
         if not self._ready:
             await self._prepare()
-        owners, streams = self._ready, sorted(self._ready)
-        if not streams:
+        if not self._ready:
             await asyncio.sleep(block / 1000)
             return []
-        each = max(1, limit // len(streams))
+        each = max(1, limit // len(self._ready))
+        groups = self._reader.groups(sorted(self._ready))
+        if len(groups) == 1:
+            return await self._read_some(groups[0], each, block)
+        for streams in groups:
+            if streams[0] not in self._reads:
+                self._reads[streams[0]] = asyncio.create_task(self._read_some(streams, each, block))
+        return await self._first_found()
+
+    async def _first_found(self) -> list[Entry]:
+        """What the first reads found that ended; the others go on, and the next call looks at them.
+
+        In a Cluster one read cannot span two slots. Where a slot cannot be read, the others are.
+        """
+        problem: StoreUnavailable | None = None
+        while self._reads:
+            await asyncio.wait(self._reads.values(), return_when=asyncio.FIRST_COMPLETED)
+            found, ended = [], [name for name, read in self._reads.items() if read.done()]
+            reads = [self._reads.pop(name) for name in ended]
+            for read in reads:
+                try:
+                    found.append(read.result())
+                except StoreUnavailable as exc:
+                    problem = exc
+            if found:
+                return [entry for entries in found for entry in entries]
+        if problem is not None:
+            raise problem
+        return []
+
+    async def _read_some(self, streams: Sequence[str], each: int, block: int) -> list[Entry]:
+        """What is new on streams that one command may name together."""
+        owners = self._ready
         wait = max(1, min(block, LONGEST_BLOCK))  # 0 would mean forever
         command: list[Word] = ["XREADGROUP", "GROUP", GROUP, self.consumer, "COUNT", each, "BLOCK", wait, "STREAMS"]
         try:
-            reply = await self._reader.call(*command, *streams, *(">" for _ in streams))
+            reply = await self._reader.call(*command, *streams, *(">" for _ in streams), within=wait / 1000 + _GRACE)
         except StoreUnavailable as exc:
             if _code(exc.__cause__) not in _STREAM_GONE:
                 raise

