@@ -33,6 +33,16 @@ NOT_CONNECTED = "not_connected"  #: our own code for a destination whose platfor
 EDITS_PER_MINUTE, EDITS_AT_ONCE = 50, 20  #: Slack's Tier 3, for all channels together (facts: chat.update)
 
 
+class CourierWatch:
+    """Hears what the courier does and counts nothing; whoever counts overrides it. Must not fail."""
+
+    def shown(self, request: Request, destination: str, *, first: bool) -> None:
+        """A destination shows the current card; `first` when it showed none before."""
+
+    def failed(self, destination: str, code: str) -> None:
+        """A try at a destination did not work: the platform's code, or `unavailable`."""
+
+
 class Courier:
     """The step of the courier's loop. `platforms` by their name, the first part of a destination."""
 
@@ -43,11 +53,13 @@ class Courier:
         *,
         warm: Callable[[tuple[str, ...]], Awaitable[None]] | None = None,
         accounts: Callable[[str], tuple[str, ...]] = lambda _: (),
+        watch: CourierWatch | None = None,
     ) -> None:
         self._store = store
         self._platforms = platforms
         self._warm = warm
         self._accounts = accounts
+        self._watch = watch or CourierWatch()
         self._turns: defaultdict[str, asyncio.Lock] = defaultdict(asyncio.Lock)
 
     async def step(self) -> bool:
@@ -84,8 +96,10 @@ class Courier:
                     return shown or int(bool(self._unsaid(stored, post)))
                 return await self._say(self._platform(destination), stored, post)
             except ChatRefused as exc:
+                self._watch.failed(destination, exc.code)
                 return await self._refused(stored, destination, post, exc)
             except ChatUnavailable as exc:
+                self._watch.failed(destination, "unavailable")
                 log.warning("chat unavailable", destination=destination, error=str(exc), maybe_done=exc.maybe_done)
                 return int(exc.retry_after * 1000) + 1
 
@@ -134,6 +148,7 @@ class Courier:
             return wait
         await platform.update(post.reference, request, card)
         await self._record(request, post.destination, post.reference, card)
+        self._watch.shown(request, post.destination, first=False)
         return 0
 
     async def _post(self, platform: ChatPlatform, stored: Stored, destination: str, card: Card) -> int:
@@ -148,6 +163,7 @@ class Courier:
             reference = await self._post_once(platform, request, destination, card)
             log.info("card posted", destination=destination, code=request.code)
             await self._record(request, destination, reference, card)
+            self._watch.shown(request, destination, first=True)
             return 0
         await self._record(request, destination, reference, None)
         return 1  # found after a crash: bring it up to date

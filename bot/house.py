@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import secrets
 import signal
@@ -17,7 +18,7 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from approvals.desk import Desk
-from approvals.ports import Account, ChatPlatform, Inbox, Post, Store
+from approvals.ports import Account, ChatPlatform, Inbox, Post, Signer, Store
 from approvals.service import Approvals
 from bot.clock import Clock
 from bot.courier import Courier
@@ -28,6 +29,12 @@ from bot.policies import AdoptedPolicy, read_policy
 from bot.sealer import HeadsFile, Sealer
 from bot.settings import Settings
 from bot.signing import FileSigner, read_key, write_trust
+from bot.telemetry.kit import Telemetry, open_telemetry
+from bot.telemetry.metrics import metrics_route
+from bot.telemetry.queues import Queues, open_queues
+from bot.telemetry.readiness import Check, Draining, checks_of, directory_check
+from bot.telemetry.sampler import EVERY, Sampler
+from bot.telemetry.watched import WatchedDirectory
 from handlers.api.routes import api_routes
 from handlers.slack.door import SlackDoor, open_door
 from storage.redis.store import RedisStore
@@ -44,6 +51,7 @@ class House:
     approvals: Approvals
     signer: FileSigner
     url: str  #: of the HTTP server
+    draining: Draining
 
 
 @asynccontextmanager
@@ -76,40 +84,90 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         policies = AdoptedPolicy(store, policy, text)
         await policies.put_in_force()
         await inbox.watch(policy.agents, policy.audiences)
-        slack = await _slack(stack, settings, signer)
-        courier = _courier(store, slack, lambda person: policies.current().accounts_of(person))
-        courier_loop = Loop("courier", courier.step, idle=0.25)
-        sealer = Sealer(store, signer, HeadsFile(settings.heads), issuer=settings.issuer)
-        approvals = Approvals(
-            store=store,
-            directory=slack.directory if slack is not None else NobodyKnown(),
-            policies=policies,
-            signer=signer,
-            issuer=settings.issuer,
-            nudge=courier_loop.nudge,
-            held=sealer.holds_spends,
-        )
-        await stack.enter_async_context(_running([courier_loop, *_loops(store, inbox, approvals, sealer)]))
-        routes = _routes(settings, store, signer, sealer, slack)
+        kit = await stack.enter_async_context(open_telemetry(settings, policies, store.server))
+        slack = await _slack(stack, settings, signer, kit)
+        rooms = _rooms(settings, store, inbox, signer, policies, slack, kit)
+        queues = await stack.enter_async_context(open_queues(settings.redis_url, settings.partitions))
+        checks = _checks(rooms, store, queues, slack)
+        sampling = Loop("sampler", _sampler(rooms, queues, checks, slack).step, idle=EVERY, failed=kit.loop_failed)
+        await stack.enter_async_context(_running([*rooms.loops, sampling]))
+        routes = api_routes(trust=lambda: signer.trust(settings.issuer), checks=checks)
         if slack is not None:
-            await stack.enter_async_context(slack.receiving(approvals, _posts(store)))
-            routes += slack.routes(approvals, _posts(store))
-        url = await stack.enter_async_context(_serving(settings, routes))
+            await stack.enter_async_context(slack.receiving(rooms.approvals, _posts(rooms.store)))
+            routes += slack.routes(rooms.approvals, _posts(rooms.store))
+        routes += await _metrics(stack, settings, kit)
+        url = await stack.enter_async_context(_serving(settings.host, settings.port, routes, rooms.draining))
         for risk in store.findings:
             log.warning("redis", risk=risk)
         log.info("ready", url=url, slack=settings.resolved_slack_mode(), agents=len(policy.agents))
-        yield House(settings, store, approvals, signer, url)
+        yield House(settings, rooms.store, rooms.approvals, signer, url, rooms.draining)
         log.info("closing")
 
 
+@dataclass(frozen=True)
+class _Rooms:
+    """The service over its watched ports, and what works for it."""
+
+    kit: Telemetry
+    store: Store
+    directory: WatchedDirectory
+    signer: Signer
+    policies: AdoptedPolicy
+    approvals: Approvals
+    sealer: Sealer
+    loops: Sequence[Loop]
+    draining: Draining
+
+
+def _rooms(
+    settings: Settings,
+    store: RedisStore,
+    inbox: Inbox,
+    signer: FileSigner,
+    policies: AdoptedPolicy,
+    slack: SlackDoor | None,
+    kit: Telemetry,
+) -> _Rooms:
+    """The service and its loops, not running yet."""
+    memory, signing = kit.store(store), kit.signer(signer)
+    directory = kit.directory(slack.directory if slack is not None else NobodyKnown())
+    courier = _courier(memory, slack, lambda person: policies.current().accounts_of(person), kit)
+    courier_loop = Loop("courier", courier.step, idle=0.25, failed=kit.loop_failed)
+    sealer = Sealer(memory, signing, HeadsFile(settings.heads), issuer=settings.issuer)
+    approvals = Approvals(
+        store=memory,
+        directory=directory,
+        policies=policies,
+        signer=signing,
+        issuer=settings.issuer,
+        nudge=courier_loop.nudge,
+        held=sealer.holds_spends,
+    )
+    loops = [courier_loop, *_loops(memory, kit.inbox(inbox), approvals, sealer, kit)]
+    return _Rooms(kit, memory, directory, signing, policies, approvals, sealer, loops, Draining())
+
+
 async def serve(settings: Settings) -> None:
-    """Run until SIGTERM or Ctrl-C."""
-    stop = asyncio.Event()
+    """Run until SIGTERM or Ctrl-C; after SIGTERM it says for `drain_seconds` that it is not ready, and still decides.
+
+    A load balancer needs that time to send new clicks elsewhere. Another signal ends it at once.
+    """
+    stop, at_once = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
-    for name in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(name, stop.set)
-    async with open_house(settings):
+
+    def told(number: int) -> None:
+        if stop.is_set() or number == signal.SIGINT:
+            at_once.set()
+        stop.set()
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told, number)
+    async with open_house(settings) as house:
         await stop.wait()
+        house.draining.begun = True
+        log.info("draining", seconds=settings.drain_seconds)
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(at_once.wait(), settings.drain_seconds)
 
 
 class NobodyKnown:
@@ -129,7 +187,7 @@ def _process_name() -> str:
     return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
 
 
-async def _slack(stack: AsyncExitStack, settings: Settings, signer: FileSigner) -> SlackDoor | None:
+async def _slack(stack: AsyncExitStack, settings: Settings, signer: FileSigner, kit: Telemetry) -> SlackDoor | None:
     """The Slack door, not yet open; None where Slack is off. Raises NotReady for a bad token."""
     mode = settings.resolved_slack_mode()
     if mode == "off" or settings.slack_bot_token is None:
@@ -142,6 +200,7 @@ async def _slack(stack: AsyncExitStack, settings: Settings, signer: FileSigner) 
         app_token=_secret(settings.slack_app_token) if mode == "socket" else None,
         signing_secret=_secret(settings.slack_signing_secret) if mode == "http" else None,
         base_url=settings.slack_api_url,
+        watch=kit.slack(),
     )
 
 
@@ -156,38 +215,67 @@ def _posts(store: Store) -> Callable[[str], Awaitable[Mapping[str, Post]]]:
     return posts
 
 
-def _courier(store: Store, slack: SlackDoor | None, accounts: Callable[[str], tuple[str, ...]]) -> Courier:
+def _courier(
+    store: Store, slack: SlackDoor | None, accounts: Callable[[str], tuple[str, ...]], kit: Telemetry
+) -> Courier:
     platforms: dict[str, ChatPlatform] = {"slack": slack.platform} if slack is not None else {}
     warm = slack.directory.warm if slack is not None else None
-    return Courier(store, platforms, warm=warm, accounts=accounts)
+    return Courier(store, platforms, warm=warm, accounts=accounts, watch=kit.courier())
 
 
-def _routes(
-    settings: Settings, store: Store, signer: FileSigner, sealer: Sealer, slack: SlackDoor | None
-) -> list[web.RouteDef]:
-    async def redis_answers() -> bool:
-        return await store.now() > 0
-
-    async def journal_whole() -> bool:
-        return not sealer.behind
-
-    checks: dict[str, Callable[[], Awaitable[bool]]] = {"redis": redis_answers, "journal": journal_whole}
+def _checks(rooms: _Rooms, store: RedisStore, queues: Queues, slack: SlackDoor | None) -> dict[str, Check]:
+    """What /readyz asks; not every house has replicas that must confirm, or a chat platform and its directory."""
+    checks = checks_of(
+        store=rooms.store,
+        policies=rooms.policies,
+        signer=rooms.signer,
+        journal=rooms.sealer,
+        loops=rooms.loops,
+        draining=rooms.draining,
+    )
+    if store.replicas:
+        checks["replicas"] = lambda: queues.has_replicas(store.replicas)
     if slack is not None:
-        checks["slack"] = slack.is_connected
-    return api_routes(trust=lambda: signer.trust(settings.issuer), checks=checks)
+        ourselves = Account("slack", slack.identity.team, slack.identity.bot_user)
+        checks |= {"slack": slack.is_connected, "directory": directory_check(rooms.directory, ourselves)}
+    return checks
 
 
-def _loops(store: Store, inbox: Inbox, approvals: Approvals, sealer: Sealer) -> list[Loop]:
+def _sampler(rooms: _Rooms, queues: Queues, checks: Mapping[str, Check], slack: SlackDoor | None) -> Sampler:
+    return Sampler(
+        metrics=rooms.kit.metrics,
+        labels=rooms.kit.labels,
+        store=rooms.store,
+        queues=queues,
+        policies=rooms.policies,
+        journal=rooms.sealer,
+        loops=rooms.loops,
+        checks=checks,
+        socket=slack.connection if slack is not None and slack.by_socket else None,
+    )
+
+
+def _loops(store: Store, inbox: Inbox, approvals: Approvals, sealer: Sealer, kit: Telemetry) -> list[Loop]:
     intake, clock = Intake(inbox, Desk(approvals)), Clock(store, approvals)
-    return [
-        Loop("intake", intake.take),
-        Loop("reclaim", intake.reclaim, idle=5.0),
-        Loop("timers", clock.timers, idle=0.5),
-        Loop("announcements", clock.announcements, idle=0.5),
-        Loop("silent", clock.silent, idle=2.0),
-        Loop("frozen", clock.frozen, idle=10.0),
-        Loop("sealer", sealer.step, idle=1.0),
+    steps: list[tuple[str, Callable[[], Awaitable[bool]], float]] = [
+        ("intake", intake.take, 0.0),
+        ("reclaim", intake.reclaim, 5.0),
+        ("timers", clock.timers, 0.5),
+        ("announcements", clock.announcements, 0.5),
+        ("silent", clock.silent, 2.0),
+        ("frozen", clock.frozen, 10.0),
+        ("sealer", sealer.step, 1.0),
     ]
+    return [Loop(name, step, idle=idle, failed=kit.loop_failed) for name, step, idle in steps]
+
+
+async def _metrics(stack: AsyncExitStack, settings: Settings, kit: Telemetry) -> list[web.RouteDef]:
+    """The route of the metrics, for the service's own server; nothing where they have a port of their own."""
+    route = metrics_route(kit.metrics)
+    if settings.metrics_port is None:
+        return [route]
+    await stack.enter_async_context(_serving(settings.host, settings.metrics_port, [route], Draining()))
+    return []
 
 
 @asynccontextmanager
@@ -203,15 +291,20 @@ async def _running(loops: Sequence[Loop]) -> AsyncIterator[None]:
 
 
 @asynccontextmanager
-async def _serving(settings: Settings, routes: Sequence[web.RouteDef]) -> AsyncIterator[str]:
-    """The HTTP server; gives its URL."""
+async def _serving(host: str, port: int, routes: Sequence[web.RouteDef], draining: Draining) -> AsyncIterator[str]:
+    """An HTTP server; gives its URL. While draining it lets no connection be kept: the next click goes elsewhere."""
+
+    async def not_kept(_: web.Request, response: web.StreamResponse) -> None:
+        if draining.begun:
+            response.force_close()
+
     app = web.Application()
+    app.on_response_prepare.append(not_kept)
     app.add_routes(routes)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=5.0)
     await runner.setup()
     try:
-        await web.TCPSite(runner, settings.host, settings.port).start()
-        port = runner.addresses[0][1]
-        yield f"http://{settings.host}:{port}"
+        await web.TCPSite(runner, host, port).start()
+        yield f"http://{host}:{runner.addresses[0][1]}"
     finally:
         await runner.cleanup()

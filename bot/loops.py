@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import random
+import time
 from collections.abc import Awaitable, Callable, Iterable
 from typing import Final
 
@@ -22,17 +23,32 @@ class Loop:
     """Runs `step` over and over until stopped; `step` returns whether it found work.
 
     After an idle step it waits `idle` seconds, or until `nudge` is called; after an error it waits longer and longer,
-    with jitter, up to 5 s. Stopping lets the running step finish.
+    with jitter, up to 5 s. Stopping lets the running step finish. `failed` is told the loop's name at every error.
     """
 
-    def __init__(self, name: str, step: Callable[[], Awaitable[bool]], *, idle: float = 0.0) -> None:
+    def __init__(
+        self,
+        name: str,
+        step: Callable[[], Awaitable[bool]],
+        *,
+        idle: float = 0.0,
+        failed: Callable[[str], None] = lambda _: None,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.name = name
+        self._told = failed
+        self._monotonic = monotonic
         self._step = step
         self._idle = idle
         self._wake = asyncio.Event()
         self._stop = asyncio.Event()
         self._pause = _FIRST_PAUSE
         self.failing = False  #: whether the last step ended in an error
+        self._since = 0.0
+
+    def failing_for(self) -> float:
+        """Seconds since the first of the steps that failed without one that succeeded; 0 while it works."""
+        return self._monotonic() - self._since if self.failing else 0.0
 
     def nudge(self) -> None:
         """There may be work now."""
@@ -71,7 +87,10 @@ class Loop:
     def _failed(self, exc: Exception, *, said: bool = False) -> None:
         if not self.failing and not said:
             log.warning("waiting for what is down", loop=self.name, error=f"{type(exc).__name__}: {exc}")
+        if not self.failing:
+            self._since = self._monotonic()
         self.failing = True
+        self._told(self.name)
         self._pause = min(self._pause * 2, _LONGEST_PAUSE)
 
     async def _rest(self, seconds: float) -> None:

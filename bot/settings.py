@@ -36,7 +36,8 @@ def _usual(name: str) -> AliasChoices:
 class Settings(BaseSettings):
     """What the service needs to know. Each is SAYSO_<NAME> in the environment, <name> in sayso.toml or .env.
 
-    The usual names REDIS_URL, SLACK_BOT_TOKEN, SLACK_APP_TOKEN and SLACK_SIGNING_SECRET are understood too.
+    The usual names REDIS_URL, SLACK_BOT_TOKEN, SLACK_APP_TOKEN, SLACK_SIGNING_SECRET and OTEL_EXPORTER_OTLP_ENDPOINT
+    are understood too.
     """
 
     model_config = SettingsConfigDict(
@@ -56,6 +57,13 @@ class Settings(BaseSettings):
     state: Path = Field(default=Path(".sayso"))
     host: str = Field(default="127.0.0.1")
     port: int = Field(default=8080, ge=0, le=65535)
+    metrics_port: int | None = Field(default=None, ge=0, le=65535)
+    drain_seconds: float = Field(default=0.0, ge=0.0, le=600.0)
+    otlp_endpoint: str | None = Field(
+        default=None,
+        pattern=r"^https?://",
+        validation_alias=AliasChoices("sayso_otlp_endpoint", "otel_exporter_otlp_endpoint"),
+    )
     slack_mode: Literal["auto", "socket", "http", "off"] = Field(default="auto")
     slack_bot_token: SecretStr | None = Field(default=None, validation_alias=_usual("slack_bot_token"))
     slack_app_token: SecretStr | None = Field(default=None, validation_alias=_usual("slack_app_token"))

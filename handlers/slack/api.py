@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable
 from typing import Any
 
@@ -12,6 +13,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from handlers.slack.errors import ApiLimited, ApiProblem, ApiRefused, ApiSilent
+from handlers.slack.watch import SlackWatch
 
 BASE_URL = "https://slack.com/api/"
 
@@ -20,12 +22,35 @@ _PASSING = frozenset({"internal_error", "fatal_error", "service_unavailable", "r
 _LIMITED = frozenset({"ratelimited", "rate_limited"})
 
 
-def new_client(token: str, session: aiohttp.ClientSession, *, base_url: str = BASE_URL) -> AsyncWebClient:
+def new_client(
+    token: str, session: aiohttp.ClientSession, *, base_url: str = BASE_URL, watch: SlackWatch | None = None
+) -> AsyncWebClient:
     """A client that never retries by itself: the SDK's default handlers post twice when a connection breaks.
 
-    The session is shared and stays the caller's; without one the SDK opens a connection for each call.
+    The session is shared and stays the caller's; without one the SDK opens a connection for each call. `watch` is
+    told of every call.
     """
-    return AsyncWebClient(token=token, base_url=base_url, session=session, retry_handlers=[])
+    return _WatchedClient(watch or SlackWatch(), token=token, base_url=base_url, session=session, retry_handlers=[])
+
+
+class _WatchedClient(AsyncWebClient):
+    """The SDK's client, with somebody who counts the calls; each of its methods comes through `api_call`."""
+
+    def __init__(self, watch: SlackWatch, **options: Any) -> None:
+        super().__init__(**options)
+        self._watch = watch
+
+    async def api_call(self, api_method: str, **options: Any) -> AsyncSlackResponse:
+        began, code = time.perf_counter(), "no_answer"
+        try:
+            answer = await super().api_call(api_method, **options)
+            code = "ok"
+            return answer
+        except SlackApiError as exc:
+            code = _code(exc)
+            raise
+        finally:
+            self._watch.called(api_method, code, time.perf_counter() - began)
 
 
 async def called(call: Awaitable[AsyncSlackResponse], *, timeout: float = 10.0) -> AsyncSlackResponse:
@@ -52,6 +77,12 @@ def _problem(error: SlackApiError) -> ApiProblem:
     if status >= 500 or not code or code in _PASSING:
         return ApiSilent(f"Slack answered {code or status}")
     return ApiRefused(code, str(data.get("needed") or ""))
+
+
+def _code(error: SlackApiError) -> str:
+    """An error as it is counted: Slack's code, or what the HTTP status says."""
+    status, _, data = _parts(error.response)
+    return "ratelimited" if status == 429 else str(data.get("error") or f"http_{status}")
 
 
 def _parts(response: Any) -> tuple[int, Any, dict[str, Any]]:

@@ -23,6 +23,7 @@ from handlers.slack.identity import Identity
 from handlers.slack.reason import CHANGES_FORM, DENY_FORM
 from handlers.slack.seal import Seal
 from handlers.slack.tasks import Tasks
+from handlers.slack.watch import SlackWatch
 from handlers.slack.whisper import Whisper
 
 log = structlog.get_logger(__name__)
@@ -41,6 +42,7 @@ def build_app(
     tasks: Tasks,
     signing_secret: str = "",
     budget: float = BUDGET,
+    watch: SlackWatch | None = None,
 ) -> AsyncApp:
     """The app with all its listeners; `tasks` is drained by the caller on the way out.
 
@@ -53,10 +55,19 @@ def build_app(
         signing_secret=signing_secret,
         raise_error_for_unhandled_request=True,
     )
-    app.use(_only_ours(identity))
+    watch = watch or SlackWatch()
+    app.use(_only_ours(identity, watch))
     app.error(_failed)
     whisper = Whisper(client, session, tasks)
-    clicks = Clicks(approvals=approvals, client=client, identity=identity, seal=seal, whisper=whisper, budget=budget)
+    clicks = Clicks(
+        approvals=approvals,
+        client=client,
+        identity=identity,
+        seal=seal,
+        whisper=whisper,
+        budget=budget,
+        watch=watch,
+    )
     app.action(APPROVE)(clicks.approve)
     app.action(DENY)(clicks.deny)
     app.action(CHANGES)(clicks.changes)
@@ -88,7 +99,7 @@ def _authorized(client: AsyncWebClient, identity: Identity) -> Callable[..., Awa
     return authorize
 
 
-def _only_ours(identity: Identity) -> Callable[..., Awaitable[BoltResponse]]:
+def _only_ours(identity: Identity, watch: SlackWatch) -> Callable[..., Awaitable[BoltResponse]]:
     """A middleware that turns away whatever is for another app or workspace."""
 
     async def only_ours(body: Mapping[str, Any], next: Callable[[], Awaitable[BoltResponse]]) -> BoltResponse:
@@ -96,6 +107,7 @@ def _only_ours(identity: Identity) -> Callable[..., Awaitable[BoltResponse]]:
         team_id = team.get("id") if isinstance(team, dict) else body.get("team_id")
         if (body.get("api_app_id"), team_id) == (identity.app, identity.team):
             return await next()
+        watch.turned_away("not_for_us")
         log.warning("slack_not_for_us", app=str(body.get("api_app_id"))[:40], team=str(team_id)[:40])
         return BoltResponse(status=403, body="")
 

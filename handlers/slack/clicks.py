@@ -7,6 +7,7 @@ Where nothing could be decided in time there is no acknowledgement: Slack then s
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Mapping
 from typing import Any, Literal, TypeVar
 
@@ -16,7 +17,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from approvals.errors import ApprovalsError
 from approvals.people import Voter
-from approvals.service import Approvals, Counted
+from approvals.service import Approvals, Counted, Late, Refused, Verdict
 from handlers.slack import answers
 from handlers.slack.answers import Private
 from handlers.slack.api import called
@@ -25,6 +26,7 @@ from handlers.slack.identity import Identity
 from handlers.slack.press import Press, carried, ear_of, pressed
 from handlers.slack.reason import REASON, form, notice, reason_of
 from handlers.slack.seal import Seal
+from handlers.slack.watch import SlackWatch
 from handlers.slack.whisper import Ear, Whisper
 
 log = structlog.get_logger(__name__)
@@ -47,7 +49,9 @@ class Clicks:
         seal: Seal,
         whisper: Whisper,
         budget: float = BUDGET,
+        watch: SlackWatch | None = None,
     ) -> None:
+        self._watch = watch or SlackWatch()
         self._approvals = approvals
         self._client = client
         self._identity = identity
@@ -73,6 +77,7 @@ class Clicks:
     async def unknown(self, ack: AsyncAck, body: Body) -> None:
         """A button, menu or form that is not ours, or not any more."""
         log.warning("slack_unknown_action", actions=_action_ids(body), type=body.get("type"))
+        self._watch.clicked("unknown_button")
         self._whisper.later(ear_of(body), answers.OUTDATED)
         await ack()
 
@@ -88,13 +93,16 @@ class Clicks:
         """What becomes of the form: closed (nothing), a notice in its place, or an error under the input."""
         press = carried(body, self._seal)
         if press is None:
+            self._watch.clicked("not_ours")
             log.warning("slack_form_not_ours")
             return {"response_action": "update", "view": notice(answers.NOT_OURS)}
         try:
             verdict = await self._in_time(self._approvals.vote(press.request, press.click(answer, reason_of(body))))
         except Exception as exc:
+            self._watch.clicked("undecided")
             _log_undecided(exc, answer, press.request)
             return {"response_action": "errors", "errors": {REASON: answers.UNCERTAIN.spoken}}
+        self._watch.clicked(_came_to(verdict))
         private = answers.about(verdict, answer, self._identity.team)
         if not isinstance(verdict, Counted):
             return {"response_action": "update", "view": notice(private)}
@@ -106,6 +114,7 @@ class Clicks:
         if press is None:
             return answers.NOT_OURS
         verdict = await self._approvals.vote(press.request, press.click("approve"))
+        self._watch.clicked(_came_to(verdict))
         return answers.about(verdict, "approve", self._identity.team)
 
     async def _asked_why(self, body: Body, answer: Literal["deny", "changes"]) -> Private | None:
@@ -114,10 +123,12 @@ class Clicks:
             return answers.NOT_OURS
         found = await self._approvals.may_answer(press.request, press.click(answer))
         if not isinstance(found, Voter):
+            self._watch.clicked(_came_to(found))
             return answers.about(found, answer, self._identity.team)
         try:
             await called(self._client.views_open(trigger_id=str(body.get("trigger_id")), view=form(press, answer)))
         except ApiProblem as exc:
+            self._watch.clicked("no_form")
             log.warning("slack_form_not_opened", request=press.request, error=str(exc))
             return answers.NO_FORM
         return None
@@ -125,6 +136,7 @@ class Clicks:
     def _pressed(self, body: Body) -> Press | None:
         press = pressed(body, self._identity, self._seal)
         if press is None:
+            self._watch.clicked("not_ours")
             log.warning("slack_press_not_ours", actions=_action_ids(body))
         return press
 
@@ -134,6 +146,7 @@ class Clicks:
         try:
             private = await self._in_time(work)
         except Exception as exc:
+            self._watch.clicked("undecided")
             _log_undecided(exc, *_action_ids(body))
             self._whisper.later(ear, answers.UNCERTAIN)
             raise Unanswered("nothing certain is known about this click") from exc
@@ -141,8 +154,23 @@ class Clicks:
             self._whisper.later(ear, private)
 
     async def _in_time(self, work: Awaitable[T]) -> T:
-        async with asyncio.timeout(self._budget):
-            return await work
+        began = time.perf_counter()
+        try:
+            async with asyncio.timeout(self._budget):
+                return await work
+        finally:
+            self._watch.decided(time.perf_counter() - began)
+
+
+def _came_to(verdict: Verdict) -> str:
+    """A verdict as it is counted."""
+    match verdict:
+        case Counted():
+            return "counted"
+        case Late():
+            return "late"
+        case Refused(reason):
+            return reason
 
 
 def _log_undecided(error: Exception, *about: str) -> None:

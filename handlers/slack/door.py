@@ -23,6 +23,7 @@ from handlers.slack.platform import SlackPlatform
 from handlers.slack.seal import Seal
 from handlers.slack.socket import SocketMode
 from handlers.slack.tasks import Tasks
+from handlers.slack.watch import SlackWatch
 
 
 class SlackDoor:
@@ -43,6 +44,7 @@ class SlackDoor:
         signing_secret: str | None,
         clock: Callable[[], float],
         budget: float,
+        watch: SlackWatch,
     ) -> None:
         if bool(app_token) == bool(signing_secret):
             raise ValueError("give either an app token (Socket Mode) or a signing secret (HTTP)")
@@ -55,6 +57,7 @@ class SlackDoor:
         self._app_token = app_token
         self._signing_secret = signing_secret or ""
         self._budget = budget
+        self._watch = watch
         self._tasks = Tasks()
         self._app: AsyncApp | None = None
         self.socket: SocketMode | None = None  #: set while receiving by Socket Mode
@@ -63,14 +66,15 @@ class SlackDoor:
         """What Slack calls in HTTP mode; nothing in Socket Mode. `posts` gives a request's cards (Stored.posts)."""
         if not self._signing_secret:
             return []
-        return slack_routes(self._listening(approvals, posts), signing_secret=self._signing_secret)
+        app = self._listening(approvals, posts)
+        return slack_routes(app, signing_secret=self._signing_secret, watch=self._watch)
 
     @asynccontextmanager
     async def receiving(self, approvals: Approvals, posts: Posts) -> AsyncIterator[None]:
         """Be connected, in Socket Mode; in both, finish on the way out what was started for clicks. Raises NotReady."""
         try:
             if self._app_token:
-                self.socket = SocketMode(self._listening(approvals, posts), self._app_token)
+                self.socket = SocketMode(self._listening(approvals, posts), self._app_token, watch=self._watch)
                 await self.socket.connect()
             yield
         finally:
@@ -86,6 +90,15 @@ class SlackDoor:
             return True
         return self.socket is not None and await self.socket.is_connected()
 
+    @property
+    def by_socket(self) -> bool:
+        """Whether clicks come by Socket Mode."""
+        return self._app_token is not None
+
+    async def connection(self) -> tuple[bool, int]:
+        """In Socket Mode: whether we are connected, and how many connections the app has, as Slack said last."""
+        return await self.is_connected(), (self.socket.connections or 0) if self.socket is not None else 0
+
     def _listening(self, approvals: Approvals, posts: Posts) -> AsyncApp:
         if self._app is None:
             self._app = build_app(
@@ -98,6 +111,7 @@ class SlackDoor:
                 tasks=self._tasks,
                 signing_secret=self._signing_secret,
                 budget=self._budget,
+                watch=self._watch,
             )
         return self._app
 
@@ -112,12 +126,15 @@ async def open_door(
     base_url: str = BASE_URL,
     clock: Callable[[], float] = time.monotonic,
     budget: float = BUDGET,
+    watch: SlackWatch | None = None,
 ) -> SlackDoor:
     """Ask Slack who we are, once, and build the door; raises NotReady with a remedy.
 
-    `clock` is monotonic seconds, for what the directory remembers; `budget` is the seconds a click's decision may take.
+    `clock` is monotonic seconds, for what the directory remembers; `budget` is the seconds a click's decision may take;
+    `watch` is told of everything that is worth counting.
     """
-    client = new_client(bot_token, session, base_url=base_url)
+    watch = watch or SlackWatch()
+    client = new_client(bot_token, session, base_url=base_url, watch=watch)
     return SlackDoor(
         client=client,
         session=session,
@@ -127,4 +144,5 @@ async def open_door(
         signing_secret=signing_secret,
         clock=clock,
         budget=budget,
+        watch=watch,
     )

@@ -12,6 +12,8 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_sdk.signature import Clock, SignatureVerifier
 
+from handlers.slack.watch import SlackWatch
+
 log = structlog.get_logger(__name__)
 
 PATH = "/slack/events"
@@ -19,7 +21,12 @@ LIMIT = 256 * 1024
 
 
 def slack_routes(
-    app: AsyncApp, *, signing_secret: str, now: Callable[[], float] = time.time, limit: int = LIMIT
+    app: AsyncApp,
+    *,
+    signing_secret: str,
+    now: Callable[[], float] = time.time,
+    limit: int = LIMIT,
+    watch: SlackWatch | None = None,
 ) -> list[web.RouteDef]:
     """The route for everything Slack sends: 413 over `limit` bytes, 401 without a good signature; then bolt.
 
@@ -27,13 +34,15 @@ def slack_routes(
     """
     if not signing_secret:
         raise ValueError("HTTP needs the signing secret of the Slack app")
-    verifier = SignatureVerifier(signing_secret, _Clock(now))
+    verifier, watch = SignatureVerifier(signing_secret, _Clock(now)), watch or SlackWatch()
 
     async def receive(request: web.Request) -> web.Response:
         body = await _body(request, limit)
         if body is None:
+            watch.turned_away("too_large")
             return web.Response(status=413, text="too large")
         if not _is_signed(verifier, body, request):
+            watch.turned_away("bad_signature")
             log.warning("slack_bad_signature", remote=request.remote)
             return web.Response(status=401, text="the signature is missing, wrong or too old")
         return await _dispatched(app, request, body)

@@ -12,6 +12,7 @@ from slack_bolt.app.async_app import AsyncApp
 
 from handlers.slack.api import called
 from handlers.slack.errors import ApiProblem, ApiRefused, NotReady
+from handlers.slack.watch import SlackWatch
 
 log = structlog.get_logger(__name__)
 
@@ -23,10 +24,13 @@ class SocketMode:
     go to connections nobody reads any more (python-slack-sdk #1940).
     """
 
-    def __init__(self, app: AsyncApp, app_token: str, *, timeout: float = 15.0) -> None:
+    def __init__(
+        self, app: AsyncApp, app_token: str, *, timeout: float = 15.0, watch: SlackWatch | None = None
+    ) -> None:
         self._app_token = app_token
         self._timeout = timeout
         self._web = app.client
+        self._watch = watch or SlackWatch()
         self._handler = AsyncSocketModeHandler(app, app_token)
         self._handler.client.on_message_listeners.append(self._heard)
         self.connections: int | None = None
@@ -60,6 +64,7 @@ class SocketMode:
         elif frame.get("type") == "disconnect":
             reason = str(frame.get("reason"))
             self.disconnects[reason] = self.disconnects.get(reason, 0) + 1
+            self._watch.disconnected(reason)
             log.info("slack_socket_disconnect", reason=reason)
 
 

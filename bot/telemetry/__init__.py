@@ -1,0 +1,1 @@
+"""What the running service tells its operators: metrics, spans, and whether it is ready to decide."""

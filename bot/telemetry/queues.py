@@ -1,0 +1,105 @@
+"""What waits in Redis, for everybody together: read on a connection of its own, never changed."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from itertools import chain
+from typing import Any, Final
+
+from redis.exceptions import RedisError
+
+from approvals.errors import StoreUnavailable
+from approvals.ports import Queue
+from storage.redis.checks import examine
+from storage.redis.keys import Keys
+from storage.redis.link import Command, Link
+
+#: The queues whose work is overdue when its time has passed; an agent's silence is nobody's delay.
+QUEUES: Final = (Queue.TIMERS, Queue.CARDS, Queue.ANNOUNCEMENTS)
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """The entries of a queue, and the ms by which the oldest is overdue."""
+
+    entries: int
+    lag: int
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """What waits in all partitions; `cards` are the ids of the requests whose cards are the longest overdue."""
+
+    pending: int
+    queues: dict[Queue, Backlog]
+    journal: tuple[int, ...]  #: the last entry's number, by partition
+    cards: tuple[str, ...] = field(default=())
+
+
+class Queues:
+    """Reads the queues of every partition in one round trip."""
+
+    def __init__(self, link: Link, partitions: int) -> None:
+        self._link = link
+        self._keys = [Keys(partition) for partition in range(partitions)]
+
+    async def look(self, now: int, *, most: int = 200) -> Waiting:
+        """What waits at `now` (ms), with at most `most` ids of cards. Raises StoreUnavailable."""
+        replies = await self._together([command for keys in self._keys for command in _commands(keys, most)])
+        width = len(_commands(self._keys[0], most))
+        parts = [replies[start : start + width] for start in range(0, len(replies), width)]
+        cards = [_scored(part[2 + 2 * QUEUES.index(Queue.CARDS) + 1]) for part in parts]
+        return Waiting(
+            pending=sum(int(part[0]) for part in parts),
+            journal=tuple(int(part[1] or 0) for part in parts),
+            queues={queue: _backlog(parts, 2 + 2 * place, now) for place, queue in enumerate(QUEUES)},
+            cards=tuple(id_ for _, id_ in sorted(chain(*cards))[:most]),
+        )
+
+    async def has_replicas(self, wanted: int) -> bool:
+        """Whether as many replicas are connected as a decision needs; yes where the server does not say."""
+        server = await examine(self._link)
+        return server.version == "unknown" or server.replicas >= wanted
+
+    async def _together(self, commands: Sequence[Command]) -> list[Any]:
+        replies = await self._link.together(commands)
+        for reply in replies:
+            if isinstance(reply, RedisError):
+                raise StoreUnavailable(f"the memory did not answer: {type(reply).__name__}") from reply
+        return replies
+
+
+@asynccontextmanager
+async def open_queues(url: str, partitions: int) -> AsyncIterator[Queues]:
+    """A reader of the queues at `url`."""
+    link = Link.to(url, connections=1)
+    try:
+        yield Queues(link, partitions)
+    finally:
+        await link.aclose()
+
+
+def _commands(keys: Keys, most: int) -> list[Command]:
+    queues = [(("ZCARD", keys.queue(queue)), _first(keys.queue(queue), _wanted(queue, most))) for queue in QUEUES]
+    return [("ZCARD", keys.pending), ("HGET", keys.meta, "journal"), *chain(*queues)]
+
+
+def _first(key: str, count: int) -> Command:
+    return ("ZRANGE", key, 0, count - 1, "WITHSCORES")
+
+
+def _wanted(queue: Queue, most: int) -> int:
+    return most if queue is Queue.CARDS else 1
+
+
+def _backlog(parts: Sequence[Sequence[Any]], place: int, now: int) -> Backlog:
+    oldest = [scored[0][0] for part in parts if (scored := _scored(part[place + 1]))]
+    return Backlog(
+        sum(int(part[place]) for part in parts), max((now - int(at) for at in oldest if at < now), default=0)
+    )
+
+
+def _scored(flat: Sequence[bytes]) -> list[tuple[float, str]]:
+    return [(float(score), id_.decode()) for id_, score in zip(flat[::2], flat[1::2], strict=True)]

@@ -1,0 +1,108 @@
+"""Brings the gauges up to date: what waits, what fails, what is in force. A loop of its own, every few seconds."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+
+from approvals.card import card_of
+from approvals.errors import NotFound
+from approvals.ports import Policies, Store, Stored
+from bot.loops import Loop
+from bot.telemetry.hooks import changed_at
+from bot.telemetry.labels import Labels
+from bot.telemetry.metrics import Metrics
+from bot.telemetry.queues import Queues, Waiting
+from bot.telemetry.readiness import Check, Journal, look
+
+EVERY = 10.0  #: seconds from one look to the next
+
+
+class Sampler:
+    """The step of the sampler's loop: first what this process knows, then what Redis says.
+
+    `socket` says whether Socket Mode is connected, and how many connections the app has.
+    """
+
+    def __init__(
+        self,
+        *,
+        metrics: Metrics,
+        labels: Labels,
+        store: Store,
+        queues: Queues,
+        policies: Policies,
+        journal: Journal,
+        loops: Iterable[Loop],
+        checks: Mapping[str, Check],
+        socket: Callable[[], Awaitable[tuple[bool, int]]] | None = None,
+        wall: Callable[[], float] = time.time,
+    ) -> None:
+        self._metrics = metrics
+        self._labels = labels
+        self._store = store
+        self._queues = queues
+        self._policies = policies
+        self._journal = journal
+        self._loops = tuple(loops)
+        self._checks = checks
+        self._socket = socket
+        self._wall = wall
+
+    async def step(self) -> bool:
+        """Bring every gauge up to date."""
+        self._loops_and_policy()
+        if self._socket is not None:
+            connected, connections = await self._socket()
+            self._metrics.socket_connected.set(connected)
+            self._metrics.socket_connections.set(connections)
+        for name, works in (await look(self._checks)).items():
+            self._metrics.ready.labels(name).set(works)
+        now = await self._store.now()
+        waiting = await self._queues.look(now)
+        self._show(waiting)
+        await self._cards(waiting, now)
+        self._metrics.sampled.set(self._wall())
+        return False
+
+    def _loops_and_policy(self) -> None:
+        policy = self._policies.current()
+        for loop in self._loops:
+            self._metrics.loop_failing.labels(loop.name).set(loop.failing_for())
+        self._metrics.journal_behind.set(self._journal.behind)
+        self._metrics.policy.clear()
+        self._metrics.policy.labels(policy.digest).set(1)
+        for scope in ("agent", "kind", "all"):
+            self._metrics.freezes.labels(scope).set(sum(freeze.scope == scope for freeze in policy.freezes))
+
+    def _show(self, waiting: Waiting) -> None:
+        self._metrics.pending.set(waiting.pending)
+        for queue, backlog in waiting.queues.items():
+            self._metrics.queue_entries.labels(queue.value).set(backlog.entries)
+            self._metrics.queue_lag.labels(queue.value).set(backlog.lag / 1000)
+        for partition, number in enumerate(waiting.journal):
+            self._metrics.journal_entries.labels(str(partition)).set(number)
+
+    async def _cards(self, waiting: Waiting, now: int) -> None:
+        """Which destinations lack a card; the requests are those whose cards are the longest overdue."""
+        since: defaultdict[str, list[int]] = defaultdict(list)
+        for request in waiting.cards:
+            try:
+                stored = await self._store.get(request)
+            except NotFound:
+                continue
+            for destination in lacking(stored):
+                since[self._labels.destination(destination)].append(changed_at(stored.request))
+        for destination in (*self._policies.current().destinations, *since):
+            found = since[destination]
+            self._metrics.cards_waiting.labels(destination).set(len(found))
+            self._metrics.cards_oldest.labels(destination).set(max(0, now - min(found, default=now)) / 1000)
+
+
+def lacking(stored: Stored) -> tuple[str, ...]:
+    """The destinations of a request that do not show its current card."""
+    wanted = card_of(stored.request).digest()
+    posts = stored.posts
+    shown = {place for place, post in posts.items() if post.state == "posted" and post.shown == wanted}
+    return tuple(place for place in stored.request.asked.destinations if place not in shown)
