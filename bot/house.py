@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import aiohttp
 import structlog
 from aiohttp import web
+from aiohttp.typedefs import Handler
 from pydantic import SecretStr
 
 from approvals.desk import Desk
@@ -294,12 +295,14 @@ async def _running(loops: Sequence[Loop]) -> AsyncIterator[None]:
 async def _serving(host: str, port: int, routes: Sequence[web.RouteDef], draining: Draining) -> AsyncIterator[str]:
     """An HTTP server; gives its URL. While draining it lets no connection be kept: the next click goes elsewhere."""
 
-    async def not_kept(_: web.Request, response: web.StreamResponse) -> None:
+    @web.middleware
+    async def unkept(request: web.Request, handler: Handler) -> web.StreamResponse:
+        response = await handler(request)
         if draining.begun:
             response.force_close()
+        return response
 
-    app = web.Application()
-    app.on_response_prepare.append(not_kept)
+    app = web.Application(middlewares=[unkept])
     app.add_routes(routes)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=5.0)
     await runner.setup()

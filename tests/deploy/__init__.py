@@ -1,0 +1,1 @@
+"""What is deployed: the manifests, and what happens when replicas are replaced."""
