@@ -277,7 +277,7 @@ async def test_a_long_block_is_one_read_not_many(server: Server) -> None:
     link = RedisLink(server.url, block=0.3)
     watcher = RedisLink(server.url, block=0.3)
     assert await link.read("nothing", "0-0") == []
-    stats: Any = await watcher._commands.info("commandstats")
+    stats: Any = await (await watcher._lines.commands()).info("commandstats")
     assert stats["cmdstat_xread"]["calls"] == 1
     await link.aclose()
     await watcher.aclose()

@@ -32,6 +32,7 @@ REQUEST: dict[str, Any] = {
     "started_by": "dana",
     "within": "PT30M",
     "cancel_on_disconnect": False,
+    "supersedes": "0-" + "b" * 24,
     "trace": "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01",
 }
 ABOUT = {"v": 1, "request": "0-" + "a" * 24}
@@ -136,9 +137,10 @@ def test_a_wrong_value_is_refused_by_its_field_and_never_repeated(
 
 def fits(path: str, value: Any) -> bool:
     """Whether a value is right at a path after all."""
-    optional = ("audience", "principal", "started_by", "within", "trace")
+    optional = ("audience", "principal", "started_by", "within", "supersedes", "trace")
     return (
-        (value is None and path in optional)
+        (isinstance(value, bool) and path == "cancel_on_disconnect")
+        or (value is None and path in optional)
         or (isinstance(value, dict) and path in ("action.arguments", "action.preconditions"))
         or (isinstance(value, str) and path in ("because", "note", "receipt", "action.target"))
         or (path in ("call", "principal", "started_by") and value == "7")
@@ -189,9 +191,9 @@ def test_what_is_no_deadline_is_refused(text: str) -> None:
     assert refusal(RequestDocument, with_member(REQUEST, "within", text)).field == "within"
 
 
-def test_what_is_not_built_says_so() -> None:
-    refused = refusal(RequestDocument, REQUEST | {"cancel_on_disconnect": True})
-    assert (refused.reason, refused.field) == ("unsupported", "cancel_on_disconnect")
+@pytest.mark.parametrize("value", ["yes", "true", 1, None])
+def test_only_true_and_false_say_whether_a_disconnect_withdraws(value: Any) -> None:
+    assert refusal(RequestDocument, REQUEST | {"cancel_on_disconnect": value}).field == "cancel_on_disconnect"
 
 
 @pytest.mark.parametrize("value", [[], "text", 1, None, True])

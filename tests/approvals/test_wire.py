@@ -16,7 +16,7 @@ from pydantic import BaseModel
 from approvals import wire
 from approvals.action import Action, request_id, short_code
 from approvals.errors import EntryRefused
-from approvals.intake import About, ReportDocument, RequestDocument, SpendDocument, read, read_request
+from approvals.intake import About, Heartbeat, ReportDocument, RequestDocument, SpendDocument, read, read_request
 from approvals.lifecycle import Status
 from approvals.ports import Answer, Entry
 from approvals.receipt import claims_of
@@ -27,6 +27,7 @@ SAMPLES = Path(__file__).parent.parent / "wire"
 READERS: dict[str, type[BaseModel]] = {
     "withdraw": About,
     "collect": About,
+    "heartbeat": Heartbeat,
     "spend": SpendDocument,
     "report": ReportDocument,
 }
@@ -112,6 +113,7 @@ ANSWERS = [
     (wire.pending(ENTRY, a_request()), "answer-pending.json"),
     (wire.refused(ENTRY, EntryRefused("kind_not_allowed", "m", field="action.kind", remedy="r")), "refused.json"),
     (wire.refused(ENTRY, EntryRefused("rate_limited", "m", remedy="r", retry_after=5)), "refused-rate-limited.json"),
+    (wire.refused(ENTRY, EntryRefused("not_accepting", "m", remedy="r")), "refused-not-accepting.json"),
     (wire.about_attempt("spend", ENTRY, "0-a", "A", granted=True, jti="j"), "spend-granted.json"),
     (wire.about_attempt("spend", ENTRY, "0-a", "A", granted=False, reason="r", message="m"), "spend-refused.json"),
     (wire.about_attempt("report", ENTRY, "0-a", "A", recorded=True, status="failed"), "report-recorded.json"),

@@ -36,6 +36,7 @@ from sayso.errors import (
 
 APPROVED, DENIED, USAGE, ENDED, UNAVAILABLE, UNUSABLE = range(6)
 NOT_STARTED = 127  #: as shells have it
+_TOLD = ("request", "reason", "changes", "field", "remedy", "retry_after")  #: what --json says of an error, where known
 
 #: the first that fits
 _EXITS: list[tuple[type[SaysoError], int]] = [
@@ -93,6 +94,8 @@ async def _ask(options: argparse.Namespace) -> int:
             within=options.within,
             principal=options.principal,
             audience=options.audience,
+            supersedes=options.supersedes,
+            cancel_on_disconnect=options.cancel_on_disconnect,
         )
         if options.nowait:
             _print({"request": pending.request, "call": pending.call}, pending.request, options)
@@ -187,6 +190,7 @@ def _print(document: dict[str, Any], sentence: str, options: argparse.Namespace)
 def _print_error(error: SaysoError, *, as_json: bool) -> None:
     if as_json:
         document = {"error": type(error).__name__, "message": str(error)}
+        document |= {name: getattr(error, name) for name in _TOLD if getattr(error, name, None) is not None}
         sys.stdout.write(json.dumps(document, ensure_ascii=False) + "\n")
     else:
         sys.stderr.write(f"sayso: {error}\n")
@@ -213,6 +217,8 @@ def _parser() -> argparse.ArgumentParser:
     ask.add_argument("--call", help="this step of this run; asking again with it joins the same request")
     ask.add_argument("--principal", help="for whom the agent acts")
     ask.add_argument("--audience", help="the tool that will check the receipt")
+    ask.add_argument("--supersedes", metavar="REQUEST", help="the denied request that this one answers")
+    ask.add_argument("--cancel-on-disconnect", action="store_true", help="take it back when this command is gone")
     ask.add_argument("--nowait", action="store_true", help="print the request id and go")
     wait = commands.add_parser("wait", help="wait for what was decided about a request")
     wait.add_argument("request", help="the request id")

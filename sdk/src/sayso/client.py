@@ -118,10 +118,10 @@ class Sayso:
     ) -> Self:
         """Prepare a client; the connection is made by `async with` (or `open`).
 
-        `url` is redis://, rediss:// or unix://. `trust` is where the bot's public keys are: the path of a JWKS file
-        or an https URL; without it you can ask, but not spend. `issuer` pins the issuer named there. `audience` is
-        the tool that will check the receipts, when that is not the agent itself. `principal` is for whom the agent
-        acts, when it has several.
+        `url` is redis://, rediss://, unix://, redis+sentinel:// or redis+cluster:// (see `sayso.redis_url`). `trust` is
+        where the bot's public keys are: the path of a JWKS file or an https URL; without it you can ask, but not
+        spend. `issuer` pins the issuer named there. `audience` is the tool that will check the receipts, when that is
+        not the agent itself. `principal` is for whom the agent acts, when it has several.
         """
         pace = pace or Pace()
         return cls(
@@ -181,6 +181,8 @@ class Sayso:
         started_by: str | None = None,
         audience: str | None = None,
         trace: str | None = None,
+        supersedes: str | None = None,
+        cancel_on_disconnect: bool = False,
     ) -> Approval:
         """Ask for one action, wait for people, and return their yes; all else is an exception (`sayso.errors`).
 
@@ -189,6 +191,11 @@ class Sayso:
         cancelled. `within` ("30m", "PT30M", a timedelta, seconds) can only shorten policy's deadline. `because` is
         shown to the people as the agent's own words. `preconditions` is what must still be true at the last moment,
         checked by `spend(preconditions=…)`.
+
+        `supersedes` is the request of a denial that this one answers: `except ChangesRequested as no: …` change it,
+        and ask as another call with `supersedes=no.request`; people see what changed. `cancel_on_disconnect` takes
+        the question back when this agent has been silent for 90 s: nobody is asked on behalf of a crashed run. The
+        client says every 30 s that it is there, for as long as such a request is open.
         """
         this_call = _once() if call is None else call
         try:
@@ -204,6 +211,8 @@ class Sayso:
                 started_by=started_by,
                 audience=audience,
                 trace=trace,
+                supersedes=supersedes,
+                cancel_on_disconnect=cancel_on_disconnect,
             )
             return await pending.decision()
         except asyncio.CancelledError:
@@ -225,6 +234,8 @@ class Sayso:
         started_by: str | None = None,
         audience: str | None = None,
         trace: str | None = None,
+        supersedes: str | None = None,
+        cancel_on_disconnect: bool = False,
     ) -> Pending:
         """Like `ask`, but return as soon as the request is in Redis; await `decision()` of what you get."""
         action = Action.of(kind, target, arguments, preconditions)
@@ -238,9 +249,11 @@ class Sayso:
             started_by=started_by,
             within=within,
             trace=trace,
+            supersedes=supersedes,
+            cancel_on_disconnect=cancel_on_disconnect,
         )
         request = self._where.request_id(self.agent, call)
-        waiter = self._box.register(("decision", request), "request", body, standing=True)
+        waiter = self._box.register(("decision", request), "request", body, standing=True, beating=cancel_on_disconnect)
         self._box.limit(waiter, self._pace.patience if within is None else within_seconds(within) + self._pace.grace)
         await self._submit(waiter)
         return Pending(self, waiter, action, call)
@@ -281,10 +294,9 @@ class Sayso:
         return self._deployment
 
     async def _submit(self, waiter: Waiter) -> None:
-        """Send, then look once whether it was decided before (a restart)."""
+        """Send, and go on waiting for it, unless that cannot be done."""
         try:
-            await self._box.submit(waiter)
-            await self._box.look([waiter])
+            await self._box.begin(waiter)
         except BaseException:
             self._box.forget(waiter)
             raise

@@ -3,7 +3,7 @@
 SaysoError
 ├── NotApproved             there is no usable yes: do not act
 │   ├── Denied              a person, or policy, said no (`reason`, `by`, `at`)
-│   │   └── ChangesRequested    no as it stands; `changes` says what to change before asking anew
+│   │   └── ChangesRequested    no as it stands; `changes` says what to change before asking again
 │   ├── Expired             nobody answered in time; this counts as no
 │   ├── Withdrawn           the agent itself no longer asked
 │   ├── Revoked             a person took the yes back before it was used
@@ -11,7 +11,8 @@ SaysoError
 │   ├── AlreadySpent        the yes was used before; it is good for one use
 │   └── SpendRefused        the bot checked again at the last moment and said no (`code`)
 ├── Refused                 the bot did not take what was sent (`reason`, `field`, `remedy`, `retry_after`)
-│   └── Conflict            the same call was asked before with another action
+│   ├── Conflict            the same call was asked before with another action
+│   └── NotAccepting        an operator has frozen this agent, this kind or everything
 ├── InvalidRequest          found here before anything was sent (`field`, `remedy`)
 ├── ReceiptInvalid          the receipt does not prove this approval (`step` names the check that failed)
 ├── TrustError              the keys to check receipts with cannot be used: fix the configuration
@@ -56,7 +57,10 @@ class Denied(NotApproved):
 
 
 class ChangesRequested(Denied):
-    """A person said no and what to change (`changes`); ask anew, as another call, once it is changed."""
+    """A person said no and what to change (`changes`).
+
+    Once it is changed, ask again as another call with `supersedes=exc.request`: people are then shown what changed.
+    """
 
     def __init__(self, message: str, *, changes: str, **about: Any) -> None:
         super().__init__(message, **about)
@@ -118,6 +122,10 @@ class Conflict(Refused):
     """This call was asked before with another action; an approval is never moved from one action to another."""
 
 
+class NotAccepting(Refused):
+    """An operator has frozen this agent, this kind of action or everything; ask again once it is unfrozen."""
+
+
 class InvalidRequest(SaysoError):
     """What you passed cannot be asked; `field` names it, `remedy` says what to pass. Nothing was sent."""
 
@@ -148,7 +156,14 @@ class TrustInvalid(TrustError):
 
 
 class Unavailable(SaysoError):
-    """Redis, the bot or the key server cannot be reached or stayed silent; nothing was approved."""
+    """Redis, the bot or the key server cannot be reached or stayed silent; nothing was approved.
+
+    `lasting`: trying again will not help before somebody acts, for Redis did answer: this user may not do that.
+    """
+
+    def __init__(self, message: str, *, lasting: bool = False) -> None:
+        super().__init__(message)
+        self.lasting = lasting
 
 
 class StillPending(SaysoError, TimeoutError):

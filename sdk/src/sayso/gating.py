@@ -22,6 +22,8 @@ From = str | Callable[[Mapping[str, Any]], str]  #: text, a template like "bank:
 
 _CALL = "sayso_call"
 _BECAUSE = "sayso_because"
+_SUPERSEDES = "sayso_supersedes"
+_OWN = {_CALL, _BECAUSE, _SUPERSEDES}  #: arguments of a gated function that are the gate's
 _VAR_POSITIONAL = inspect.Parameter.VAR_POSITIONAL
 _VAR_KEYWORD = inspect.Parameter.VAR_KEYWORD
 
@@ -36,6 +38,9 @@ class Gate:
     target     who or what it is done to: text, a template over the arguments ("bank:{bank}"), or a function of them
     because    the agent's words, in the same three forms; a call's own `sayso_because="…"` goes first
     call       this step of this run, in the same three forms; a call's own `sayso_call="run-118/release"` goes first
+
+    A call's own `sayso_supersedes=no.request` answers `except ChangesRequested as no`; `cancel_on_disconnect` is as in
+    `Sayso.ask`.
     """
 
     def __init__(
@@ -50,6 +55,7 @@ class Gate:
         preconditions: Mapping[str, Any] | Callable[[Mapping[str, Any]], Mapping[str, Any]] | None = None,
         check: Check | None = None,
         without: tuple[str, ...] = (),
+        cancel_on_disconnect: bool = False,
         client: Any = None,
     ) -> None:
         self._kind = kind
@@ -61,6 +67,7 @@ class Gate:
         self._preconditions = preconditions
         self._check = check
         self._without = without
+        self._cancel_on_disconnect = cancel_on_disconnect
         self._client = client
 
     def __call__(self, function: Callable[P, R]) -> Callable[P, R]:
@@ -97,7 +104,7 @@ class Gate:
         return gated
 
     def _asked(self, signature: inspect.Signature, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Asked:
-        call, because = kwargs.pop(_CALL, None), kwargs.pop(_BECAUSE, None)
+        call, because, supersedes = (kwargs.pop(name, None) for name in (_CALL, _BECAUSE, _SUPERSEDES))
         bound = signature.bind(*args, **kwargs)
         bound.apply_defaults()
         arguments = _shown(bound, self._without)
@@ -112,6 +119,8 @@ class Gate:
             "within": self._within,
             "principal": self._principal,
             "preconditions": conditions(arguments) if callable(conditions) else conditions,
+            "supersedes": supersedes,
+            "cancel_on_disconnect": self._cancel_on_disconnect,
         }
         return _Asked(bound, self._without, question)
 
@@ -134,7 +143,7 @@ class Gate:
     def _check_signature(self, signature: inspect.Signature, function: str) -> None:
         """Find at import time what would go wrong at the first call."""
         names = set(signature.parameters)
-        if taken := names & {_CALL, _BECAUSE}:
+        if taken := names & _OWN:
             raise InvalidRequest(f"{function} has a parameter {min(taken)}", field="gate", remedy="rename it")
         if missing := set(self._without) - names:
             raise InvalidRequest(f"{function} has no parameter {min(missing)}", field="without", remedy="correct it")

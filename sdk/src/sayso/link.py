@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+import asyncio
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, NamedTuple, Protocol
 
-from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
+from redis.asyncio import ConnectionPool, Redis, RedisCluster
+from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import AuthenticationError, NoPermissionError, ReadOnlyError, RedisError
 
-from sayso.errors import InvalidRequest, Unavailable
+from sayso.errors import Unavailable
+from sayso.redis_url import Shape, Target, read_url
 from sayso.wire import CONFIG_KEY
 
 _BATCH = 500
+
+#: What redis-py lets out when a command cannot be done. The last four leak while a failover is under way: a writer
+#: that is gone (redis-py issue 4287), a cluster without masters, an event loop's transport that is closing.
+_FAILURES = (RedisError, OSError, AttributeError, TypeError, LookupError, RuntimeError)
 
 
 class Entry(NamedTuple):
@@ -52,11 +60,8 @@ class RedisLink:
 
     def __init__(self, url: str, *, block: float, connections: int = 2) -> None:
         self._block = block
-        try:
-            self._commands = _commands(url, connections)
-            self._reads = _reads(url, block)
-        except ValueError as exc:  # redis-py's word for a scheme it does not know
-            raise InvalidRequest(str(exc), field="url", remedy="pass redis://, rediss:// or unix://") from exc
+        self._free = asyncio.Semaphore(connections)
+        self._lines = _LINES[(target := read_url(url)).shape](target, block)
 
     async def config(self) -> bytes | None:
         """See Link."""
@@ -64,16 +69,16 @@ class RedisLink:
 
     async def append(self, stream: str, kind: str, body: bytes) -> str:
         """See Link."""
-        with _unavailable("append"):
-            entry: Any = await self._commands.xadd(stream, {"type": kind, "body": body})
+        async with self._commands("append") as commands:
+            entry = await commands.xadd(stream, {"type": kind, "body": body})
             return str(entry.decode())
 
     async def documents(self, keys: Sequence[str]) -> list[bytes | None]:
         """See Link."""
         found: list[bytes | None] = []
-        with _unavailable("read a decision"):
+        async with self._commands("read a decision") as commands:
             for start in range(0, len(keys), _BATCH):
-                pipeline = self._commands.pipeline(transaction=False)
+                pipeline = commands.pipeline(transaction=False)
                 for key in keys[start : start + _BATCH]:
                     pipeline.get(key)
                 found += await pipeline.execute()
@@ -81,43 +86,130 @@ class RedisLink:
 
     async def last_id(self, stream: str) -> str:
         """See Link."""
-        with _unavailable("look at the out stream"):
-            newest: Any = await self._commands.xrevrange(stream, "+", "-", count=1)
+        async with self._commands("look at the out stream") as commands:
+            newest = await commands.xrevrange(stream, "+", "-", count=1)
             return str(newest[0][0].decode()) if newest else "0-0"
 
     async def read(self, stream: str, after: str) -> list[Entry]:
         """See Link."""
+        words = ("XREAD", "COUNT", 1_000, "BLOCK", max(1, int(self._block * 1000)), "STREAMS", stream, after)
         with _unavailable("read the out stream"):
             # With protocol 2 the answer is [] or [[stream, [(id, fields), …]]].
-            found: Any = await self._reads.xread({stream: after}, count=1_000, block=max(1, int(self._block * 1000)))
+            found = await self._lines.blocking(words)
             return [_entry(entry_id, fields) for _, entries in found for entry_id, fields in entries]
 
     async def aclose(self) -> None:
         """See Link."""
-        await self._commands.aclose()
-        await self._reads.aclose()
+        await self._lines.aclose()
+
+    @asynccontextmanager
+    async def _commands(self, doing: str) -> AsyncIterator[Any]:
+        """The client for commands, when one of the few connections is free."""
+        async with self._free:
+            with _unavailable(doing):
+                yield await self._lines.commands()
 
 
-def _commands(url: str, connections: int) -> Redis:
-    pool = BlockingConnectionPool.from_url(
-        url,
-        max_connections=connections,
-        timeout=None,
-        protocol=2,
-        socket_timeout=5,
-        socket_connect_timeout=5,
-        retry=Retry(ExponentialWithJitterBackoff(cap=1, base=0.05), 2),
-    )
-    return Redis.from_pool(pool)
+class _Server:
+    """Lines to one server."""
+
+    def __init__(self, target: Target, block: float) -> None:
+        options = dict(target.options)
+        self._commands: Any = Redis.from_pool(ConnectionPool(**(_for_commands() | options)))
+        self._reads: Any = Redis.from_pool(ConnectionPool(**(options | _for_reads(block))))
+
+    async def commands(self) -> Any:
+        """The client for all but blocking commands."""
+        return self._commands
+
+    async def blocking(self, words: Sequence[Any]) -> Any:
+        """One blocking command."""
+        return await self._reads.execute_command(*words)
+
+    async def aclose(self) -> None:
+        """Hang up; what is lost already is no matter."""
+        await asyncio.gather(self._commands.aclose(), self._reads.aclose(), return_exceptions=True)
 
 
-def _reads(url: str, block: float) -> Redis:
+_Sentinels: Any = Sentinel  # redis-py leaves its constructor untyped
+
+
+class _Sentinel(_Server):
+    """Lines to the master that the Sentinels name; after a failover, each new connection goes to the new one."""
+
+    def __init__(self, target: Target, block: float) -> None:
+        options = dict(target.options)
+        soon = {"socket_timeout": 1, "socket_connect_timeout": 1, "retry": Retry(NoBackoff(), 0), "protocol": 2}
+        self._sentinel: Any = _Sentinels(target.nodes, sentinel_kwargs=dict(target.sentinel or {}) | soon)
+        self._commands = self._sentinel.master_for(target.service, **(_for_commands() | options))
+        self._reads = self._sentinel.master_for(target.service, **(options | _for_reads(block)))
+
+    async def aclose(self) -> None:
+        """Hang up; what is lost already is no matter."""
+        await super().aclose()
+        await asyncio.gather(self._sentinel.aclose(), return_exceptions=True)
+
+
+class _Cluster:
+    """Lines to a Cluster; all keys of one party are on one node, wherever that is just now."""
+
+    def __init__(self, target: Target, block: float) -> None:
+        options = dict(target.options)
+        self._commands = _cluster(target, _for_commands() | options)
+        self._reads = _cluster(target, options | _for_reads(block))
+
+    async def commands(self) -> Any:
+        """The client for all but blocking commands."""
+        return await self._commands.initialize()
+
+    async def blocking(self, words: Sequence[Any]) -> Any:
+        """One blocking command."""
+        await self._reads.initialize()
+        return await self._reads.execute_command(*words)
+
+    async def aclose(self) -> None:
+        """Hang up; what is lost already is no matter."""
+        for client in (self._commands, self._reads):
+            # By itself, a client that waits to find out the cluster's new shape takes itself for closed.
+            nodes = client.nodes_manager
+            await asyncio.gather(client.aclose(), nodes.aclose(), nodes.aclose("startup_nodes"), return_exceptions=True)
+
+
+_LINES: dict[Shape, type[_Server] | type[_Cluster]] = {"server": _Server, "sentinel": _Sentinel, "cluster": _Cluster}
+
+
+def _cluster(target: Target, options: dict[str, Any]) -> Any:
+    nodes = [ClusterNode(host, port) for host, port in target.nodes]
+    client: Any = RedisCluster(startup_nodes=nodes, **options)
+    client.commands_parser = _OurKeys()
+    return client
+
+
+class _OurKeys:
+    """Where the key stands in the commands we send: redis-py would ask the server, which agents need not be allowed."""
+
+    async def initialize(self, node: object) -> None:
+        """There is nothing to ask."""
+
+    async def get_keys(self, command: str, *words: Any) -> list[Any]:
+        """The key of one command."""
+        return [words[-2] if command == "XREAD" else words[0]]
+
+
+def _for_commands() -> dict[str, Any]:
+    return {
+        "protocol": 2,
+        "socket_timeout": 5,
+        "socket_connect_timeout": 5,
+        "retry": Retry(ExponentialWithJitterBackoff(cap=1, base=0.05), 2),
+        "retry_on_error": [ReadOnlyError],  # the master became a replica: look for the new one
+    }
+
+
+def _for_reads(block: float) -> dict[str, Any]:
     # The socket may stay silent for a whole block: redis-py's default of 5 s would cut long blocks off and send them
     # again, behind our back. A peer that vanished is still noticed.
-    pool = ConnectionPool.from_url(
-        url, protocol=2, socket_timeout=block + 5, socket_connect_timeout=5, retry=Retry(NoBackoff(), 0)
-    )
-    return Redis.from_pool(pool)
+    return {"protocol": 2, "socket_timeout": block + 5, "socket_connect_timeout": 5, "retry": Retry(NoBackoff(), 0)}
 
 
 def _entry(entry_id: bytes, fields: dict[bytes, bytes]) -> Entry:
@@ -125,9 +217,9 @@ def _entry(entry_id: bytes, fields: dict[bytes, bytes]) -> Entry:
 
 
 @contextmanager
-def _unavailable(doing: str) -> Iterator[Any]:
+def _unavailable(doing: str) -> Iterator[None]:
     try:
         yield
-    # redis-py leaks AttributeError and TypeError while a failover is under way (redis-py issue 4287).
-    except (RedisError, OSError, AttributeError, TypeError) as exc:
-        raise Unavailable(f"Redis: cannot {doing}: {exc}") from exc
+    except _FAILURES as exc:
+        lasting = isinstance(exc, AuthenticationError | NoPermissionError)
+        raise Unavailable(f"Redis: cannot {doing}: {exc}", lasting=lasting) from exc

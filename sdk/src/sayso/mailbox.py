@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Coroutine, Iterable
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
-from sayso.errors import Conflict, Refused, Unavailable
+from sayso.errors import Conflict, NotAccepting, Refused, Unavailable
 from sayso.link import Entry, Link
 from sayso.pace import Pace
 from sayso.wire import (
@@ -23,6 +24,7 @@ from sayso.wire import (
     RefusedAnswer,
     ReportAnswer,
     SpendAnswer,
+    heartbeat_body,
     read_answer,
     read_decision,
 )
@@ -37,14 +39,15 @@ Topic = tuple[str, str]  #: what is waited for: ("decision", request id), ("spen
 class Waiter:
     """Somebody who waits for one answer; small, for there may be ten thousand."""
 
-    __slots__ = ("body", "deadline", "entry", "future", "heard", "kind", "pending", "standing", "topic")
+    __slots__ = ("beating", "body", "deadline", "entry", "future", "heard", "kind", "pending", "standing", "topic")
 
-    def __init__(self, topic: Topic, kind: str, body: bytes, *, standing: bool) -> None:
+    def __init__(self, topic: Topic, kind: str, body: bytes, *, standing: bool, beating: bool) -> None:
         loop = asyncio.get_running_loop()
         self.topic = topic
         self.kind = kind
         self.body = body
         self.standing = standing  #: what already stands under the decision key will do; mailbox repairs the request
+        self.beating = beating  #: while this waits, the bot is told that we are here
         self.future: asyncio.Future[Any] = loop.create_future()
         self.entry: str | None = None  #: the id of the newest entry that carried it
         self.heard = loop.time()  #: when anything was last heard or sent about it, on the loop's clock
@@ -69,6 +72,7 @@ class Mailbox:
         self._tasks: list[asyncio.Task[None]] = []
         self._background: set[asyncio.Task[Any]] = set()
         self._closed = False
+        self._doubted: float | None = None  #: when we last came back to a Redis that may have forgotten something
 
     async def open(self) -> None:
         """Note where the out stream ends, and start reading from there."""
@@ -89,15 +93,17 @@ class Mailbox:
         for waiter in self._everyone():
             self._fail(waiter, Unavailable("the client was closed while this was waiting; nothing was approved"))
 
-    def register(self, topic: Topic, kind: str, body: bytes, *, standing: bool = False) -> Waiter:
+    def register(
+        self, topic: Topic, kind: str, body: bytes, *, standing: bool = False, beating: bool = False
+    ) -> Waiter:
         """Make a waiter for `topic`, whose entry will be (`kind`, `body`).
 
         `standing`: the decision that is already stored will do, and the mailbox itself repairs what was lost. Others
-        are carried by `insist`.
+        are carried by `insist`. `beating`: heartbeats are sent for as long as it waits.
         """
         if self._closed:
             raise Unavailable("the client is closed")
-        waiter = Waiter(topic, kind, body, standing=standing)
+        waiter = Waiter(topic, kind, body, standing=standing, beating=beating)
         self._waiters.setdefault(topic, []).append(waiter)
         return waiter
 
@@ -129,6 +135,22 @@ class Mailbox:
             self._appending -= 1
             if not self._appending:
                 self._early.clear()
+
+    async def begin(self, waiter: Waiter) -> None:
+        """Submit, however often it takes to outlast a failover; then look once whether it was decided before."""
+        loop = asyncio.get_running_loop()
+        deadline, failures = loop.time() + self._pace.submit, 0
+        while True:
+            try:
+                await self.submit(waiter)
+                return await self.look([waiter])
+            except Unavailable as exc:
+                failures += 1
+                pause = self._pace.backoff(failures)
+                if exc.lasting or self._closed or loop.time() + pause > deadline:
+                    raise
+                _log.info("%s; trying again", exc)
+            await asyncio.sleep(pause)
 
     async def append(self, kind: str, body: bytes) -> None:
         """Append an entry whose answer nobody waits for."""
@@ -208,12 +230,18 @@ class Mailbox:
                 self._deliver(entry)
 
     async def _catch_up(self) -> None:
-        """After a reconnect: mend our place in the stream, look at every decision, send what was never acknowledged."""
+        """After a reconnect: mend our place in the stream, look at every decision, send what was never acknowledged.
+
+        A failover may have lost what was acknowledged, too: the keeper sends that again, while we read on.
+        """
+        doubted = asyncio.get_running_loop().time()
         newest = await self._link.last_id(self._address.outbox)
         if _order(newest) < _order(self._after):  # the stream was lost, or another server's clock is behind
             self._after = newest
         await self.look(self._everyone())
         await self._submit_again([w for w in self._everyone() if w.standing and w.pending is None])
+        self._doubted = doubted
+        self._wake.set()
 
     async def _submit_again(self, waiters: Iterable[Waiter]) -> None:
         for waiter in waiters:
@@ -223,27 +251,50 @@ class Mailbox:
     # --- keeping ---------------------------------------------------------------------------------------------------
 
     async def _keep(self) -> None:
-        """Give up on waiters whose time is over, and repair those about whom nothing is heard."""
-        loop = asyncio.get_running_loop()
-        next_repair = loop.time() + self._pace.repair
+        """Give up on waiters whose time is over, repair those about whom nothing is heard, say that we are here."""
+        now = asyncio.get_running_loop().time
+        repair, heartbeat = now() + self._pace.repair, now() + self._pace.heartbeat
         while not self._closed:
-            try:
-                async with asyncio.timeout_at(next_repair):
-                    await self._wake.wait()
-            except TimeoutError:
-                await self._repair()
-                next_repair = loop.time() + self._pace.repair
-            self._wake.clear()
+            await self._woken(min(repair, heartbeat))
+            if self._doubted is not None or now() >= repair:
+                repair = now() + (self._pace.repair if await self._repair() else self._pace.resend)
+            if now() >= heartbeat:
+                heartbeat = now() + (self._pace.heartbeat if await self._beat() else self._pace.resend)
             await self._give_up()
 
-    async def _repair(self) -> None:
+    async def _woken(self, at: float) -> None:
+        """Sleep until it is time, or there is something to do."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(at):
+                await self._wake.wait()
+        self._wake.clear()
+
+    async def _repair(self) -> bool:
+        """Look after every request that was long silent, or may be forgotten since; False: that is still to be done."""
+        doubted = self._doubted
         silent_since = asyncio.get_running_loop().time() - self._pace.repair / 2
-        silent = [w for w in self._everyone() if w.standing and w.heard <= silent_since]
+        before = silent_since if doubted is None else max(silent_since, doubted)
+        silent = [w for w in self._everyone() if w.standing and w.heard <= before]
         try:
             await self.look(silent)
             await self._submit_again(silent)
         except Unavailable as exc:
             _log.info("%s; the repair is tried again later", exc)
+            return False
+        if self._doubted == doubted:
+            self._doubted = None
+        return True
+
+    async def _beat(self) -> bool:
+        """Say that we are here, if anybody's request depends on it; False: it could not be said."""
+        if not any(waiter.beating for waiter in self._everyone()):
+            return True
+        try:
+            await self.append("heartbeat", heartbeat_body())
+        except Unavailable as exc:
+            _log.warning("%s; the heartbeat is tried again", exc)
+            return False
+        return True
 
     def _time_is_up(self, waiter: Waiter) -> None:
         self._overdue.append(waiter)
@@ -288,8 +339,7 @@ class Mailbox:
     def _refuse(self, waiter: Waiter, answer: RefusedAnswer) -> None:
         if waiter.pending is not None and answer.reason != "conflict":
             return  # a repair was refused, but the bot has the request: the first submission stands
-        error = Conflict if answer.reason == "conflict" else Refused
-        refusal = error(
+        refusal = _refusal_of(answer)(
             answer.message or answer.reason,
             reason=answer.reason,
             field=answer.field,
@@ -316,6 +366,13 @@ def _topic(answer: Answer) -> Topic:
     if isinstance(answer, SpendAnswer):
         return ("spend", answer.attempt)
     return ("report", answer.attempt) if isinstance(answer, ReportAnswer) else ("", "")
+
+
+def _refusal_of(answer: RefusedAnswer) -> type[Refused]:
+    if answer.reason == "not_accepting":
+        return NotAccepting
+    # What a request supersedes can be in conflict too (it was not denied): that is no other action under this call.
+    return Conflict if answer.reason == "conflict" and answer.field in ("call", None) else Refused
 
 
 def _order(entry_id: str) -> tuple[int, int]:

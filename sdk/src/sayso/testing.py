@@ -96,6 +96,8 @@ class Asked:
     principal: str | None = None
     started_by: str | None = None
     within: str | None = None
+    supersedes: str | None = None
+    cancel_on_disconnect: bool = False
 
 
 Script: TypeAlias = Callable[[Asked], Reply]
@@ -237,6 +239,8 @@ class Stage:
     def _answers(self, party: str, entry: str, kind: str, body: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
         if kind == "request":
             return self._on_request(party, entry, body)
+        if kind == "heartbeat":
+            return []
         request = self._about(body)
         if request is None:
             return [("refused", {"v": 1, "entry": entry, "reason": "not_found", "message": "no such request"})]
@@ -259,6 +263,8 @@ class Stage:
     def _on_request(self, agent: str, entry: str, body: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
         asked = _asked(agent, body)
         known = self._requests.get(asked.request)
+        if asked.supersedes is not None and (refusal := self._not_denied(asked.supersedes)):
+            return [("refused", {"v": 1, "entry": entry, "field": "supersedes", **refusal})]
         if known is None:
             self.asked.append(asked)
             known = self._requests[asked.request] = _Request(asked)
@@ -266,6 +272,13 @@ class Stage:
         if known.asked.action.digest() != asked.action.with_nonce(known.asked.action.nonce).digest():
             return [("refused", {"v": 1, "entry": entry, "reason": "conflict", "message": "same call, other action"})]
         return [("pending", self._pending(known, entry))] if known.status == "pending" else []
+
+    def _not_denied(self, request: str) -> dict[str, str]:
+        """Why a request cannot be superseded, if it cannot."""
+        old = self._requests.get(request)
+        if old is None:
+            return {"reason": "not_found", "message": "no such request"}
+        return {} if old.status == "denied" else {"reason": "conflict", "message": f"it is {old.status}, not denied"}
 
     def _decided(self, request: _Request, reply: Reply, entry: str = "") -> list[tuple[str, dict[str, Any]]]:
         request.reply = reply
@@ -383,7 +396,8 @@ def silent(**how: Any) -> ScriptedSayso:
 
 
 def _asked(agent: str, body: dict[str, Any]) -> Asked:
-    optional = {name: body[name] for name in ("because", "principal", "started_by", "within") if name in body}
+    names = ("because", "principal", "started_by", "within", "supersedes", "cancel_on_disconnect")
+    optional = {name: body[name] for name in names if name in body}
     return Asked(
         request=Deployment(1).request_id(agent, body["call"]),
         agent=agent,

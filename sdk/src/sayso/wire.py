@@ -28,7 +28,7 @@ _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _CALL = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,198}[\x21-\x7e])?")
 _REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._@-]{0,127}")
 _TRACE = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
-_REQUEST = re.compile(r"([0-9]{1,4})-[a-z2-7]{24}")
+_REQUEST = re.compile(r"[0-9]{1,4}-[a-z2-7]{24}")
 _SHORT = re.compile(r"([0-9]+)([smhd])")
 _ISO = re.compile(r"PT(?=[0-9])(?:([0-9]{1,4})H)?(?:([0-9]{1,6})M)?(?:([0-9]{1,8})S)?")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86_400}
@@ -207,6 +207,8 @@ def request_body(
     started_by: str | None = None,
     within: Within | None = None,
     trace: str | None = None,
+    supersedes: str | None = None,
+    cancel_on_disconnect: bool = False,
 ) -> bytes:
     """The body of a `request`; raises InvalidRequest that names the field and the remedy."""
     seconds = None if within is None else within_seconds(within)
@@ -217,6 +219,8 @@ def request_body(
         "started_by": _reference(started_by, "started_by"),
         "within": None if seconds is None else f"PT{seconds}S",
         "trace": _trace(trace),
+        "supersedes": _request(supersedes, "supersedes"),
+        "cancel_on_disconnect": True if cancel_on_disconnect else None,
     }
     document = {"v": VERSION, "call": _call(call), "action": action.document()}
     return encode(document | {key: value for key, value in optional.items() if value is not None})
@@ -225,6 +229,11 @@ def request_body(
 def about_body(request: str) -> bytes:
     """The body of a `withdraw` or `collect`."""
     return encode({"v": VERSION, "request": request})
+
+
+def heartbeat_body() -> bytes:
+    """The body of a `heartbeat`."""
+    return encode({"v": VERSION})
 
 
 def spend_body(receipt: str, attempt: str) -> bytes:
@@ -259,10 +268,7 @@ def name(value: object, field: str) -> str:
 
 def partition_of_request(request: str) -> int:
     """The partition in front of a request id, or InvalidRequest."""
-    found = _REQUEST.fullmatch(request)
-    if found is None:
-        raise InvalidRequest(f"{request!r} is not a request id", field="request", remedy="pass what `ask` gave you")
-    return int(found[1])
+    return int(str(_request(request, "request")).partition("-")[0])
 
 
 def within_seconds(value: Within) -> int:
@@ -294,6 +300,10 @@ def _call(value: object) -> str:
 
 def _reference(value: object, field: str) -> str | None:
     return None if value is None else _matching(_REFERENCE, value, field, "an id like dana or dana@acme.com")
+
+
+def _request(value: object, field: str) -> str | None:
+    return None if value is None else _matching(_REQUEST, value, field, "the `request` of an answer or an error")
 
 
 def _trace(value: object) -> str | None:
