@@ -26,6 +26,7 @@ unexport VIRTUAL_ENV
 # Brings .venv to the lock file first: a few milliseconds when there is nothing to do.
 RUN := $(UV) run --frozen --quiet
 
+MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .PHONY: help demo test quick check check-full bench clean
 
