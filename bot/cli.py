@@ -224,7 +224,7 @@ def audit_verify(
         if export is not None:
             with export.open(encoding="utf-8") as lines:
                 return audits.verify_export(lines, signer, where)
-        async with open_store(settings) as store:
+        async with open_store(settings, read_only=True) as store:
             return await audits.verify_store(store, signer, where, settings.issuer)
 
     try:
@@ -251,7 +251,7 @@ def audit_export(
     settings = _settings()
 
     async def write() -> None:
-        async with open_store(settings) as store:
+        async with open_store(settings, read_only=True) as store:
             written = await audits.export(store, settings.issuer, sys.stdout)
             err.print(f"{written} entries")
 

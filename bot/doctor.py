@@ -55,7 +55,7 @@ async def _redis(settings: Settings) -> list[Finding]:
     from bot.house import open_store
 
     try:
-        async with open_store(settings) as store:
+        async with open_store(settings, read_only=True) as store:
             skew = abs(await store.now() - int(time.time() * 1000))
             found = [Finding("ok", f"Redis answers: {store.server}")]
             found += [Finding("warning", risk, "see docs/how-to/redis.md") for risk in store.findings]

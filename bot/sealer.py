@@ -50,8 +50,14 @@ class Sealer:
         self._signer = signer
         self._file = heads
         self._heads = {p: _first(origin(issuer, p)) for p in range(store.partitions)}
+        self._sealed: dict[int, JournalEntry] = {}  #: the last sealed entry of each partition, as it was then
         self._resumed = False
-        self.behind = False  #: whether Redis has lost, or somebody has changed, entries that were sealed
+        self._broken: set[int] = set()
+
+    @property
+    def behind(self) -> bool:
+        """Whether Redis has lost, or somebody has changed, entries that were sealed."""
+        return bool(self._broken)
 
     async def step(self) -> bool:
         """Seal what is new in every partition."""
@@ -63,33 +69,49 @@ class Sealer:
         return False  # a head a second is enough: never more often than the loop's idle time
 
     def _resume(self) -> None:
+        self._broken = set(self._heads)  # until the file was read to its end
         for head in self._file.read(self._signer):
             partition = int(head.origin.rsplit("-", 1)[-1])
             if partition in self._heads and head.number > self._heads[partition].number:
                 self._heads[partition] = head
+        self._broken = set()
         self._resumed = True
 
     async def _seal(self, partition: int) -> str | None:
+        """The signed head over what is new; None where nothing is, or where it does not follow what was sealed."""
         head = self._heads[partition]
-        fresh: list[JournalEntry] = []
-        async for entry in self._store.journal(partition, head.number):
-            fresh.append(entry)
+        sealed, fresh = await self._read(partition, head)
+        if head.number and (sealed is None or sealed != self._sealed.get(partition, sealed)):
+            self._lost(partition, head, "the last sealed entry is gone or was changed")
+            return None
+        try:
+            after = extended(head, fresh)
+        except ValueError as exc:
+            self._lost(partition, head, str(exc))
+            return None
+        self._broken.discard(partition)
+        if not fresh:
+            return None
+        token = await self._signer.sign(HEAD_TYP, after.claims(await self._store.now()))
+        self._heads[partition], self._sealed[partition] = after, fresh[-1]
+        return token
+
+    async def _read(self, partition: int, head: Head) -> tuple[JournalEntry | None, list[JournalEntry]]:
+        """The last sealed entry as it stands now, and the entries after it."""
+        sealed, fresh = None, list[JournalEntry]()
+        async for entry in self._store.journal(partition, max(head.number - 1, 0)):
+            if entry.number == head.number:
+                sealed = entry
+            else:
+                fresh.append(entry)
             if len(fresh) >= BATCH:
                 break
-        if not fresh:
-            await self._notice_loss(partition, head)
-            return None
-        self._heads[partition] = extended(head, fresh)
-        return await self._signer.sign(HEAD_TYP, self._heads[partition].claims(await self._store.now()))
+        return sealed, fresh
 
-    async def _notice_loss(self, partition: int, head: Head) -> None:
-        """Nothing new: the last sealed entry must still be there."""
-        if head.number == 0:
-            return
-        last = [entry async for entry in self._store.journal(partition, head.number - 1)]
-        if not last and not self.behind:
-            log.error("Redis is behind the sealed journal", partition=partition, sealed=head.number)
-        self.behind = not last
+    def _lost(self, partition: int, head: Head, what: str) -> None:
+        if partition not in self._broken:
+            log.error("Redis does not hold what was sealed", partition=partition, sealed=head.number, what=what)
+        self._broken.add(partition)
 
 
 def _first(name: str) -> Head:
