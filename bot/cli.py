@@ -97,6 +97,8 @@ def init(
         files = initial.write(folder, **given, owner_user=owner_user, approver_user=approver_user)
     except initial.AlreadyThere as exc:
         _fail(str(exc))
+    except PolicyInvalid as exc:
+        _fail(*exc.problems)
     for path in files:
         out.print(f"wrote {path}")
     out.print("next: edit them, then `python -m bot policy check` and `python -m bot doctor`")

@@ -89,7 +89,7 @@ async def _slack(settings: Settings, policy: Policy | None) -> list[Finding]:
         try:
             identity = await identify(client)
         except NotReady as exc:
-            return [Finding("problem", str(exc), exc.remedy)]
+            return [Finding("problem", exc.message, exc.remedy)]
         found = [Finding("ok", f"Slack: app {identity.app} in workspace {identity.team}")]
         for destination in policy.destinations if policy else ():
             found.append(await _channel(client, identity, destination))
