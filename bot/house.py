@@ -17,6 +17,7 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from approvals.desk import Desk
+from approvals.errors import ApprovalsError
 from approvals.ports import Account, ChatPlatform, Inbox, Post, Store
 from approvals.service import Approvals
 from bot.clock import Clock
@@ -87,6 +88,8 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
             nudge=courier_loop.nudge,
         )
         sealer = Sealer(store, signer, HeadsFile(settings.heads), issuer=settings.issuer)
+        await sealer.step()  # before anything is spent: is Redis what it was?
+        stack.push_async_callback(_seal_the_rest, sealer)
         await stack.enter_async_context(_running([courier_loop, *_loops(store, inbox, approvals, sealer)]))
         routes = _routes(settings, store, signer, sealer, slack)
         if slack is not None:
@@ -175,7 +178,8 @@ def _routes(
 
 
 def _loops(store: Store, inbox: Inbox, approvals: Approvals, sealer: Sealer) -> list[Loop]:
-    intake, clock = Intake(inbox, Desk(approvals)), Clock(store, approvals)
+    intake = Intake(inbox, Desk(approvals), may_spend=lambda: not sealer.behind)
+    clock = Clock(store, approvals)
     return [
         Loop("intake", intake.take),
         Loop("reclaim", intake.reclaim, idle=5.0),
@@ -183,6 +187,14 @@ def _loops(store: Store, inbox: Inbox, approvals: Approvals, sealer: Sealer) -> 
         Loop("announcements", clock.announcements, idle=0.5),
         Loop("sealer", sealer.step, idle=1.0),
     ]
+
+
+async def _seal_the_rest(sealer: Sealer) -> None:
+    """Seal what the last steps of the loops wrote."""
+    try:
+        await sealer.step()
+    except ApprovalsError as exc:
+        log.warning("the last entries are not sealed", error=type(exc).__name__)
 
 
 @asynccontextmanager

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import structlog
 
@@ -19,11 +19,15 @@ ABANDONED_MS = 15_000  #: an entry held this long without an answer belongs to s
 
 
 class Intake:
-    """Two steps for two loops: new entries, and those that a dead taker left behind."""
+    """Two steps for two loops: new entries, and those that a dead taker left behind.
 
-    def __init__(self, inbox: Inbox, desk: Desk) -> None:
+    While `may_spend` says no, nothing is spent: in a Redis that was rolled back, a used receipt looks unused.
+    """
+
+    def __init__(self, inbox: Inbox, desk: Desk, *, may_spend: Callable[[], bool] = lambda: True) -> None:
         self._inbox = inbox
         self._desk = desk
+        self._may_spend = may_spend
 
     async def take(self) -> bool:
         """Handle the next entries; waits up to a second for the first."""
@@ -44,6 +48,9 @@ class Intake:
     async def _handle(self, entry: Entry) -> None:
         """One entry; what cannot be done now stays unanswered and is reclaimed."""
         with structlog.contextvars.bound_contextvars(owner=entry.owner, entry=entry.id):
+            if entry.type == "spend" and not self._may_spend():
+                log.error("spend stays unanswered: Redis may have forgotten what was spent before")
+                return
             try:
                 handled = await self._desk.handle(entry)
                 await self._inbox.answer(entry, *handled.answers, dead_letter=handled.dead_letter)

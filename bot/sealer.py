@@ -52,42 +52,48 @@ class Sealer:
         self._heads = {p: _first(origin(issuer, p)) for p in range(store.partitions)}
         self._sealed: dict[int, JournalEntry] = {}  #: the last sealed entry of each partition, as it was then
         self._resumed = False
-        self._broken: set[int] = set()
+        self._said = ""
+        self._broken = set(self._heads)  #: partitions not known to hold what was sealed: at first, all
 
     @property
     def behind(self) -> bool:
-        """Whether Redis has lost, or somebody has changed, entries that were sealed."""
+        """Whether Redis may have lost, or somebody changed, entries that were sealed; true before the first step."""
         return bool(self._broken)
 
     async def step(self) -> bool:
         """Seal what is new in every partition."""
-        if not self._resumed:
-            self._resume()
+        if not self._resumed and not self._resume():
+            return False
         sealed = [await self._seal(partition) for partition in self._heads]
         if tokens := [token for token in sealed if token]:
             await asyncio.to_thread(self._file.append, tokens)
         return False  # a head a second is enough: never more often than the loop's idle time
 
-    def _resume(self) -> None:
-        self._broken = set(self._heads)  # until the file was read to its end
-        for head in self._file.read(self._signer):
+    def _resume(self) -> bool:
+        """Go on from the heads in the file; False for a file that cannot be believed, which a person has to look at."""
+        try:
+            heads = list(self._file.read(self._signer))
+        except ValueError as exc:
+            self._complain(str(exc))
+            return False
+        for head in heads:
             partition = int(head.origin.rsplit("-", 1)[-1])
             if partition in self._heads and head.number > self._heads[partition].number:
                 self._heads[partition] = head
-        self._broken = set()
         self._resumed = True
+        return True
 
     async def _seal(self, partition: int) -> str | None:
         """The signed head over what is new; None where nothing is, or where it does not follow what was sealed."""
         head = self._heads[partition]
         sealed, fresh = await self._read(partition, head)
         if head.number and (sealed is None or sealed != self._sealed.get(partition, sealed)):
-            self._lost(partition, head, "the last sealed entry is gone or was changed")
+            self._lost(partition, "the last sealed entry is gone or was changed")
             return None
         try:
             after = extended(head, fresh)
         except ValueError as exc:
-            self._lost(partition, head, str(exc))
+            self._lost(partition, str(exc))
             return None
         self._broken.discard(partition)
         if not fresh:
@@ -108,10 +114,15 @@ class Sealer:
                 break
         return sealed, fresh
 
-    def _lost(self, partition: int, head: Head, what: str) -> None:
-        if partition not in self._broken:
-            log.error("Redis does not hold what was sealed", partition=partition, sealed=head.number, what=what)
+    def _lost(self, partition: int, what: str) -> None:
         self._broken.add(partition)
+        self._complain(f"partition {partition}: {what}")
+
+    def _complain(self, what: str) -> None:
+        """Say it once, not every second."""
+        if what != self._said:
+            log.error("Redis is behind the sealed journal", what=what)
+        self._said = what
 
 
 def _first(name: str) -> Head:
