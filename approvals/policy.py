@@ -190,6 +190,11 @@ class Policy:
         return tuple(self._file.audiences)
 
     @property
+    def people(self) -> tuple[str, ...]:
+        """The names of all people."""
+        return tuple(self._file.people)
+
+    @property
     def destinations(self) -> tuple[str, ...]:
         """Every place a card could be shown in."""
         found = [*self._file.defaults.destinations, *(d for rule in self._file.rules for d in rule.destinations)]

@@ -112,9 +112,9 @@ def doctor() -> None:
     findings = _run(examine(_settings()))
     for finding in findings:
         colour = {"ok": "green", "warning": "yellow", "problem": "red"}[finding.level]
-        out.print(f"[{colour}]{finding.level:<8}[/] {escape(finding.what)}")
+        out.print(f"[{colour}]{finding.level:<8}[/] {escape(finding.what)}", soft_wrap=True)
         if finding.remedy:
-            out.print(f"         {escape(finding.remedy)}")
+            out.print(f"         {escape(finding.remedy)}", soft_wrap=True)
     if any(finding.level == "problem" for finding in findings):
         raise typer.Exit(1)
 

@@ -79,6 +79,35 @@ async def test_a_channel_shared_with_others_is_a_warning(sandbox: Sandbox, redis
     assert (found.level, found.what) == ("warning", f"slack:{CHANNEL}: shared with another workspace")
 
 
+async def test_accounts_that_cannot_be_right_are_named(sandbox: Sandbox, redis: Server, folder: Path) -> None:
+    made = settings(sandbox, redis, folder)
+    wrong = {"alice": "slack:T0OTHER:U0ALICE", "bob": "slack:T0SAYSO:U0NOBODY", "dana": "slack:T0SAYSO:U0LEFT"}
+    people = {name: {"accounts": [account]} for name, account in wrong.items()}
+    policy = yaml.safe_load((folder / "policy.yaml").read_text()) | {"people": people}
+    (folder / "policy.yaml").write_text(yaml.safe_dump(policy))
+    assert [(found.level, found.what) for found in troubles(await examine(made))] == [
+        ("problem", "alice: slack:T0OTHER:U0ALICE is not in this workspace"),
+        ("problem", "bob: slack:T0SAYSO:U0NOBODY: user_not_found"),
+        ("warning", "dana: slack:T0SAYSO:U0LEFT is deactivated"),
+    ]
+
+
+async def test_user_groups_are_looked_up(sandbox: Sandbox, redis: Server, folder: Path) -> None:
+    made = settings(sandbox, redis, folder)
+    sandbox.workspace.add_group("S0EMPTY", "empty", [])
+    ids = {"sre": "S0SRE", "empty": "S0EMPTY", "none": "S0NONE"}
+    groups = {name: {"slack_usergroup": group} for name, group in ids.items()}
+    policy = yaml.safe_load((folder / "policy.yaml").read_text())
+    policy["groups"] |= groups
+    (folder / "policy.yaml").write_text(yaml.safe_dump(policy))
+    findings = await examine(made)
+    assert Finding("ok", "user group S0SRE: 2 people") in findings
+    assert sorted(found.what for found in troubles(findings)) == [
+        "user group S0EMPTY: nobody is in it",
+        "user group S0NONE: no_such_subteam",
+    ]
+
+
 async def test_a_bad_token_is_named_and_not_shown(sandbox: Sandbox, redis: Server, folder: Path) -> None:
     (found,) = troubles(await examine(settings(sandbox, redis, folder, slack_bot_token="xoxb-very-secret")))
     assert (found.level, found.what) == ("problem", "Slack refuses the bot token (invalid_auth)")
