@@ -17,7 +17,9 @@ from approvals.policy import Policy
 from approvals.service import Counted
 from bot.settings import Settings, load
 from docs import commands
+from handlers.api.routes import api_routes
 from handlers.slack import answers
+from handlers.slack.manifest import SCOPES
 from tests.build import a_request
 from tests.docs.page import ANYTHING, pattern, steps
 
@@ -153,6 +155,38 @@ def test_what_the_contract_promises_and_what_is_listed_are_the_same_reasons() ->
 
 def _sentence(text: str, beginning: str) -> str:
     return text.split(beginning, 1)[1].split("\n", 1)[0]
+
+
+# -- what the how-to pages list -------------------------------------------------------------------------------------
+
+
+def test_the_page_about_the_slack_app_explains_every_scope_it_asks_for() -> None:
+    explained = [
+        scope for row in rows(ROOT / "docs/how-to/slack-app.md", "What the app may do") for scope in names(row[0])
+    ]
+    assert sorted(explained) == sorted(SCOPES)
+
+
+def test_what_the_page_about_deploying_finds_in_the_log_is_logged_somewhere() -> None:
+    listed = [row[0] for row in rows(ROOT / "docs/how-to/deploy.md", "Look after it") if row[0].endswith(")")]
+    source = "".join(path.read_text() for folder in ("bot", "handlers") for path in (ROOT / folder).rglob("*.py"))
+    assert len(listed) >= 5
+    for cell in listed:
+        found = re.fullmatch(r"`(.+)` \((\w+)\)", cell)
+        assert found, cell
+        event, level = found.groups()
+        called = "(?:error|exception)" if level == "error" else level
+        assert re.search(rf'log\.{called}\(\s*"{event}"', source), event
+
+
+def test_the_addresses_the_page_about_deploying_names_are_served() -> None:
+    async def well() -> bool:
+        return True
+
+    served = {f"{route.method} {route.path}" for route in api_routes(trust=dict, checks={"redis": well})}
+    listed = [row[0].strip("`") for row in rows(ROOT / "docs/how-to/deploy.md", "Look after it") if "GET" in row[0]]
+    assert listed
+    assert set(listed) <= served
 
 
 # -- the policy -----------------------------------------------------------------------------------------------------
