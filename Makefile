@@ -25,6 +25,8 @@ unexport VIRTUAL_ENV
 
 # Brings .venv to the lock file first: a few milliseconds when there is nothing to do.
 RUN := $(UV) run --frozen --quiet
+# A make that a test starts is none of this one's children.
+PYTEST := env -u MAKELEVEL $(RUN) pytest
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test quick check check-full bench clean
@@ -36,22 +38,22 @@ demo: $(NEEDS_UV) ## a queue, a chat workspace, a bot and an agent on this machi
 	@$(RUN) python -m bot demo
 
 test: $(NEEDS_UV) ## every test but the exhaustive ones; says loudly what it had to skip
-	@$(RUN) pytest
+	@$(PYTEST)
 
 quick: $(NEEDS_UV) ## the tests that need neither a Redis server nor a browser, in under a minute
-	@$(RUN) pytest -q -m "not browser and not redis and not full"
+	@$(PYTEST) -q -m "not browser and not redis and not full"
 
 check: $(NEEDS_UV) ## what CI runs: lint, format, types, then the tests
 	@$(RUN) ruff check .
 	@$(RUN) ruff format --check .
 	@$(RUN) mypy .
-	@$(RUN) pytest
+	@$(PYTEST)
 
 check-full: $(NEEDS_UV) ## check, with the tests that enumerate every fault
 	@$(RUN) ruff check .
 	@$(RUN) ruff format --check .
 	@$(RUN) mypy .
-	@$(RUN) pytest --full
+	@$(PYTEST) --full
 
 bench: $(NEEDS_UV) ## measure throughput and latency on this machine
 	@$(RUN) python -m benchmarks

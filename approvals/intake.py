@@ -50,7 +50,7 @@ class About(Frozen):
 class Heartbeat(Frozen):
     """An agent is still there (type `heartbeat`): its requests with `cancel_on_disconnect` stay open."""
 
-    v: Literal[1]
+    v: Version
 
 
 class SpendDocument(Frozen):

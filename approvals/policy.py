@@ -239,6 +239,11 @@ class Policy:
         return tuple(self._file.audiences)
 
     @property
+    def people(self) -> tuple[str, ...]:
+        """The names of all people."""
+        return tuple(self._file.people)
+
+    @property
     def destinations(self) -> tuple[str, ...]:
         """Every place a card could be shown in."""
         demands = [self._file.defaults, *self._file.rules]

@@ -97,6 +97,8 @@ def init(
         files = initial.write(folder, **given, owner_user=owner_user, approver_user=approver_user)
     except initial.AlreadyThere as exc:
         _fail(str(exc))
+    except PolicyInvalid as exc:
+        _fail(*exc.problems)
     for path in files:
         out.print(f"wrote {path}")
     out.print("next: edit them, then `python -m bot policy check` and `python -m bot doctor`")
@@ -110,9 +112,9 @@ def doctor() -> None:
     findings = _run(examine(_settings()))
     for finding in findings:
         colour = {"ok": "green", "warning": "yellow", "problem": "red"}[finding.level]
-        out.print(f"[{colour}]{finding.level:<8}[/] {escape(finding.what)}")
+        out.print(f"[{colour}]{finding.level:<8}[/] {escape(finding.what)}", soft_wrap=True)
         if finding.remedy:
-            out.print(f"         {escape(finding.remedy)}")
+            out.print(f"         {escape(finding.remedy)}", soft_wrap=True)
     if any(finding.level == "problem" for finding in findings):
         raise typer.Exit(1)
 
@@ -224,7 +226,7 @@ def audit_verify(
         if export is not None:
             with export.open(encoding="utf-8") as lines:
                 return audits.verify_export(lines, signer, where)
-        async with open_store(settings) as store:
+        async with open_store(settings, read_only=True) as store:
             return await audits.verify_store(store, signer, where, settings.issuer)
 
     try:
@@ -251,7 +253,7 @@ def audit_export(
     settings = _settings()
 
     async def write() -> None:
-        async with open_store(settings) as store:
+        async with open_store(settings, read_only=True) as store:
             written = await audits.export(store, settings.issuer, sys.stdout)
             err.print(f"{written} entries")
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import aiohttp
+from slack_sdk.web.async_client import AsyncWebClient
 
 from approvals.errors import ApprovalsError, PolicyInvalid
 from approvals.policy import Policy
@@ -14,6 +15,7 @@ from bot.policies import read_policy
 from bot.settings import Settings
 from bot.signing import KeyProblem
 from handlers.slack.api import called, new_client
+from handlers.slack.directory import GROUP, standing_of
 from handlers.slack.errors import ApiProblem, NotReady
 from handlers.slack.identity import Identity, identify
 
@@ -30,7 +32,7 @@ class Finding:
 
 
 async def examine(settings: Settings) -> list[Finding]:
-    """Look at the policy, Redis and its clock, the signing key, and Slack."""
+    """Look at the policy, Redis and its clock, the signing key, and Slack with whom and where the policy asks."""
     findings, policy = _policy(settings)
     findings += await _redis(settings)
     findings += _key(settings)
@@ -55,7 +57,7 @@ async def _redis(settings: Settings) -> list[Finding]:
     from bot.house import open_store
 
     try:
-        async with open_store(settings) as store:
+        async with open_store(settings, read_only=True) as store:
             skew = abs(await store.now() - int(time.time() * 1000))
             found = [Finding("ok", f"Redis answers: {store.server}")]
             found += [Finding("warning", risk, "see docs/how-to/redis.md") for risk in store.findings]
@@ -89,19 +91,21 @@ async def _slack(settings: Settings, policy: Policy | None) -> list[Finding]:
         try:
             identity = await identify(client)
         except NotReady as exc:
-            return [Finding("problem", str(exc), exc.remedy)]
+            return [Finding("problem", exc.message, exc.remedy)]
         found = [Finding("ok", f"Slack: app {identity.app} in workspace {identity.team}")]
-        for destination in policy.destinations if policy else ():
-            found.append(await _channel(client, identity, destination))
+        if policy is not None:
+            found += [await _channel(client, identity, destination) for destination in policy.destinations]
+            found += await _people(client, identity, policy)
+            found += [one for source in policy.sources if (one := await _group(client, source)) is not None]
     return found
 
 
-async def _channel(client: object, identity: Identity, destination: str) -> Finding:
+async def _channel(client: AsyncWebClient, identity: Identity, destination: str) -> Finding:
     place = destination.removeprefix("slack:")
     if place.startswith("U"):
         return Finding("ok", f"{destination}: a direct message")
     try:
-        answer = await called(client.conversations_info(channel=place))  # type: ignore[attr-defined]
+        answer = await called(client.conversations_info(channel=place))
     except ApiProblem as exc:
         return Finding("problem", f"{destination}: {exc}", "check the channel's id, and invite the app: /invite @Sayso")
     channel = answer["channel"]
@@ -112,3 +116,39 @@ async def _channel(client: object, identity: Identity, destination: str) -> Find
     if not channel.get("is_member"):
         return Finding("problem", f"{destination}: the app is not in this channel", "invite it there: /invite @Sayso")
     return Finding("ok", f"{destination}: joined")
+
+
+async def _people(client: AsyncWebClient, identity: Identity, policy: Policy) -> list[Finding]:
+    """Whether every account is a member's: a wrong one lets nobody answer, or lets an owner answer for themselves."""
+    accounts = [(person, account) for person in policy.people for account in policy.accounts_of(person)]
+    ours = [(person, account) for person, account in accounts if account.startswith("slack:")]
+    looked = [await _account(client, identity, person, account) for person, account in ours]
+    if troubles := [one for one in looked if one is not None]:
+        return troubles
+    return [Finding("ok", f"people: {len(ours)} accounts, all of members")]
+
+
+async def _account(client: AsyncWebClient, identity: Identity, person: str, account: str) -> Finding | None:
+    _, team, user = account.split(":")
+    remedy = f"correct it under people.{person}: slack:{identity.team}:<the member ID from their profile>"
+    if team != identity.team:
+        return Finding("problem", f"{person}: {account} is not in this workspace", remedy)
+    try:
+        standing = standing_of((await called(client.users_info(user=user)))["user"], identity)
+    except ApiProblem as exc:
+        return Finding("problem", f"{person}: {account}: {exc}", remedy)
+    return None if standing is None else Finding("warning", f"{person}: {account} is {standing}", remedy)
+
+
+async def _group(client: AsyncWebClient, source: str) -> Finding | None:
+    """What is wrong with a user group, if it is one."""
+    if not source.startswith(GROUP):
+        return None
+    group = source.removeprefix(GROUP)
+    try:
+        members = (await called(client.usergroups_users_list(usergroup=group)))["users"]
+    except ApiProblem as exc:
+        return Finding("problem", f"user group {group}: {exc}", "check its id: People, User groups, Copy group ID")
+    if not members:
+        return Finding("problem", f"user group {group}: nobody is in it", "add people to it in Slack")
+    return Finding("ok", f"user group {group}: {len(members)} people")

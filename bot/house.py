@@ -19,6 +19,7 @@ from aiohttp.typedefs import Handler
 from pydantic import SecretStr
 
 from approvals.desk import Desk
+from approvals.errors import ApprovalsError
 from approvals.ports import Account, ChatPlatform, Inbox, Post, Signer, Store
 from approvals.service import Approvals
 from bot.clock import Clock
@@ -91,6 +92,8 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         queues = await stack.enter_async_context(open_queues(settings.redis_url, settings.partitions))
         checks = _checks(rooms, store, queues, slack)
         sampling = Loop("sampler", _sampler(rooms, queues, checks, slack).step, idle=EVERY, failed=kit.loop_failed)
+        await rooms.sealer.step()  # before anything is spent: is Redis what it was?
+        stack.push_async_callback(_seal_the_rest, rooms.sealer)
         await stack.enter_async_context(_running([*rooms.loops, sampling]))
         routes = api_routes(trust=lambda: signer.trust(settings.issuer), checks=checks)
         if slack is not None:
@@ -277,6 +280,14 @@ async def _metrics(stack: AsyncExitStack, settings: Settings, kit: Telemetry) ->
         return [route]
     await stack.enter_async_context(_serving(settings.host, settings.metrics_port, [route], Draining()))
     return []
+
+
+async def _seal_the_rest(sealer: Sealer) -> None:
+    """Seal what the last steps of the loops wrote."""
+    try:
+        await sealer.step()
+    except ApprovalsError as exc:
+        log.warning("the last entries are not sealed", error=type(exc).__name__)
 
 
 @asynccontextmanager

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from bot.policies import parse_policy
+
 POLICY = """\
 # Who may ask what, and who may say yes. Check it with `python -m bot policy check`.
 # docs/how-to/write-a-policy.md explains every key. Every matching rule counts and the strictest wins.
@@ -81,12 +83,13 @@ class AlreadyThere(Exception):
 
 
 def write(folder: Path, **given: str) -> list[Path]:
-    """Write policy.yaml and sayso.toml into a folder; `given` fills in ids. Raises AlreadyThere."""
+    """Write policy.yaml and sayso.toml into a folder; `given` fills in ids. Raises AlreadyThere and PolicyInvalid."""
     values = {**_PLACEHOLDERS, **{name: value for name, value in given.items() if value}}
     values |= _wording(values["kind"])
     files = {folder / "policy.yaml": POLICY.format(**values), folder / "sayso.toml": SETTINGS.format(**values)}
     if there := [str(path) for path in files if path.exists()]:
         raise AlreadyThere(f"{', '.join(there)} exists already; edit it, or run init in another folder")
+    parse_policy(files[folder / "policy.yaml"], "what was given")
     folder.mkdir(parents=True, exist_ok=True)
     for path, text in files.items():
         path.write_text(text, encoding="utf-8")

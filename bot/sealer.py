@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -59,71 +60,97 @@ class Sealer:
         issuer: str,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._now = now
+        self._hold_until = math.inf  #: at first nobody knows whether Redis is what it was
         self._store = store
         self._signer = signer
         self._file = heads
-        self._now = now
         self._heads = {p: _first(origin(issuer, p)) for p in range(store.partitions)}
+        self._sealed: dict[int, JournalEntry] = {}  #: the last sealed entry of each partition, as it was then
         self._resumed = False
-        self._looked: set[int] = set()
-        self._behind: set[int] = set()
-        self._held_until = 0.0
+        self._said = ""
+        self._broken = set(self._heads)  #: partitions not known to hold what was sealed: at first, all
 
     @property
     def behind(self) -> bool:
-        """Whether Redis has lost, or somebody has removed, entries that were sealed."""
-        return bool(self._behind)
+        """Whether Redis may have lost, or somebody changed, entries that were sealed; true before the first step."""
+        return bool(self._broken)
 
     def holds_spends(self) -> bool:
         """Whether a receipt could be spent a second time, because Redis may have forgotten that it was spent.
 
         So until every partition was looked at, and after a roll-back for longer than any receipt lives.
         """
-        return len(self._looked) < len(self._heads) or self._now() < self._held_until
+        return self._now() < self._hold_until
 
     async def step(self) -> bool:
         """Seal what is new in every partition; True while there is more."""
-        if not self._resumed:
-            self._resume()
-        sealed = {partition: await self._seal(partition) for partition in self._heads}
-        tokens = [await self._signed(partition) for partition, new in sealed.items() if new]
-        if tokens:
+        if not self._resumed and not self._resume():
+            return False
+        before = {partition: head.number for partition, head in self._heads.items()}
+        sealed = [await self._seal(partition) for partition in self._heads]
+        if tokens := [token for token in sealed if token]:
             await asyncio.to_thread(self._file.append, tokens)
-        return any(new >= BATCH for new in sealed.values())
+        if self._hold_until == math.inf:
+            self._hold_until = self._now() + HOLD_SECONDS if self._broken else 0.0
+        return any(head.number - before[partition] >= BATCH for partition, head in self._heads.items())
 
-    def _resume(self) -> None:
-        for head in self._file.read(self._signer):
+    def _resume(self) -> bool:
+        """Go on from the heads in the file; False for a file that cannot be believed, which a person has to look at."""
+        try:
+            heads = list(self._file.read(self._signer))
+        except ValueError as exc:
+            self._complain(str(exc))
+            return False
+        for head in heads:
             partition = int(head.origin.rsplit("-", 1)[-1])
             if partition in self._heads and head.number > self._heads[partition].number:
                 self._heads[partition] = head
         self._resumed = True
+        return True
 
-    async def _seal(self, partition: int) -> int:
-        """Extend the head over new entries; returns how many there were."""
+    async def _seal(self, partition: int) -> str | None:
+        """The signed head over what is new; None where nothing is, or where it does not follow what was sealed."""
         head = self._heads[partition]
-        fresh: list[JournalEntry] = []
-        async for entry in self._store.journal(partition, head.number):
-            fresh.append(entry)
+        sealed, fresh = await self._read(partition, head)
+        if head.number and (sealed is None or sealed != self._sealed.get(partition, sealed)):
+            self._lost(partition, "the last sealed entry is gone or was changed")
+            return None
+        try:
+            after = extended(head, fresh)
+        except ValueError as exc:
+            self._lost(partition, str(exc))
+            return None
+        self._broken.discard(partition)
+        if not fresh:
+            return None
+        token = await self._signer.sign(HEAD_TYP, after.claims(await self._store.now()))
+        self._heads[partition], self._sealed[partition] = after, fresh[-1]
+        return token
+
+    async def _read(self, partition: int, head: Head) -> tuple[JournalEntry | None, list[JournalEntry]]:
+        """The last sealed entry as it stands now, and the entries after it."""
+        sealed, fresh = None, list[JournalEntry]()
+        async for entry in self._store.journal(partition, max(head.number - 1, 0)):
+            if entry.number == head.number:
+                sealed = entry
+            else:
+                fresh.append(entry)
             if len(fresh) >= BATCH:
                 break
-        if fresh:
-            self._heads[partition] = extended(head, fresh)
-        elif head.number:
-            await self._look_for_loss(partition, head)
-        self._looked.add(partition)
-        return len(fresh)
+        return sealed, fresh
 
-    async def _signed(self, partition: int) -> str:
-        return await self._signer.sign(HEAD_TYP, self._heads[partition].claims(await self._store.now()))
+    def _lost(self, partition: int, what: str) -> None:
+        if partition not in self._broken and self._hold_until < math.inf:
+            self._hold_until = self._now() + HOLD_SECONDS
+        self._broken.add(partition)
+        self._complain(f"partition {partition}: {what}")
 
-    async def _look_for_loss(self, partition: int, head: Head) -> None:
-        """Nothing new: the last sealed entry must still be there."""
-        if [entry async for entry in self._store.journal(partition, head.number - 1)]:
-            self._behind.discard(partition)
-        elif partition not in self._behind:
-            log.error("Redis is behind the sealed journal: spends are held", partition=partition, sealed=head.number)
-            self._behind.add(partition)
-            self._held_until = self._now() + HOLD_SECONDS
+    def _complain(self, what: str) -> None:
+        """Say it once, not every second."""
+        if what != self._said:
+            log.error("Redis is behind the sealed journal", what=what)
+        self._said = what
 
 
 def _first(name: str) -> Head:

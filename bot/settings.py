@@ -164,7 +164,7 @@ def _unknown_variables(names: Iterable[str]) -> list[str]:
 
 
 #: Variables of this name that are not the service's: the SDK's, and the tests'.
-_ALIEN = frozenset({CONFIG_VARIABLE, "SAYSO_ACTION", "SAYSO_AGENT", "SAYSO_TRUST", "SAYSO_NO_SKIPS"})
+_ALIEN = frozenset({CONFIG_VARIABLE, "SAYSO_ACTION", "SAYSO_AGENT", "SAYSO_TRUST"})
 
 
 def _keys(file: Path) -> list[str]:

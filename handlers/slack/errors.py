@@ -21,6 +21,7 @@ class NotReady(SlackProblem):
 
     def __init__(self, message: str, remedy: str) -> None:
         super().__init__(f"{message}; {remedy}")
+        self.message = message
         self.remedy = remedy
 
 

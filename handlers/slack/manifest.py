@@ -13,6 +13,8 @@ SCOPES = {
     "commands": "/sayso",
     "users:read": "see at each click whether somebody is a full, active member",
     "usergroups:read": "look up who is in the user groups that the policy names",
+    "channels:read": "tell in `doctor` whether we are in a public channel, and whether outsiders are",
+    "groups:read": "the same for private channels",
     "im:write": "send cards to a person",
     "channels:history": "find our own card after a crash, in public channels we were invited to",
     "groups:history": "the same in private channels",

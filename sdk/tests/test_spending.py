@@ -33,7 +33,7 @@ async def test_what_runs_is_what_was_approved_and_it_is_reported_as_succeeded(
             assert (action.kind, action.target) == ("payments.release", "bank:acme")
             assert action.arguments == payment["arguments"]
             assert bot.held[approval.request].status == "spent"
-        assert bot.bodies("report")[-1]["outcome"] == "succeeded"
+        assert (await bot.until("report"))["outcome"] == "succeeded"
         assert bot.bodies("report")[-1]["attempt"] == bot.bodies("spend")[-1]["attempt"]
 
 
@@ -45,7 +45,7 @@ async def test_not_done_is_reported_as_failed_with_its_words_and_goes_on(
         with pytest.raises(sayso.NotDone):
             async with approval.spend():
                 raise sayso.NotDone("the bank was closed")
-    report = bot.bodies("report")[-1]
+    report = await bot.until("report")
     assert (report["outcome"], report["note"]) == ("failed", "the bank was closed")
 
 
@@ -57,7 +57,7 @@ async def test_any_other_exception_is_reported_as_unknown_without_its_text(
         with pytest.raises(ValueError, match="secret"):
             async with approval.spend():
                 raise ValueError("secret account number")
-    report = bot.bodies("report")[-1]
+    report = await bot.until("report")
     assert (report["outcome"], report["note"]) == ("unknown", "ValueError")
 
 
@@ -69,7 +69,7 @@ async def test_a_time_out_in_the_middle_is_reported_as_unknown(
         with pytest.raises(TimeoutError):
             async with approval.spend(), asyncio.timeout(0.01):
                 await asyncio.Event().wait()
-    assert bot.bodies("report")[-1]["outcome"] == "unknown"
+    assert (await bot.until("report"))["outcome"] == "unknown"
 
 
 async def test_a_cancelled_task_still_reports_unknown(bot: Bot, connect: Connect, payment: dict[str, Any]) -> None:
@@ -389,7 +389,7 @@ async def test_a_tool_spends_what_an_agent_hands_it(
             assert action.arguments == payment["arguments"]
         with pytest.raises(sayso.AlreadySpent):
             await tool.spend(approval.receipt, approval.action, agent="payments-bot").__aenter__()
-    assert bot.bodies("report")[-1]["outcome"] == "succeeded"
+    assert (await bot.until("report"))["outcome"] == "succeeded"
 
 
 @pytest.mark.parametrize(
@@ -472,4 +472,4 @@ async def test_the_least_rights_that_the_contract_gives_are_enough(
         approval = await client.ask(**payment)
         async with bank.spend(approval.receipt, approval.action, agent="payments-bot"):
             pass
-    assert bot.bodies("report")[-1]["outcome"] == "succeeded"
+    assert (await bot.until("report"))["outcome"] == "succeeded"

@@ -51,11 +51,16 @@ def _examined(info: object, fsync: object, snapshots: object) -> Server:
 
 
 async def claim_config(link: Link, partitions: int, *, read_only: bool = False) -> None:
-    """Publish wire version and partitions for agents and tools, or refuse what another bot has published."""
+    """Publish wire version and partitions for agents and tools, or refuse what another bot has published.
+
+    Whoever only reads publishes nothing, and may look at a Redis in which nothing was published yet.
+    """
     wanted = json.dumps({"v": WIRE_VERSION, "partitions": partitions})
     if not read_only:
         await link.call("SET", CONFIG, wanted, "NX")
     raw = await link.call("GET", CONFIG)
+    if raw is None and read_only:
+        return
     found = _config(raw)
     if found != (WIRE_VERSION, partitions):
         raise ServerUnfit(

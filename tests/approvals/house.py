@@ -12,11 +12,11 @@ from joserfc.jwk import OKPKey
 from approvals.card import card_of
 from approvals.errors import NotConfirmed, SignerUnavailable, StoreUnavailable
 from approvals.intake import ReportDocument, SpendDocument
-from approvals.policy import Policy
 from approvals.ports import Account, Change, Post, Store, Stored
 from approvals.receipt import TYP
 from approvals.request import Request
 from approvals.service import Approvals, Click, Granted, NotGranted, Verdict
+from bot.policies import AdoptedPolicy, parse_policy
 from bot.signing import FileSigner
 from storage.memory import MemoryStore
 from tests.approvals.make import AGENT, NOW, a_document, a_policy_file, account
@@ -82,33 +82,13 @@ class SwitchedSigner(FileSigner):
         return await super().sign(typ, claims)
 
 
-class PoliciesOf:
-    """The policy a process works under; it learns of a newer one only when it is told to refresh."""
-
-    def __init__(self, store: Store, policy: Policy) -> None:
-        self._store = store
-        self._policy = policy
-
-    def current(self) -> Policy:
-        """The policy this process knows."""
-        return self._policy
-
-    async def refresh(self) -> Policy:
-        """The policy in force."""
-        in_force = await self._store.epoch()
-        if in_force is None:
-            raise LookupError("no policy was adopted")
-        self._policy = Policy.parse(json.loads(in_force[1]), in_force[0])
-        return self._policy
-
-
 @dataclass
 class House:
     """A running service, and what the outside sees of it."""
 
     store: FlakyStore
     signer: SwitchedSigner
-    policies: PoliciesOf
+    policies: AdoptedPolicy
     clock: list[int]
     directory: People = field(default_factory=People)
     nudges: list[None] = field(default_factory=list)
@@ -133,9 +113,9 @@ class House:
         """Let time pass."""
         self.clock[0] += milliseconds
 
-    async def adopt(self, digest: str, **sections: Any) -> None:
-        """Put another policy in force, which the service has not heard of yet."""
-        await self.store.adopt(digest, json.dumps(a_policy_file(**sections)), {"event": "policy"})
+    async def adopt(self, **sections: Any) -> None:
+        """Put another policy in force, as another bot does: the service has not heard of it yet."""
+        await adopted(self.store, **sections).put_in_force()
 
     async def asked(self, call: str = "run-118/release", *, posted: bool = True, **changes: Any) -> Request:
         """A request that was submitted, and whose card stands in its channel."""
@@ -153,7 +133,11 @@ class House:
         return {"channel": place.removeprefix("slack:"), "ts": "1780000000.000100"}
 
     async def click(
-        self, request: Request, who: str | Account, answer: Literal["approve", "deny"] = "approve", **changes: Any
+        self,
+        request: Request,
+        who: str | Account,
+        answer: Literal["approve", "deny", "changes"] = "approve",
+        **changes: Any,
     ) -> Verdict:
         """What somebody is told who clicks on the card."""
         members: dict[str, Any] = {
@@ -223,15 +207,16 @@ class House:
         return [record for record in await self.journal() if record["event"] == event]
 
 
-async def a_house(digest: str = "sha256:policy-1", **sections: Any) -> House:
+def adopted(store: Store, **sections: Any) -> AdoptedPolicy:
+    """The policy of `a_policy_file` as a bot has it, not yet in force."""
+    text = json.dumps(a_policy_file(**sections))
+    return AdoptedPolicy(store, parse_policy(text), text)
+
+
+async def a_house(**sections: Any) -> House:
     """A house in which a policy is in force."""
     clock = [NOW]
     store = FlakyStore(lambda: clock[0])
-    file = a_policy_file(**sections)
-    await store.adopt(digest, json.dumps(file), {"event": "policy"})
-    return House(
-        store=store,
-        signer=SwitchedSigner(OKPKey.generate_key("Ed25519")),
-        policies=PoliciesOf(store, Policy.parse(file, digest)),
-        clock=clock,
-    )
+    policies = adopted(store, **sections)
+    await policies.put_in_force()
+    return House(store=store, signer=SwitchedSigner(OKPKey.generate_key("Ed25519")), policies=policies, clock=clock)

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from approvals.action import Action, request_id
 from approvals.intake import RequestDocument
 from approvals.policy import Policy
 from approvals.ports import Account
 from approvals.question import Question
-from approvals.request import Request, Vote
+from approvals.request import Intervention, Request, Vote
 from approvals.terms import Factor, Presentation, Terms
 
 NONCE = "tE8x0aXq1mJmJv0b3zq2Vg"
@@ -156,6 +156,12 @@ def a_vote(person: str = "alice", answer: str = "approve", **changes: Any) -> Vo
         "shown": SHOWN,
     }
     return Vote(**(members | changes))
+
+
+def an_intervention(did: Literal["revoked", "extended", "resolved"], **changes: Any) -> Intervention:
+    """What carol did, five minutes after the question."""
+    members: dict[str, Any] = {"person": "carol", "account": account("carol").id, "at": NOW + 5 * MINUTE}
+    return Intervention(did=did, **(members | changes))
 
 
 def an_approved_request(**changes: Any) -> Request:

@@ -254,7 +254,7 @@ def test_a_key_that_is_not_built_is_an_error_that_says_so(key: str) -> None:
     )
 
 
-@pytest.mark.parametrize("key", ["operators", "roles", "delegate"])
+@pytest.mark.parametrize("key", ["operators", "delegate"])
 def test_powers_that_are_not_built_are_never_ignored(key: str) -> None:
     assert key in only_problem(**{key: {}})
 

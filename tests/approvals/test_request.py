@@ -10,7 +10,17 @@ from approvals.errors import IllegalTransition
 from approvals.lifecycle import ENDED, Event, Status
 from approvals.request import Request
 from approvals.terms import Terms
-from tests.approvals.make import MINUTE, NOW, a_factor, a_request, a_vote, an_action, an_approved_request, some_terms
+from tests.approvals.make import (
+    MINUTE,
+    NOW,
+    a_factor,
+    a_request,
+    a_vote,
+    an_action,
+    an_approved_request,
+    an_intervention,
+    some_terms,
+)
 
 TWO = some_terms(factors=(a_factor("ops", need=2),))
 LATER = NOW + 5 * MINUTE
@@ -34,9 +44,7 @@ def in_status(status: Status) -> Request:
         Status.SUCCEEDED: lambda: in_status(Status.SPENT).reported(Event.SUCCEED, LATER),
         Status.FAILED: lambda: in_status(Status.SPENT).reported(Event.FAIL, LATER),
         Status.UNKNOWN: lambda: in_status(Status.SPENT).reported(Event.LOSE, LATER),
-        Status.REVOKED: lambda: an_approved_request().model_copy(
-            update={"status": Status.REVOKED, "closed_at": LATER}
-        ),  # no door revokes yet
+        Status.REVOKED: lambda: an_approved_request().revoked(an_intervention("revoked")),
     }
     return ways[status]()
 
@@ -46,6 +54,7 @@ CHANGES: dict[str, tuple[Event, Callable[[Request], Request]]] = {
     "deny": (Event.DENY, lambda request: request.voted(a_vote(answer="deny"), jti="j")),
     "expire": (Event.EXPIRE, lambda request: request.expired(LATER)),
     "withdraw": (Event.WITHDRAW, lambda request: request.withdrawn(LATER)),
+    "revoke": (Event.REVOKE, lambda request: request.revoked(an_intervention("revoked"))),
     "spend": (Event.SPEND, lambda request: request.spent("attempt", "bank-tool", LATER)),
     "lapse": (Event.LAPSE, lambda request: request.lapsed(LATER)),
     "succeed": (Event.SUCCEED, lambda request: request.reported(Event.SUCCEED, LATER)),
@@ -54,7 +63,7 @@ CHANGES: dict[str, tuple[Event, Callable[[Request], Request]]] = {
 }
 LEGAL = {
     Status.PENDING: {"approve", "deny", "expire", "withdraw"},
-    Status.APPROVED: {"spend", "lapse"},
+    Status.APPROVED: {"spend", "lapse", "revoke"},
     Status.SPENT: {"succeed", "fail", "lose"},
     Status.UNKNOWN: {"succeed", "fail"},
 }
@@ -189,7 +198,7 @@ def test_time_is_due_once_in_each_status_that_waits() -> None:
     ],
 )
 def test_time_ends_what_waits(status: Status, after: Status) -> None:
-    ended = in_status(status).after_time(LATER)
+    ended = in_status(status).after_time(NOW + 60 * MINUTE)
     assert ended.status is after
     assert ended.decision is not None
     assert ended.decision.jti is None or status is not Status.PENDING

@@ -190,7 +190,7 @@ async def test_an_approval_whose_window_has_passed_is_refused() -> None:
 async def test_a_policy_that_was_tightened_after_the_yes_stops_the_use(sections: dict[str, Any]) -> None:
     house = await a_house()
     request = await house.approved()
-    await house.adopt("sha256:policy-2", **sections)
+    await house.adopt(**sections)
     assert refused(await house.spend(request)) == "policy"
     assert await house.status(request) == "approved"
 
@@ -209,14 +209,14 @@ async def test_a_policy_that_was_tightened_after_the_yes_stops_the_use(sections:
 async def test_a_policy_under_which_the_yes_still_suffices_changes_nothing(sections: dict[str, Any]) -> None:
     house = await a_house()
     request = await house.approved()
-    await house.adopt("sha256:policy-2", **sections)
+    await house.adopt(**sections)
     assert isinstance(await house.spend(request), Granted)
 
 
 async def test_what_a_rule_allowed_needs_a_person_once_the_rule_is_gone() -> None:
     house = await a_house(rules=[a_rule(effect="allow")])
     request = await house.asked()
-    await house.adopt("sha256:policy-2", rules=[])
+    await house.adopt(rules=[])
     assert refused(await house.spend(request)) == "policy"
 
 

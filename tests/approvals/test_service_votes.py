@@ -301,7 +301,7 @@ async def test_a_no_needs_nobody_else_to_be_checked() -> None:
 async def test_a_rule_that_was_tightened_binds_what_is_pending() -> None:
     house = await a_house()
     request = await house.asked()
-    await house.adopt("sha256:policy-2", rules=TWO)
+    await house.adopt(rules=TWO)
     assert counted(await house.click(request, "alice")).status is Status.PENDING
     assert counted(await house.click(request, "bob")).status is Status.APPROVED
 
@@ -309,7 +309,7 @@ async def test_a_rule_that_was_tightened_binds_what_is_pending() -> None:
 async def test_a_rule_that_was_loosened_does_not() -> None:
     house = await a_house(rules=TWO)
     request = await house.asked()
-    await house.adopt("sha256:policy-2", rules=[])
+    await house.adopt(rules=[])
     assert counted(await house.click(request, "alice")).status is Status.PENDING
 
 
@@ -318,7 +318,7 @@ async def test_somebody_who_joined_the_chain_loses_the_yes_they_gave() -> None:
     request = await house.asked()
     await house.click(request, "alice")
     agents = {AGENT: {"owner": "alice", "principals": ["dana"], "kinds": ["payments.*"]}}
-    await house.adopt("sha256:policy-2", groups=THREE_ASKED, rules=TWO, agents=agents)
+    await house.adopt(groups=THREE_ASKED, rules=TWO, agents=agents)
     after = counted(await house.click(request, "bob"))
     assert (after.status, [vote.person for vote in after.votes]) == (Status.PENDING, ["bob"])
 
@@ -328,7 +328,7 @@ async def test_somebody_who_left_the_group_does_not_do_for_the_new_one() -> None
     house = await a_house()
     request = await house.asked()
     groups = a_policy_file()["groups"] | {"ops": {"people": ["bob", "carol"]}}
-    await house.adopt("sha256:policy-2", groups=groups)
+    await house.adopt(groups=groups)
     assert counted(await house.click(request, "alice")).status is Status.PENDING
     assert counted(await house.click(request, "carol")).status is Status.APPROVED
 
@@ -339,7 +339,7 @@ async def test_a_yes_counts_for_a_demand_that_was_added_later() -> None:
     await house.click(request, "alice")
     leads = THREE_ASKED | {"leads": {"people": ["alice", "dana"]}}
     rules = [*TWO, a_rule("leads", factors=[{"from": ["leads"]}])]
-    await house.adopt("sha256:policy-2", groups=leads, rules=rules)
+    await house.adopt(groups=leads, rules=rules)
     await house.click(request, "bob")
     assert counted(await house.click(request, "carol")).status is Status.APPROVED
 
@@ -347,7 +347,7 @@ async def test_a_yes_counts_for_a_demand_that_was_added_later() -> None:
 async def test_a_request_that_policy_now_forbids_cannot_be_approved() -> None:
     house = await a_house()
     request = await house.asked()
-    await house.adopt("sha256:policy-2", rules=[a_rule(effect="deny")])
+    await house.adopt(rules=[a_rule(effect="deny")])
     assert refused(await house.click(request, "alice")) == "policy_denies"
 
 
@@ -363,7 +363,7 @@ async def test_a_request_that_policy_now_forbids_cannot_be_approved() -> None:
 async def test_an_agent_that_may_no_longer_ask_gets_no_approval(agents: dict[str, Any]) -> None:
     house = await a_house()
     request = await house.asked()
-    await house.adopt("sha256:policy-2", agents=agents)
+    await house.adopt(agents=agents)
     assert refused(await house.click(request, "alice")) == "policy_changed"
     assert await house.status(request) == "pending"
 

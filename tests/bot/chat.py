@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from approvals.card import Card
 from approvals.errors import ChatRefused, ChatUnavailable
+from approvals.notes import Note
 from approvals.request import Request
 
 
@@ -43,6 +44,7 @@ class Chat:
         self.calls: list[str] = []
         self.closed: set[str] = set()  #: destinations where nobody may post
         self.blind = False  #: whether lost posts cannot be looked for
+        self.notes: list[tuple[str, Note]] = []  #: what was said under which message
 
     def meets(self, method: str, error: Exception, *, after: bool = False) -> None:
         """The next call of a method that meets nothing yet fails with this."""
@@ -66,6 +68,11 @@ class Chat:
         if reference["ts"] not in self.messages:
             raise ChatRefused("message_not_found", "the card was deleted")
         self.messages[reference["ts"]].card = card
+        _end(trouble)
+
+    async def reply(self, reference: Mapping[str, str], note: Note) -> None:
+        trouble = await self._begin("reply")
+        self.notes.append((reference["ts"], note))
         _end(trouble)
 
     async def find_posted(self, destination: str, request: str, since: int) -> Mapping[str, str] | None:

@@ -35,7 +35,7 @@ def courier(store: MemoryStore, chat: Chat) -> Courier:
 async def asked(store: MemoryStore, *destinations: str) -> Request:
     """A request whose card is due."""
     request = a_request(destinations=destinations or (CHANNEL,), now=await store.now())
-    stored, _ = await store.create(request.id, lambda now: a_change(request, show=True))
+    stored, _ = await store.create(request.id, lambda now, earlier: a_change(request, show=True))
     return stored.request
 
 

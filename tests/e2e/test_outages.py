@@ -30,7 +30,13 @@ async def world() -> AsyncIterator[World]:
         yield made
 
 
-@pytest.mark.parametrize("fault", FAULTS.values(), ids=FAULTS)
+SLOW = [
+    pytest.param({"hang": 12.0}, id="silence, and nothing done", marks=pytest.mark.full),
+    pytest.param({"hang": 12.0, "drop_after_processing": True}, id="silence, but done later", marks=pytest.mark.full),
+]
+
+
+@pytest.mark.parametrize("fault", [*(pytest.param(fault, id=name) for name, fault in FAULTS.items()), *SLOW])
 async def test_whatever_a_post_meets_there_is_one_card_and_it_is_decided(world: World, fault: dict[str, Any]) -> None:
     lane = world.lane()
     world.sandbox.faults.add(method="chat.postMessage", channel=lane.channel, **fault)

@@ -10,7 +10,7 @@ import pytest
 import sayso
 from sandbox import Delivery, NotOnScreen
 from tests.e2e.processes import Bot
-from tests.e2e.world import ALICE, Lane, Mode, World, a_world
+from tests.e2e.world import AGENT, ALICE, TOOL, Lane, Mode, World, a_world
 
 pytestmark = pytest.mark.redis
 
@@ -54,6 +54,21 @@ async def test_a_bot_that_is_told_to_stop_leaves_nothing_behind() -> None:
             assert [line for line in first.lines if '"level": "error"' in line] == []
             await world.bot()
             await world.card(lane, pending.request, "Approved")
+
+
+async def test_with_several_partitions_agent_and_tool_find_each_other() -> None:
+    async with a_world() as world:
+        world.settings = {"SAYSO_PARTITIONS": "5"}
+        lane = world.lane()
+        await world.bot()
+        async with world.agent(audience=TOOL) as client, world.tool() as tool:
+            pending = await _ask(client, lane)
+            await world.click(ALICE, lane, pending.request)
+            approval = await pending.decision()
+            async with tool.spend(approval.receipt, approval.action, agent=AGENT) as action:
+                assert action.arguments == {"amount": "9.50"}
+        await world.card(lane, pending.request, "succeeded in", TOOL)
+        assert world.redis.command("XLEN", f"{{sayso:{pending.request[0]}}}:journal") != ":0\r\n"
 
 
 async def _ask(client: sayso.Sayso, lane: Lane) -> sayso.Pending:

@@ -49,6 +49,7 @@ class World:
         self.redis = redis
         self.folder = folder
         self.mode = mode
+        self.settings: dict[str, str] = {}  #: more variables for bots that are started from now on
         self.bots: list[Bot] = []
         self._processes: list[Process] = []
         self._lanes = iter(lanes())
@@ -98,6 +99,7 @@ class World:
             "SAYSO_SLACK_API_URL": self.sandbox.api_url,
             "SAYSO_LOG_FORMAT": "json",
             "SLACK_BOT_TOKEN": self.sandbox.bot_token,
+            **self.settings,
         }
 
     async def close(self) -> None:

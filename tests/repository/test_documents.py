@@ -41,6 +41,13 @@ def test_every_link_leads_to_a_file_and_every_anchor_to_a_heading(path: Path) ->
         assert not anchor or anchor in anchors(target), f"{target} has no heading for #{anchor}"
 
 
+def test_the_index_lists_every_page() -> None:
+    index = ROOT / "docs/README.md"
+    listed = {target.resolve() for target, _ in links(index)}
+    pages = {page for page in DOCUMENTS if page.is_relative_to(ROOT / "docs")} - {index}
+    assert not {relative(page) for page in pages - listed}, "link these from docs/README.md"
+
+
 @pytest.mark.parametrize("block", BLOCKS, ids=str)
 def test_every_python_block_compiles_and_its_names_exist(block: Block) -> None:
     tree = ast.parse(block.text)

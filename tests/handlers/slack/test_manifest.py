@@ -106,4 +106,4 @@ def test_http_needs_a_public_address(url: str | None) -> None:
 
 def test_no_scope_is_asked_for_that_nothing_uses() -> None:
     assert set(manifest("socket")["oauth_config"]["scopes"]["bot"]) == set(SCOPES)
-    assert not {"users:read.email", "chat:write.public", "channels:read"} & set(SCOPES)
+    assert not {"users:read.email", "chat:write.public", "channels:join"} & set(SCOPES)

@@ -19,10 +19,10 @@ from approvals.action import Action
 from approvals.card import card_of
 from approvals.errors import SignerUnavailable, StoreUnavailable
 from approvals.intake import RequestDocument
-from approvals.policy import Policy
 from approvals.ports import Post, Stored
 from approvals.request import Request
 from approvals.service import Approvals
+from bot.policies import AdoptedPolicy, parse_policy
 from handlers.slack.door import SlackDoor, open_door
 from sandbox import Sandbox, Workspace
 from storage.memory import MemoryStore
@@ -32,7 +32,6 @@ TEAM = "T0SAYSO"
 PAYMENTS = "C0PAYMENTS"
 DEPLOYS = "C0DEPLOYS"
 KEY = bytes(range(32))
-DIGEST = "sha256:" + "ab" * 32
 ISSUER = "https://sayso.example"
 
 Transport = Literal["http", "socket"]
@@ -95,19 +94,6 @@ def policy_file() -> dict[str, Any]:
             },
         ],
     }
-
-
-class FixedPolicy:
-    """Policies that never change."""
-
-    def __init__(self) -> None:
-        self._policy = Policy.parse(policy_file(), DIGEST)
-
-    def current(self) -> Policy:
-        return self._policy
-
-    async def refresh(self) -> Policy:
-        return self._policy
 
 
 class TestSigner:
@@ -241,13 +227,15 @@ async def a_world(transport: Transport = "socket", *, budget: float = 2.0) -> As
             budget=budget,
         )
         store = FailingStore(clock.ms)
-        await store.adopt(DIGEST, "test", {"event": "policy"})
+        text = json.dumps(policy_file())
+        policies = AdoptedPolicy(store, parse_policy(text), text)
+        await policies.put_in_force()
         nudges: list[None] = []
         signer = TestSigner()
         approvals = Approvals(
             store=store,
             directory=door.directory,
-            policies=FixedPolicy(),
+            policies=policies,
             signer=signer,
             issuer=ISSUER,
             nudge=lambda: nudges.append(None),
