@@ -34,6 +34,7 @@ _LOST: Final = (LineLost, NoReply, OSError, AttributeError, TypeError, RuntimeEr
 #: What a server answers while somebody else is, or is about to be, the master of what was asked for.
 _ELSEWHERE: Final = (MovedError, AskError, TryAgainError, ClusterDownError, MasterDownError, ReadOnlyError)
 
+_REMEMBERED: Final = 16  #: how many clients of places no longer in use
 ASK_WITHIN: Final = 1.0  #: seconds for asking who the master is
 ASK_EVERY: Final = 1.0  #: seconds after which the sentinels are asked again, even when all seems well
 
@@ -100,7 +101,7 @@ def route_to(address: Address, *, timeout: float, connections: int, retries: int
         # A name may lead to another server by now: a master that became a replica is looked up anew.
         open_client = opener(timeout=timeout, retries=retries, retry_on=[ReadOnlyError])
         return Direct(open_client(address.options, connections))
-    open_client = opener(timeout=timeout, retries=min(retries, 1))
+    open_client = opener(timeout=timeout, retries=0)  # trying again is ours: perhaps elsewhere
     if address.kind == "sentinel":
         return BySentinel(address, open_client, connections=connections, patience=patience)
     return ByCluster(address, open_client, connections=connections, patience=patience)
@@ -141,6 +142,7 @@ class _Clients:
         self._open = open_client
         self._connections = connections + 1  # one is for asking who is who, while all others are in use
         self._known: dict[Place, Redis] = {}
+        self._gone: list[Redis] = []
 
     def at(self, place: Place) -> Redis:
         if place not in self._known:
@@ -149,11 +151,15 @@ class _Clients:
         return self._known[place]
 
     async def keep_only(self, places: set[Place]) -> None:
-        """Hang up on all others: a master that was replaced must not be told anything more."""
-        gone = [self._known.pop(place) for place in set(self._known) - places]
-        for client in gone:
+        """Hang up on all others: a master that was replaced must not be told anything more.
+
+        Whoever waits for a connection just now still gets one, so the last few are hung up on again the next time.
+        """
+        self._gone += [self._known.pop(place) for place in set(self._known) - places]
+        for client in self._gone:
             with suppress(*_LOST):
                 await client.aclose(close_connection_pool=True)
+        self._gone = self._gone[-_REMEMBERED:]
 
 
 class _Finder:
