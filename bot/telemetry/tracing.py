@@ -100,7 +100,8 @@ class Tracing:
         """One span, at once from its beginning (ms) to its end."""
         parent = self._parent(name, request)
         links = [Link(self._context(after_, request))] if after_ is not None else []
-        self._ids.lay_ready(_own_trace(request), _span_id(name, request))
+        own = f"{name} {request.status}" if name == OUTCOME else name  # a late report is another outcome
+        self._ids.lay_ready(_own_trace(request), _span_id(own, request))
         span = self._tracer.start_span(
             name,
             context=Context() if parent is None else trace.set_span_in_context(trace.NonRecordingSpan(parent)),
