@@ -48,13 +48,14 @@ def redis_binary() -> Path | None:
 class Server:
     """One server in a directory of its own; `options` are its command line, such as "--appendonly", "yes".
 
-    Without `binary` it is whatever the bot itself would start.
+    Without `binary` it is whatever the bot itself would start; `password` is the default user's.
     """
 
-    def __init__(self, directory: Path, *options: str, binary: Path | None = None) -> None:
+    def __init__(self, directory: Path, *options: str, binary: Path | None = None, password: str = "") -> None:
         self.directory = directory
         self.port = free_port()
         self.options = options
+        self.password = password
         self._binary = binary or server_binary()
         self._process: subprocess.Popen[bytes] | None = None
 
@@ -91,8 +92,10 @@ class Server:
     def command(self, *words: str) -> str:
         """Send one command as the default user and return the raw reply."""
         with socket.create_connection(("127.0.0.1", self.port), timeout=5) as line:
-            parts = "".join(f"${len(word.encode())}\r\n{word}\r\n" for word in words)
-            line.sendall(f"*{len(words)}\r\n{parts}".encode())
+            if self.password:
+                line.sendall(_wire("AUTH", self.password))
+                line.recv(1_000)
+            line.sendall(_wire(*words))
             return line.recv(65_536).decode()
 
     def _command(self) -> Sequence[str]:
@@ -120,16 +123,24 @@ class Server:
         self._process = None
 
 
+def _wire(*words: str) -> bytes:
+    """A command in the server's own protocol."""
+    parts = "".join(f"${len(word.encode())}\r\n{word}\r\n" for word in words)
+    return f"*{len(words)}\r\n{parts}".encode()
+
+
 class Sentinel(Server):
     """A process that watches a master and lets another take its place."""
 
-    def __init__(self, directory: Path, master: int, *settings: str, binary: Path | None = None) -> None:
-        super().__init__(directory, binary=binary)
+    def __init__(self, directory: Path, master: Server, *settings: str, binary: Path | None = None) -> None:
+        super().__init__(directory, binary=binary, password=master.password)
         self._settings = (
             f"port {self.port}",
             "bind 127.0.0.1",
             f'dir "{directory}"',
-            f"sentinel monitor {SERVICE} 127.0.0.1 {master} 2",
+            f"sentinel monitor {SERVICE} 127.0.0.1 {master.port} 2",
+            *((f"requirepass {self.password}", f"sentinel sentinel-pass {self.password}") if self.password else ()),
+            *((f"sentinel auth-pass {SERVICE} {self.password}",) if self.password else ()),
             f"sentinel down-after-milliseconds {SERVICE} 500",
             f"sentinel failover-timeout {SERVICE} 3000",
             *settings,
@@ -271,18 +282,22 @@ def running(*options: str, binary: Path | None = None) -> Iterator[Server]:
 
 
 @contextmanager
-def guarded(*options: str, binary: Path | None = None, sentinel_settings: Sequence[str] = ()) -> Iterator[Guarded]:
-    """A master, two replicas and three sentinels."""
+def guarded(
+    *options: str, binary: Path | None = None, password: str = "", sentinel_settings: Sequence[str] = ()
+) -> Iterator[Guarded]:
+    """A master, two replicas and three sentinels; all of them ask for the `password`, if there is one."""
     quick = ("--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1", *options)
+    if password:
+        quick += ("--requirepass", password, "--masterauth", password)
     with ExitStack() as stack:
         servers: list[Server] = []
         for _ in range(3):
             follows = ("--replicaof", f"127.0.0.1 {servers[0].port}") if servers else ()
-            servers.append(Server(stack.enter_context(_directory()), *quick, *follows, binary=binary))
+            place = stack.enter_context(_directory())
+            servers.append(Server(place, *quick, *follows, binary=binary, password=password))
             stack.enter_context(_started(servers[-1]))
         sentinels = [
-            Sentinel(stack.enter_context(_directory()), servers[0].port, *sentinel_settings, binary=binary)
-            for _ in range(3)
+            Sentinel(stack.enter_context(_directory()), servers[0], *sentinel_settings, binary=binary) for _ in range(3)
         ]
         for sentinel in sentinels:
             stack.enter_context(_started(sentinel))
@@ -293,7 +308,7 @@ def guarded(*options: str, binary: Path | None = None, sentinel_settings: Sequen
 
 @contextmanager
 def clustered(*options: str, binary: Path | None = None) -> Iterator[Cluster]:
-    """Three masters and three replicas."""
+    """Three masters and three replicas; where the options say PORT, each has one of its own."""
     with ExitStack() as stack:
         nodes: list[Server] = []
         buses: list[int] = []
@@ -301,7 +316,8 @@ def clustered(*options: str, binary: Path | None = None) -> Iterator[Cluster]:
             buses.append(free_port())
             own = ("--cluster-enabled", "yes", "--cluster-port", str(buses[-1]), "--cluster-node-timeout", "1500")
             quick = ("--repl-diskless-sync-delay", "0", "--repl-ping-replica-period", "1")
-            nodes.append(Server(stack.enter_context(_directory()), *own, *quick, *options, binary=binary))
+            mine = (str(free_port()) if option == "PORT" else option for option in options)
+            nodes.append(Server(stack.enter_context(_directory()), *own, *quick, *mine, binary=binary))
             stack.enter_context(_started(nodes[-1]))
         _join(nodes, buses)
         found = Cluster(nodes)
