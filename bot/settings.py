@@ -17,7 +17,7 @@ CONFIG_VARIABLE = "SAYSO_CONFIG"
 DEFAULT_CONFIG = Path("sayso.toml")
 DOTENV = Path(".env")
 
-Url = Annotated[str, StringConstraints(pattern=r"^(redis|rediss|unix)://")]
+Url = Annotated[str, StringConstraints(pattern=r"^(rediss?(\+(sentinel|cluster))?|unix)://")]
 
 
 class SettingsInvalid(Exception):
