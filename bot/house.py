@@ -278,7 +278,8 @@ async def _metrics(stack: AsyncExitStack, settings: Settings, kit: Telemetry) ->
     route = metrics_route(kit.metrics)
     if settings.metrics_port is None:
         return [route]
-    await stack.enter_async_context(_serving(settings.host, settings.metrics_port, [route], Draining()))
+    url = await stack.enter_async_context(_serving(settings.host, settings.metrics_port, [route], Draining()))
+    log.info("metrics", url=url)
     return []
 
 

@@ -194,7 +194,7 @@ def tracing_to(processors: Sequence[SpanProcessor], version: str) -> tuple[Traci
     """Tracing into these processors, and the provider, which the caller shuts down."""
     ids = DerivedIds()
     resource = Resource.create({SERVICE_VERSION: version})
-    if resource.attributes.get(SERVICE_NAME) == "unknown_service":  # nobody set OTEL_SERVICE_NAME
+    if str(resource.attributes.get(SERVICE_NAME, "")).startswith("unknown_service"):  # nobody set OTEL_SERVICE_NAME
         resource = resource.merge(Resource({SERVICE_NAME: "sayso"}))
     provider = TracerProvider(id_generator=ids, resource=resource, shutdown_on_exit=False)
     for processor in processors:
