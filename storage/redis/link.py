@@ -7,13 +7,22 @@ import hashlib
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, Self, TypeAlias
 
 from redis.asyncio import Redis
-from redis.exceptions import AskError, MovedError, NoScriptError, RedisError, ResponseError
+from redis.exceptions import (
+    AskError,
+    AuthenticationError,
+    MovedError,
+    NoPermissionError,
+    NoScriptError,
+    OutOfMemoryError,
+    RedisError,
+    ResponseError,
+)
 
 from approvals.errors import StoreUnavailable
 from storage.redis.address import read_url
@@ -24,6 +33,12 @@ Command: TypeAlias = Sequence[Word]
 
 #: What redis-py lets out when it loses a connection; the last three leak during a failover (redis-py #4287).
 _FAILURES: Final = (RedisError, OSError, AttributeError, TypeError, RuntimeError)
+#: What is not the server's fault, and will not be mended by asking again.
+_REFUSED: Final[Mapping[type[Exception], str]] = {
+    AuthenticationError: "the server refuses the user or the password in the URL",
+    NoPermissionError: "the server refuses this user a command that is needed; compare `python -m bot acl`",
+    OutOfMemoryError: "the server is full (maxmemory) and takes no more; add memory",
+}
 _PAUSE: Final = 0.02  #: seconds before the first time a command is tried elsewhere; doubled each time
 _LONGEST_PAUSE: Final = 0.2
 
@@ -37,7 +52,7 @@ def reaching() -> Iterator[None]:
     try:
         yield
     except _FAILURES as exc:
-        raise StoreUnavailable(f"the memory did not answer: {type(exc).__name__}") from exc
+        raise StoreUnavailable(_REFUSED.get(type(exc), f"the memory did not answer: {type(exc).__name__}")) from exc
 
 
 @cache
@@ -120,6 +135,11 @@ class Link:
                 for reply in await _send(client, commands):
                     _unless_error(reply)
 
+    @property
+    def is_cluster(self) -> bool:
+        """Whether keys are spread over several servers."""
+        return self._route.slot("") is not None
+
     def groups(self, keys: Sequence[str]) -> list[list[str]]:
         """Keys that one command may name together."""
         found: dict[int | None, list[str]] = defaultdict(list)
@@ -179,10 +199,8 @@ class Link:
         except _FAILURES as exc:
             problem = exc
         if problem is not None and self._route.patience and is_about_place(problem):
-            try:
+            with suppress(*_FAILURES):  # then what went wrong first is what is told
                 await self._route.learn(problem, slot)
-            except _FAILURES as exc:
-                problem = exc
         return problem, replies
 
     async def _spread(self, commands: Sequence[Command], slots: Sequence[int | None]) -> list[Any]:

@@ -17,7 +17,7 @@ from approvals.lifecycle import ENDED, Status
 from approvals.ports import Change, JournalEntry, Post, Queue, Stored
 from approvals.request import Request
 from storage.documents import json_text, post_text, read_post, read_request, request_text
-from storage.redis.checks import Server, claim_config, examine
+from storage.redis.checks import Server, about_replicas, claim_config, examine
 from storage.redis.inbox import RedisInbox
 from storage.redis.keys import Keys, home_of
 from storage.redis.link import Command, Link, Word
@@ -80,12 +80,14 @@ class RedisStore:
         except BaseException:
             await link.aclose()
             raise
+        wanted = server.replicas if replicas is None else replicas
+        found = about_replicas(server, wanted, partitions, is_cluster=link.is_cluster)
         store = cls(
             link,
             url,
             partitions=partitions,
-            server=server,
-            replicas=server.replicas if replicas is None else replicas,
+            server=replace(server, findings=(*server.findings, *found)),
+            replicas=wanted,
             retention=retention,
             confirm=confirm,
         )
