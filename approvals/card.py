@@ -13,9 +13,9 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from approvals.action import Frozen, digest_of
+from approvals.action import Action, Frozen, digest_of
 from approvals.lifecycle import Status
-from approvals.request import Request, Vote
+from approvals.request import Request, Superseded, Vote
 from approvals.terms import Risk
 from approvals.text import clipped, has_hidden, one_line, visible
 
@@ -23,6 +23,8 @@ from approvals.text import clipped, has_hidden, one_line, visible
 WHOLE = 6_000
 MAX_LINES = 80
 SAYS = 500
+CHANGES = 20  #: how many changes since a denial are shown
+BRIEF = 5  #: how many lines of each
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _LOOKS_LIKE_JSON = re.compile(r'\s|true$|false$|null$|["\[{].*|$|.*\s$', re.DOTALL)
@@ -62,7 +64,10 @@ class Said(Frozen):
 
 
 class Changed(Frozen):
-    """An argument that is not what it was in the denied request; empty on the side where it is absent."""
+    """What is not as it was in the denied request; empty on the side where it is absent.
+
+    `name` is an argument's path, or ours: "the target", "precondition …"; no argument's path has a bare blank in it.
+    """
 
     name: str
     was: tuple[str, ...]
@@ -107,7 +112,8 @@ class Card(Frozen):
     reason: str = ""
     asks_for_changes: bool = False  #: whether the reason says what to change
     supersedes: str = ""  #: the code of the denied request that this one answers
-    changed: tuple[Changed, ...] = ()
+    changed: tuple[Changed, ...] = ()  #: clipped: the whole of what is now stands above
+    changes: int = 0  #: how many there are; `changed` holds the first
     earlier: tuple[Before, ...] = ()
     agent: str
     principal: Who
@@ -129,6 +135,7 @@ class Card(Frozen):
 
 def card_of(request: Request) -> Card:
     """The current card of a request."""
+    changed = _changed(request)
     arguments, preconditions = _lines(request.action.arguments), _lines(request.action.preconditions)
     shown = [
         request.action.target,
@@ -157,7 +164,8 @@ def card_of(request: Request) -> Card:
         reason=_reason(request),
         asks_for_changes=bool(request.decision and request.decision.changes),
         supersedes=request.superseded.code if request.superseded else "",
-        changed=_changed(request) if complete else (),
+        changed=changed[:CHANGES],
+        changes=len(changed),
         earlier=tuple(Before(status=one.status, at=one.at, by=_named(one.by)) for one in request.earlier),
         agent=request.agent,
         principal=Who(person=one_line(request.principal), accounts=request.principal_accounts),
@@ -183,12 +191,27 @@ def _named(people: tuple[str, ...]) -> tuple[Who, ...]:
 
 
 def _changed(request: Request) -> tuple[Changed, ...]:
-    """Every argument whose value is another than in the denied request, which went or which came."""
+    """Everything of the action that is another than in the denied request, which went or which came."""
     if request.superseded is None:
         return ()
-    was, now = dict(_flat(request.superseded.arguments, "")), dict(_flat(request.action.arguments, ""))
+    was, now = _parts(request.superseded), _parts(request.action)
     names = [name for name in {**was, **now} if was.get(name) != now.get(name)]
-    return tuple(Changed(name=name, was=was.get(name, ()), now=now.get(name, ())) for name in names)
+    return tuple(
+        Changed(name=clipped(name, 60), was=_brief(was.get(name, ())), now=_brief(now.get(name, ()))) for name in names
+    )
+
+
+def _parts(action: Action | Superseded) -> dict[str, tuple[str, ...]]:
+    """Everything an action says, each part under a name of its own."""
+    ours = {"the kind": (action.kind,), "the target": (one_line(action.target),)}
+    conditions = {f"precondition {name}": value for name, value in _flat(action.preconditions, "")}
+    return {**ours, **dict(_flat(action.arguments, "")), **conditions}
+
+
+def _brief(lines: tuple[str, ...]) -> tuple[str, ...]:
+    """The beginning of a value; what is now stands on the card in full."""
+    more = (f"(+{len(lines) - BRIEF} lines)",) if len(lines) > BRIEF else ()
+    return (*(clipped(line, 120) for line in lines[:BRIEF]), *more)
 
 
 def _heading(request: Request) -> str:

@@ -12,15 +12,19 @@ from approvals.ports import Change, Policies
 from approvals.request import Request
 from approvals.terms import Terms
 
+_TRIES = 4  #: policies and freezes that may come into force during one piece of work
 _Result = TypeVar("_Result")
 
 
 async def under_policy(policies: Policies, work: Callable[[Policy], Awaitable[_Result]]) -> _Result:
     """Do work under the policy in force, again when another replica has just put a newer one in force."""
-    try:
-        return await work(policies.current())
-    except EpochChanged:
-        return await work(await policies.refresh())
+    policy = policies.current()
+    for _ in range(_TRIES - 1):
+        try:
+            return await work(policy)
+        except EpochChanged:
+            policy = await policies.refresh()
+    return await work(policy)
 
 
 def change_of(

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Literal
 
-from approvals.commits import change_of, home, record_of, under_policy
-from approvals.errors import IllegalTransition, NotFound
+from approvals.commits import binding, change_of, home, record_of, under_policy
+from approvals.errors import EntryRefused, IllegalTransition, NotConfirmed, NotFound, OutsideWindow
 from approvals.freeze import Freeze
 from approvals.lifecycle import Event, Status
 from approvals.people import NotAllowed, Operator, Voter, may_answer, may_operate
@@ -17,6 +18,7 @@ from approvals.request import Intervention, Request
 from approvals.verdicts import Done, Refused
 
 _PAGE = 200
+_Change = Callable[[Stored, Operator, Policy], Request]
 _EVENTS: dict[Role, str] = {"revoke": "revoked", "extend": "extended", "resolve": "resolved"}
 
 
@@ -41,7 +43,7 @@ class Operators:
     async def revoke(self, request: str, account: Account, reason: str = "") -> Done | Refused:
         """Take a yes back that was not used yet."""
 
-        def change(now: Stored, by: Operator) -> Request:
+        def change(now: Stored, by: Operator, _: Policy) -> Request:
             return now.request.revoked(_intervention("revoked", by, now.now, reason))
 
         return await self._intervene(request, account, "revoke", change)
@@ -52,7 +54,7 @@ class Operators:
         """Say how it ended where the tool could not."""
         event = Event.SUCCEED if outcome == "succeeded" else Event.FAIL
 
-        def change(now: Stored, by: Operator) -> Request:
+        def change(now: Stored, by: Operator, _: Policy) -> Request:
             if now.request.status is not Status.UNKNOWN:
                 raise IllegalTransition(f"a request that is {now.request.status} needs nobody to resolve it")
             return now.request.resolved(event, _intervention("resolved", by, now.now, note))
@@ -62,52 +64,61 @@ class Operators:
     async def extend(self, request: str, account: Account, more: int) -> Done | Refused:
         """Give people `more` ms to answer, never beyond what the rule allows; its approvers may do so too."""
 
-        def change(now: Stored, by: Operator) -> Request:
+        def change(now: Stored, by: Operator, policy: Policy) -> Request:
             until = now.request.expires_at + more
-            return now.request.extended(until, _intervention("extended", by, now.now, ""))
+            terms = binding(now.request, policy, now.now)
+            return now.request.tightened(terms).extended(until, _intervention("extended", by, now.now, ""))
 
-        return await self._intervene(request, account, "extend", change, or_approver=True)
+        return await self._intervene(request, account, "extend", change, while_open=True)
 
     async def freeze(
         self, account: Account, scope: Literal["agent", "kind", "all"], name: str, reason: str
     ) -> Done | Refused:
         """Stop an agent, a kind or everything, in every partition; what is pending is denied with the reason."""
-        by = await self._operator(account, "freeze")
-        if isinstance(by, Refused):
-            return by
-        new = Freeze(scope=scope, name=name, by=by.person, at=await self._store.now(), reason=reason)
-        in_force = self._policies.current().freezes
-        if not any(known.same_as(scope, name) for known in in_force):
-            record = {"v": 1, "event": "freeze", "freeze": new.rule, "by": by.person, "account": account.id}
-            await self._policies.put_freezes((*in_force, new), record)
-        await self.deny_frozen()
-        return Done(None, "frozen")
+
+        async def commit(policy: Policy) -> Done | Refused:
+            by = await self._operator(account, "freeze", policy)
+            if isinstance(by, Refused):
+                return by
+            if scope == "agent" and name not in policy.agents:
+                return Refused("no_such_agent", "No agent of that name is registered, so nothing was frozen.")
+            if not any(known.same_as(scope, name) for known in policy.freezes):
+                new = Freeze(scope=scope, name=name, by=by.person, at=await self._store.now(), reason=reason)
+                await self._put(policy, (*policy.freezes, new), "freeze", new, by)
+            return Done(None, "frozen")
+
+        done = await under_policy(self._policies, commit)
+        if isinstance(done, Done):
+            await self.deny_frozen()
+        return done
 
     async def unfreeze(self, account: Account, scope: str, name: str) -> Done | Refused:
         """Let it go on; by another person than the one who froze it."""
-        by = await self._operator(account, "unfreeze")
-        if isinstance(by, Refused):
-            return by
-        in_force = self._policies.current().freezes
-        mine = next((freeze for freeze in in_force if freeze.same_as(scope, name)), None)
-        if mine is None:
-            return Refused("not_frozen", "That is not frozen.")
-        if mine.by == by.person:
-            return Refused("own_freeze", "You froze this, so another person has to unfreeze it.")
-        record = {"v": 1, "event": "unfreeze", "freeze": mine.rule, "by": by.person, "account": account.id}
-        await self._policies.put_freezes(tuple(one for one in in_force if one is not mine), record)
-        return Done(None, "unfrozen")
+
+        async def commit(policy: Policy) -> Done | Refused:
+            by = await self._operator(account, "unfreeze", policy)
+            if isinstance(by, Refused):
+                return by
+            found = next((freeze for freeze in policy.freezes if freeze.same_as(scope, name)), None)
+            if found is None:
+                return Refused("not_frozen", "That is not frozen.")
+            if refusal := _not_another(by, found, policy):
+                return refusal
+            left = tuple(one for one in policy.freezes if one is not found)
+            await self._put(policy, left, "unfreeze", found, by)
+            return Done(None, "unfrozen")
+
+        return await under_policy(self._policies, commit)
 
     async def deny_frozen(self) -> None:
         """Deny everything pending that falls under a freeze; safe to repeat, and repeated by the clock."""
-        if not self._policies.current().freezes:
-            return
+        policy = await self._policies.refresh()  # whoever froze may have died before we heard of it
         before: int | None = None
-        while page := await self._store.waiting(limit=_PAGE, before=before):
+        while policy.freezes and (page := await self._store.waiting(limit=_PAGE, before=before)):
             for request in page:
-                if self._policies.current().freeze_of(request.question) is not None:
+                if policy.freeze_of(request.question) is not None:
                     await self._deny(request.id)
-            before = page[-1].asked_at if len(page) == _PAGE else 0
+            before = page[-1].asked_at
 
     async def _deny(self, request: str) -> None:
         async def commit(policy: Policy) -> Stored:
@@ -121,52 +132,76 @@ class Operators:
 
             return await self._store.update(request, change)
 
-        after = (await under_policy(self._policies, commit)).request
-        await self._publisher.published(after)
+        with suppress(NotFound, NotConfirmed):  # gone meanwhile; or committed, and announced once it is safe
+            after = (await under_policy(self._policies, commit)).request
+            await self._publisher.published(after)
         self._nudge()
+
+    async def _put(self, policy: Policy, freezes: tuple[Freeze, ...], event: str, about: Freeze, by: Operator) -> None:
+        record = {"v": 1, "event": event, "freeze": about.rule, "by": by.person, "account": by.account.id}
+        await self._policies.put_freezes(freezes, record, instead_of=policy.epoch)
 
     async def _intervene(
-        self,
-        request: str,
-        account: Account,
-        role: Role,
-        change: Callable[[Stored, Operator], Request],
-        *,
-        or_approver: bool = False,
+        self, request: str, account: Account, role: Role, change: _Change, *, while_open: bool = False
     ) -> Done | Refused:
-        try:
+        """Do it if the person may; `while_open`: before the deadline only, and whoever may answer may do it."""
+
+        async def commit(policy: Policy) -> Done | Refused:
             stored = await self._store.get(request)
+            by = await self._operator(account, role, policy, stored if while_open else None)
+            if isinstance(by, Refused):
+                record = record_of(stored.request, stored.request, f"{role}_refused")
+                await self._store.note({**record, "account": account.id, "reason": by.reason}, partition=home(request))
+                return by
+            return await self._committed(stored, by, role, change, policy, while_open=while_open)
+
+        try:
+            return await under_policy(self._policies, commit)
         except NotFound:
             return Refused("not_found", "I do not know this request.")
-        by = await self._operator(account, role, stored.request if or_approver else None)
-        if isinstance(by, Refused):
-            record = record_of(stored.request, stored.request, f"{role}_refused")
-            await self._store.note({**record, "account": account.id, "reason": by.reason}, partition=home(request))
-            return by
+        except (IllegalTransition, OutsideWindow, EntryRefused) as exc:
+            return Refused("not_now", f"That cannot be done: {exc}.")
 
-        async def commit(policy: Policy) -> Stored:
-            def committed(now: Stored) -> Change:
-                said = {"by": by.person, "account": account.id}
-                return change_of(now.request, change(now, by), policy, said, event=_EVENTS[role])
+    async def _committed(
+        self, stored: Stored, by: Operator, role: Role, change: _Change, policy: Policy, *, while_open: bool
+    ) -> Done:
+        said = {"by": by.person, "account": by.account.id}
 
-            return await self._store.update(request, committed, known=stored)
+        def committed(now: Stored) -> Change:
+            until = now.request.expires_at if while_open else None
+            after = change(now, by, policy)
+            return change_of(now.request, after, policy, said, event=_EVENTS[role], not_after=until)
 
         try:
-            after = (await under_policy(self._policies, commit)).request
-        except IllegalTransition as exc:
-            return Refused("not_now", f"That cannot be done: {exc}.")
-        await self._publisher.published(after)
+            after = (await self._store.update(stored.request.id, committed, known=stored)).request
+        except NotConfirmed:
+            after = (await self._store.get(stored.request.id)).request
+            return Done(after, after.status.value, safe=False)
         self._nudge()
-        return Done(after, after.status.value)
+        return Done(after, after.status.value, safe=await self._publisher.published(after))
 
-    async def _operator(self, account: Account, role: Role, request: Request | None = None) -> Operator | Refused:
-        """The person, if they hold the role, or, where a request is given, may answer it."""
-        policy = self._policies.current()
+    async def _operator(
+        self, account: Account, role: Role, policy: Policy, asked: Stored | None = None
+    ) -> Operator | Refused:
+        """The person, if they hold the role, or, where a request is given, may answer it now."""
         found = await may_operate(account, role, policy, self._directory)
-        if isinstance(found, NotAllowed) and request is not None:
-            voter = await may_answer(account, request.asked, policy, self._directory)
+        if isinstance(found, NotAllowed) and asked is not None:
+            request = asked.request
+            terms = binding(request, policy, asked.now).escalated(request.escalated)
+            voter = await may_answer(account, terms, policy, self._directory)
             found = Operator(voter.person, account) if isinstance(voter, Voter) else found
         return Refused(found.reason, found.sentence) if isinstance(found, NotAllowed) else found
+
+
+def _not_another(by: Operator, freeze: Freeze, policy: Policy) -> Refused | None:
+    """Why this cannot be taken for another person than the one who froze."""
+    if by.person in (freeze.by, policy.person_of(freeze.by)):
+        return Refused("own_freeze", "You froze this, so another person has to unfreeze it.")
+    if policy.person_of(by.account.id) is None:
+        return Refused(
+            "unlinked", "Your account is not linked to a person in the policy, and another person is needed here."
+        )
+    return None
 
 
 def _intervention(did: Literal["revoked", "extended", "resolved"], by: Operator, at: int, reason: str) -> Intervention:

@@ -40,8 +40,10 @@ class Operator:
 _UNCHECKED = NotAllowed("lookup_failed", "I could not check who you are just now, so nothing was counted. Click again.")
 
 
-async def may_answer(account: Account, terms: Terms, policy: Policy, directory: Directory) -> Voter | NotAllowed:
-    """Whether the person behind an account may answer under these terms, looked up now.
+async def may_answer(
+    account: Account, terms: Terms, policy: Policy, directory: Directory, answer: str = "approve"
+) -> Voter | NotAllowed:
+    """Whether the person behind an account may give this answer under these terms, looked up now.
 
     Every look-up failure refuses. An account that no person is linked to stands for itself, and never counts where
     more than one person is needed.
@@ -58,7 +60,8 @@ async def may_answer(account: Account, terms: Terms, policy: Policy, directory: 
         return _UNCHECKED
     if not factors:
         return NotAllowed("not_an_approver", f"You are not among those asked here: {_names(terms)}.")
-    if person is None and sum(factor.need for factor in terms.factors) > 1:
+    needed = sum(factor.need for factor in terms.factors) if answer == "approve" else terms.deny_quorum
+    if person is None and needed > 1:
         return NotAllowed(
             "unlinked", "Your account is not linked to a person in the policy, and more than one person is needed here."
         )
@@ -91,7 +94,7 @@ async def standing_votes(
     standing = {}
     for vote in votes:
         account = Account(vote.via, vote.tenant, vote.account.rsplit(":", 1)[-1])
-        voter = await may_answer(account, terms, policy, directory)
+        voter = await may_answer(account, terms, policy, directory, vote.answer)
         if voter is _UNCHECKED:
             raise DirectoryUnavailable(f"{vote.account} could not be looked up")
         if isinstance(voter, Voter) and voter.person == vote.person:

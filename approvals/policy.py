@@ -457,10 +457,10 @@ def _longest(demands: list[Demands], base: Demands) -> int | None:
 
 
 def _asked_again(demands: list[Demands], base: Demands) -> AskedAgain:
-    """The strictest answer to asking again: a denial before a mark, for the longest time."""
+    """The strictest answer to asking again: the longest mark, and the longest denial where anybody wants one."""
     entries = [demand.asked_again or base.asked_again or AskedAgainEntry() for demand in demands]
-    denying = [entry for entry in entries if entry.effect == "deny"]
-    return AskedAgain(within=max(entry.within for entry in denying or entries), deny=bool(denying))
+    denying = (entry.within for entry in entries if entry.effect == "deny")
+    return AskedAgain(within=max(entry.within for entry in entries), deny_within=max(denying, default=0))
 
 
 def _shortest(demands: list[Demands], name: str, default: int) -> int:
@@ -543,9 +543,21 @@ def _too_few(file: PolicyFile) -> list[str]:
                 problems.append(
                     f"{where}.factors: needs {factor.approvals} of {len(people)} people; add people or lower it"
                 )
+        needed, asked = demands.deny_quorum or file.defaults.deny_quorum or 1, _asked(demands, file)
+        if asked is not None and needed > len(asked):
+            problems.append(f"{where}.deny_quorum: needs {needed} of {len(asked)} people; add people or lower it")
         if demands.receipt_ttl is not None and demands.receipt_ttl > 300_000:
             problems.append(f"{where}.receipt_ttl: at most 300s, so that a stolen receipt is soon worthless")
     return problems
+
+
+def _asked(demands: Demands, file: PolicyFile) -> set[str] | None:
+    """Everybody whom the factors ask; None where that is known only at the click, or told by _dangling."""
+    factors = demands.factors or file.defaults.factors
+    groups = [file.groups.get(name) for factor in factors for name in factor.groups]
+    if any(group is None or group.slack_usergroup for group in groups):
+        return None
+    return {person for group in groups if group for person in group.people}
 
 
 def _overlaps(file: PolicyFile) -> list[str]:

@@ -305,6 +305,6 @@ class Policies(Protocol):
         """The policy the partitions now run under, after EpochChanged."""
         ...
 
-    async def put_freezes(self, freezes: tuple[Freeze, ...], record: Mapping[str, Any]) -> None:
-        """Put these freezes in force in every partition; raises EpochChanged when others changed meanwhile."""
+    async def put_freezes(self, freezes: tuple[Freeze, ...], record: Mapping[str, Any], *, instead_of: str) -> None:
+        """Put these freezes in force in every partition, where the epoch is `instead_of`; else raises EpochChanged."""
         ...

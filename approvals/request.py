@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from approvals.action import Action, Frozen, short_code
+from approvals.action import Action, Frozen, digest_of, short_code
 from approvals.errors import IllegalTransition
 from approvals.lifecycle import Event, Status, step
 from approvals.question import Question
@@ -46,7 +46,15 @@ class Superseded(Frozen):
 
     request: str
     code: str
+    kind: str
+    target: str
     arguments: dict[str, Any]
+    preconditions: dict[str, Any]
+
+    def differs_from(self, action: Action) -> bool:
+        """Whether anything but the nonce is another now."""
+        was = (self.kind, self.target, self.arguments, self.preconditions)
+        return digest_of(list(was)) != digest_of([action.kind, action.target, action.arguments, action.preconditions])
 
 
 class Earlier(Frozen):
@@ -223,6 +231,8 @@ class Request(Frozen):
         """People have until `until` (ms) to answer; never beyond what the terms allow."""
         self._must_allow(Event.EXPIRE)
         longest = self.asked_at + (self.terms.longest or 0)
+        if by.at >= self.expires_at:
+            raise IllegalTransition("the deadline has passed")
         if not self.expires_at < until <= longest:
             raise IllegalTransition(f"the deadline can be moved to {longest} at the latest, and only forward")
         return self._with(expires_at=until, interventions=(*self.interventions, by))

@@ -24,6 +24,8 @@ from approvals.verdicts import Counted, Done, Late, Refused, Verdict
 
 __all__ = ["Approvals", "Click", "Counted", "Done", "Granted", "Late", "NotGranted", "Refused", "Verdict"]
 
+_PAGE = 200
+MARKS = 5  #: earlier requests that a card tells of
 HEARTBEAT_MS = 90_000  #: an agent silent for this long is gone; the SDK says something every 30 s
 
 
@@ -127,7 +129,15 @@ class Approvals:
                 field="supersedes",
                 remedy="name a request that was denied, or leave it out",
             )
-        return Superseded(request=old.id, code=old.code, arguments=old.action.arguments)
+        was = old.action
+        return Superseded(
+            request=old.id,
+            code=old.code,
+            kind=was.kind,
+            target=was.target,
+            arguments=was.arguments,
+            preconditions=was.preconditions,
+        )
 
     async def withdraw(self, agent: str, request: str, *, by: str = "") -> Request:
         """Take a question back; `by` for the journal, the agent by default. Raises EntryRefused."""
@@ -161,9 +171,12 @@ class Approvals:
 
     async def disconnected(self, agent: str) -> None:
         """The agent has not been heard of: withdraw what it wanted withdrawn then."""
-        for request in await self._store.waiting(agent=agent, limit=1_000):
-            if request.cancel_on_disconnect:
-                await self.withdraw(agent, request.id, by="disconnect")
+        before: int | None = None
+        while page := await self._store.waiting(agent=agent, before=before, limit=_PAGE):
+            for request in page:
+                if request.cancel_on_disconnect:
+                    await self.withdraw(agent, request.id, by="disconnect")
+            before = page[-1].asked_at
 
     # -- people ---------------------------------------------------------------------------------------------------
 
@@ -192,9 +205,14 @@ class Approvals:
                 if now.request.status is not Status.PENDING or now.request.vote_of(person) is None:
                     return None
                 record = {"by": person, "account": click.account.id, "shown": click.shown}
-                return change_of(now.request, now.request.retracted(person), policy, record, event="retracted")
+                open_until = now.request.expires_at
+                after = now.request.retracted(person)
+                return change_of(now.request, after, policy, record, event="retracted", not_after=open_until)
 
-            after = (await self._store.update(request, change, known=found.stored)).request
+            try:
+                after = (await self._store.update(request, change, known=found.stored)).request
+            except OutsideWindow:
+                return Late(await self.after_time(request))
             self._nudge()
             return Counted(after) if after.status is Status.PENDING else Late(after)
 
@@ -242,7 +260,7 @@ class Approvals:
         if terms.verdict == "deny":
             return Refused("policy_denies", "A rule of the policy now denies this request, so it cannot be answered.")
         asked = terms.escalated(request.escalated)
-        voter = await may_answer(click.account, asked, policy, self._directory)
+        voter = await may_answer(click.account, asked, policy, self._directory, click.answer)
         return Refused(voter.reason, voter.sentence) if isinstance(voter, NotAllowed) else voter
 
     async def _commit_vote(self, stored: Stored, click: Click, voter: Voter, policy: Policy) -> Verdict:
@@ -284,12 +302,21 @@ class Approvals:
         return Counted(after, safe=await self._publisher.published(after))
 
     async def _standing_for(self, stored: Stored, click: Click, policy: Policy) -> Mapping[str, tuple[str, ...]]:
-        """Whose yes still stands beside this click, and for which factors; a no asks for nobody else's."""
+        """Whose answer still stands beside this click, and for which factors.
+
+        A no is never held up by what cannot be looked up: the answers of others then count as they were given.
+        """
         request = stored.request
-        if click.answer != "approve":
-            return {vote.person: vote.factors for vote in request.votes}
         terms = binding(request, policy, stored.now).escalated(request.escalated)
-        return await standing_votes(request.votes, terms, policy, self._directory)
+        as_given = {vote.person: vote.factors for vote in request.votes}
+        if click.answer != "approve" and terms.deny_quorum == 1:
+            return as_given
+        try:
+            return await standing_votes(request.votes, terms, policy, self._directory)
+        except DirectoryUnavailable:
+            if click.answer == "approve":
+                raise
+            return as_given
 
     async def _uncertain(self, request: Request, click: Click) -> Refused:
         """Count nothing while those who said yes before cannot be checked again: nobody's vote is lost over it."""
@@ -383,7 +410,7 @@ def _asked(
         terms=terms,
         presentation=policy.presentation(document.action.kind),
         superseded=superseded,
-        earlier=tuple(_mark(other) for other in earlier if _matters(other, terms, now)),
+        earlier=_marks(earlier, terms, now),
         cancel_on_disconnect=document.cancel_on_disconnect,
     )
     after = _by_rule(asked, now)
@@ -393,8 +420,9 @@ def _asked(
 
 def _by_rule(asked: Request, now: int) -> Request:
     """The request as it is, or as a rule decides it without asking anybody."""
-    denied_before = any(mark.status is Status.DENIED for mark in asked.earlier)
-    if asked.terms.asked_again.deny and denied_before and asked.superseded is None:
+    denied_at = max((mark.at for mark in asked.earlier if mark.status is Status.DENIED), default=None)
+    soon = denied_at is not None and now - denied_at < asked.terms.asked_again.deny_within
+    if soon and not _says_what_changed(asked):
         return asked.denied_by(
             "asked-again", "the same was denied a short while ago; say what changed (supersedes)", now
         )
@@ -403,12 +431,29 @@ def _by_rule(asked: Request, now: int) -> Request:
     return asked.decided_by_rule(now, jti=secrets.token_urlsafe(16))
 
 
-def _matters(other: Request, terms: Terms, now: int) -> bool:
-    """Whether people should know of an earlier request for the same: a recent denial, or one whose end is unknown."""
-    if other.status is Status.UNKNOWN:
+def _says_what_changed(asked: Request) -> bool:
+    """Whether a request answers an earlier one for the same, and is not just that one again."""
+    old, action = asked.superseded, asked.action
+    return old is not None and (old.kind, old.target) == (action.kind, action.target) and old.differs_from(action)
+
+
+def _marks(earlier: Sequence[Request], terms: Terms, now: int) -> tuple[Earlier, ...]:
+    """What people should know of those who asked for the same, newest first.
+
+    What the earlier ones knew is kept: asking often enough must not push a denial out of sight.
+    """
+    marks = {mark.request: mark for other in earlier for mark in other.earlier}
+    marks |= {other.id: _mark(other) for other in earlier}
+    found = [mark for mark in marks.values() if _matters(mark, terms, now)]
+    return tuple(sorted(found, key=lambda mark: mark.at, reverse=True)[:MARKS])
+
+
+def _matters(mark: Earlier, terms: Terms, now: int) -> bool:
+    """Whether people should know of it: a person's denial some time ago, or an end that is unknown."""
+    if mark.status is Status.UNKNOWN:
         return True
-    denied_at = other.decision.at if other.status is Status.DENIED and other.decision else None
-    return denied_at is not None and now - denied_at < terms.asked_again.within
+    again = terms.asked_again
+    return mark.status is Status.DENIED and bool(mark.by) and now - mark.at < max(again.within, again.deny_within)
 
 
 def _mark(other: Request) -> Earlier:

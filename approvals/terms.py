@@ -39,8 +39,8 @@ class Escalation(Frozen):
 class AskedAgain(Frozen):
     """What follows when the same agent asks for the same kind and target soon after a denial."""
 
-    within: int = 3_600_000
-    deny: bool = False  #: deny by rule; otherwise the card says so
+    within: int = 3_600_000  #: for so long the card says so
+    deny_within: int = 0  #: for so long it is denied by rule; 0: never
 
 
 class Presentation(Frozen):
@@ -84,6 +84,7 @@ class Terms(Frozen):
                 "factors": tightened(self.factors, other.factors),
                 "excluded": tuple(sorted({*self.excluded, *other.excluded})),
                 "deny_quorum": min(self.deny_quorum, other.deny_quorum),
+                "escalation": tuple(_still_open(step, self.factors, other) for step in self.escalation),
                 "longest": min(self.longest or 0, other.longest or 0) or None,
                 "use_within": min(self.use_within, other.use_within),
                 "receipt_ttl": min(self.receipt_ttl, other.receipt_ttl),
@@ -105,6 +106,16 @@ def _joined_by(factor: Factor, steps: tuple[Escalation, ...]) -> Factor:
     people = tuple(sorted(factor.sources))
     more = (source for step in steps if step.joins == people for source in step.sources)
     return factor.model_copy(update={"sources": tuple(dict.fromkeys((*factor.sources, *more)))})
+
+
+def _still_open(step: Escalation, factors: tuple[Factor, ...], later: Terms) -> Escalation:
+    """A step without the people whom the later terms would not ask by then, for the demand that it opens."""
+    asked = later.escalated(sum(other.after <= step.after for other in later.escalation))
+    opened = next((factor for factor in factors if tuple(sorted(factor.sources)) == step.joins), None)
+    now = zip(later.factors, asked.factors, strict=True)
+    alike = [{*wider.sources} for plain, wider in now if opened is None or _comparable(opened, plain)]
+    kept = tuple(source for source in step.sources if all(source in sources for sources in alike))
+    return step.model_copy(update={"sources": kept})
 
 
 _STRICTNESS: dict[str, int] = {"allow": 0, "require": 1, "deny": 2}

@@ -113,10 +113,11 @@ class Tools:
             return None if terms.verdict == "allow" else NotGranted(request.id, "policy", "a person is needed now")
         try:
             asked = terms.escalated(request.escalated)
-            standing = await standing_votes(request.votes, asked, policy, self._directory)
+            yeses = [vote for vote in request.votes if vote.answer == "approve"]
+            standing = await standing_votes(yeses, asked, policy, self._directory)
         except DirectoryUnavailable:
             return NotGranted(request.id, "policy", "those who approved cannot be checked just now; try again")
-        gone = frozenset(vote.person for vote in request.votes) - standing.keys()
+        gone = frozenset(vote.person for vote in yeses) - standing.keys()
         if not request.tightened(terms, without=gone, counting=standing).is_met():
             return NotGranted(request.id, "policy", "those who approved no longer suffice")
         return None

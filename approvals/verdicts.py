@@ -32,10 +32,14 @@ class Late:
 
 @dataclass(frozen=True)
 class Done:
-    """An operator's intervention took effect; `request` is what it was about, if it was one request."""
+    """An operator's intervention took effect; `request` is what it was about, if it was one request.
+
+    `safe` is false while it is not yet known to be kept, or the agent was not told yet.
+    """
 
     request: Request | None
     what: str
+    safe: bool = True
 
 
 Verdict = Counted | Refused | Late

@@ -93,7 +93,7 @@ class Courier:
             try:
                 if post is None or post.state != "posted" or post.shown != card.digest():
                     shown = await self._show(self._platform(destination), stored, destination, post, card)
-                    return shown or int(bool(self._unsaid(stored, post)))
+                    return shown or int(bool(self._unsaid(stored, destination)))
                 return await self._say(self._platform(destination), stored, post)
             except ChatRefused as exc:
                 self._watch.failed(destination, exc.code)
@@ -123,25 +123,37 @@ class Courier:
         """Whether a destination shows this card, and every note that should stand under it."""
         if post is None or post.state != "posted" or post.shown != card.digest():
             return False
-        return not self._unsaid(stored, post)
+        return not self._unsaid(stored, post.destination)
 
-    def _unsaid(self, stored: Stored, post: Post | None) -> list[Note]:
+    def _unsaid(self, stored: Stored, destination: str) -> list[Note]:
         """The notes that are to stand under a card and do not yet."""
-        if post is None or post.state != "posted":
-            return []
-        notes = notes_of(stored.request, self._accounts)
-        return [note for note in notes if f"{post.destination}{_NOTE}{note.key}" not in stored.posts]
+        places = {
+            note: stored.posts.get(_place(destination, note)) for note in notes_of(stored.request, self._accounts)
+        }
+        return [note for note, post in places.items() if post is None or post.state == "failed"]
 
     async def _say(self, platform: ChatPlatform, stored: Stored, post: Post) -> int:
         """Give the notes that are due, each at most once: after a crash a reminder is missed rather than repeated."""
-        for note in self._unsaid(stored, post):
+        for note in self._unsaid(stored, post.destination):
             if wait := await self._store.may_post(post.destination, *platform.pace(post.destination)):
                 return wait
-            place = f"{post.destination}{_NOTE}{note.key}"
+            place = _place(post.destination, note)
             if await self._store.intend(stored.request.id, place, secrets.token_urlsafe(16)) is None:
-                await platform.reply(post.reference, note)
-                await self._record(stored.request, place, post.reference, None)
+                await self._say_once(platform, stored.request, post, place, note)
         return 0
+
+    async def _say_once(self, platform: ChatPlatform, request: Request, post: Post, place: str, note: Note) -> None:
+        """Reply; where that surely did not happen, it may be tried again. A refused note says nothing of its card."""
+        try:
+            await platform.reply(post.reference, note)
+        except ChatRefused as exc:
+            log.warning("note refused", destination=post.destination, note=note.key, code=exc.code)
+        except ChatUnavailable as exc:
+            if not exc.maybe_done:
+                await self._store.record_post(request.id, await self._failed(place, "not now"))
+                await self._store.hold_posts(post.destination, int(exc.retry_after * 1000))
+            raise
+        await self._record(request, place, post.reference, None)
 
     async def _edit(self, platform: ChatPlatform, request: Request, post: Post, card: Card) -> int:
         if wait := await self._store.may_post(f"{platform.name}:edits", EDITS_PER_MINUTE, EDITS_AT_ONCE):
@@ -210,6 +222,11 @@ class Courier:
         shown = card.digest() if card is not None else ""
         now = await self._store.now()
         await self._store.record_post(request.id, Post(destination, "posted", now, reference, shown))
+
+
+def _place(destination: str, note: Note) -> str:
+    """Under which name it is kept that a note was given."""
+    return f"{destination}{_NOTE}{note.key}"
 
 
 def _destinations(stored: Stored) -> tuple[str, ...]:

@@ -71,8 +71,13 @@ class Rulebook:
 
     @classmethod
     def from_json(cls, kept: str) -> Rulebook:
-        """What was kept. Raises ValueError."""
-        value = json.loads(kept)
+        """What was kept. Raises ValueError. The first version kept the text alone, and knew no freezes."""
+        try:
+            value = json.loads(kept)
+        except ValueError:
+            return cls(kept)
+        if not isinstance(value, dict) or "freezes" not in value:
+            return cls(kept)
         return cls(str(value["policy"]), tuple(Freeze.model_validate(one) for one in value["freezes"]))
 
 
@@ -95,34 +100,37 @@ class AdoptedPolicy:
             freezes = self._read(*found).freezes if found is not None else ()
             self._policy = self._policy.frozen(freezes)
             record = {"v": 1, "event": "policy", "policy": self._policy.digest}
+            before = found[0] if found is not None else None
             try:
-                return await self._adopt(record, instead_of=found[0] if found is not None else None)
+                return await self._adopt(self._policy, self._text, record, instead_of=before)
             except EpochChanged:
                 continue  # somebody froze something, or another replica was quicker
 
-    async def put_freezes(self, freezes: tuple[Freeze, ...], record: Mapping[str, Any]) -> None:
-        """Put these freezes in force; raises EpochChanged when others changed meanwhile."""
-        before, self._policy = self._policy, self._policy.frozen(freezes)
-        try:
-            await self._adopt(record, instead_of=before.epoch)
-        except BaseException:
-            self._policy = before
-            raise
+    async def put_freezes(self, freezes: tuple[Freeze, ...], record: Mapping[str, Any], *, instead_of: str) -> None:
+        """Put these freezes in force where the epoch is `instead_of`; else raises EpochChanged."""
+        if self._policy.epoch != instead_of:
+            raise EpochChanged(self._policy.epoch)
+        wanted = self._policy.frozen(freezes)
+        await self._adopt(wanted, self._text, record, instead_of=instead_of)
+        if self._policy.epoch == instead_of:  # nothing newer was taken over meanwhile
+            self._policy = wanted
 
     async def refresh(self) -> Policy:
         """Take over the policy in force. Raises StoreUnavailable when none is readable: then nothing is decided."""
         found = await self._store.epoch()
         if found is None:
             raise StoreUnavailable("no policy is in force")
-        rulebook = self._read(*found)
-        self._policy, self._text = rulebook.policy(), rulebook.text
+        if found[0] != self._policy.epoch:
+            rulebook = self._read(*found)
+            self._policy, self._text = rulebook.policy(), rulebook.text
+        policy, text = self._policy, self._text
         # A replica may have died between two partitions; then this finishes what it began.
-        await self._adopt({"v": 1, "event": "policy", "policy": self._policy.digest}, instead_of=found[0])
-        return self._policy
+        await self._adopt(policy, text, {"v": 1, "event": "policy", "policy": policy.digest}, instead_of=found[0])
+        return policy
 
-    async def _adopt(self, record: Mapping[str, Any], *, instead_of: str | None) -> None:
-        kept = Rulebook(self._text, self._policy.freezes).to_json()
-        await self._store.adopt(self._policy.epoch, kept, record, instead_of=instead_of)
+    async def _adopt(self, policy: Policy, text: str, record: Mapping[str, Any], *, instead_of: str | None) -> None:
+        kept = Rulebook(text, policy.freezes).to_json()
+        await self._store.adopt(policy.epoch, kept, record, instead_of=instead_of)
 
     def _read(self, epoch: str, kept: str) -> Rulebook:
         try:

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from approvals.card import Before, Button, Card, Line, Said, Seat, Step, Who
+from approvals.card import Before, Button, Card, Changed, Line, Said, Seat, Step, Who
 from approvals.lifecycle import Status
 from handlers.slack.elements import (
     DAY_AND_TIME,
@@ -131,13 +131,17 @@ def _since_denied(card: Card) -> Iterator[Json]:
     """What is another than in the denied request that this one answers."""
     if not card.supersedes:
         return
-    what = "nothing" if not card.changed else f"{len(card.changed)} of its arguments"
-    yield quiet([text(f"asked anew after {card.supersedes} was denied, with {what} changed:" if card.changed else
-                      f"asked anew after {card.supersedes} was denied, with nothing changed")])  # fmt: skip
-    was = [Line(name=changed.name, value=(*_or_absent(changed.was), "→", *_or_absent(changed.now)))
-           for changed in card.changed]  # fmt: skip
-    for table in tables(was)[:MAX_TABLES]:
+    first = f", the first {len(card.changed)} of {card.changes}" if card.changes > len(card.changed) else ""
+    what = f"what changed{first}:" if card.changed else "nothing changed"
+    yield quiet([emoji("arrows_counterclockwise"), text(f" asked anew after {card.supersedes} was denied; {what}")])
+    rows = [Line(name=changed.name, value=_was_and_is(changed)) for changed in card.changed]
+    for table in tables(rows)[:MAX_TABLES]:
         yield preformatted(table)
+
+
+def _was_and_is(changed: Changed) -> tuple[str, ...]:
+    was, now = _or_absent(changed.was), _or_absent(changed.now)
+    return (f"{was[0]}  →  {now[0]}",) if len(was) == len(now) == 1 else (*was, "→", *now)
 
 
 def _or_absent(value: Sequence[str]) -> Sequence[str]:

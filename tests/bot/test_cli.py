@@ -66,7 +66,7 @@ def asked(server: Server, **members: object) -> Request:
     async def ask(store: RedisStore) -> Request:
         await store.adopt(DIGEST, "version: 1", {"event": "policy"})
         request = a_request(now=await store.now(), action=an_action(**members))
-        return (await store.create(request.id, lambda now: a_change(request)))[0].request
+        return (await store.create(request.id, lambda *_: a_change(request)))[0].request
 
     return in_redis(server, ask)
 
