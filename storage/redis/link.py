@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from functools import cache
 from pathlib import Path
-from typing import Any, Final, Self, TypeAlias
+from typing import Any, Final, Self
+from weakref import WeakKeyDictionary
 
 from redis.asyncio import Redis
 from redis.exceptions import (
@@ -21,15 +22,14 @@ from redis.exceptions import (
     NoScriptError,
     OutOfMemoryError,
     RedisError,
-    ResponseError,
 )
 
 from approvals.errors import StoreUnavailable
 from storage.redis.address import read_url
+from storage.redis.batches import Batches, Command, Word, send
 from storage.redis.routes import Route, is_about_place, route_to
 
-Word: TypeAlias = str | bytes | int | float
-Command: TypeAlias = Sequence[Word]
+__all__ = ["Command", "Link", "Word", "reaching", "scripts"]
 
 #: What redis-py lets out when it loses a connection; the last three leak during a failover (redis-py #4287).
 _FAILURES: Final = (RedisError, OSError, AttributeError, TypeError, RuntimeError)
@@ -74,6 +74,7 @@ class Link:
 
     def __init__(self, route: Route) -> None:
         self._route = route
+        self._known: WeakKeyDictionary[Redis, Batches] = WeakKeyDictionary()
 
     @classmethod
     def to(
@@ -107,7 +108,7 @@ class Link:
         """One command to every master; what one is refused stands in its place."""
         with reaching():
             clients = await self._route.clients()
-            return [(await _send(client, [words]))[0] for client in clients]
+            return [(await send(client, [words]))[0] for client in clients]
 
     async def script(self, name: str, keys: Sequence[str], *args: Word) -> Any:
         """Run a script; a server that restarted and forgot it is taught again."""
@@ -132,7 +133,7 @@ class Link:
         commands = [("SCRIPT", "LOAD", scripts()[name][1]) for name in names or scripts()]
         with reaching():
             for client in await self._route.clients():
-                for reply in await _send(client, commands):
+                for reply in await send(client, commands):
                     _unless_error(reply)
 
     @property
@@ -194,7 +195,8 @@ class Link:
                 if asked is not None:
                     replies = await _send_asking(await self._route.asked(asked), commands)
                 else:
-                    replies = await _send(await self._route.client(slot), commands)
+                    client = await self._route.client(slot)
+                    replies = await self._batches(client).send(client, commands)
             problem = next((reply for reply in replies if is_about_place(reply)), None)
         except _FAILURES as exc:
             problem = exc
@@ -231,6 +233,9 @@ class Link:
         except _FAILURES:
             return None
 
+    def _batches(self, client: Redis) -> Batches:
+        return self._known.setdefault(client, Batches())
+
     def _slot(self, words: Command) -> int | None:
         return self._route.slot(_key(words))
 
@@ -250,23 +255,10 @@ def _key(words: Command) -> str | bytes | None:
     return key if isinstance(key, bytes) else str(key)
 
 
-async def _send(client: Any, commands: Sequence[Command]) -> list[Any]:
-    """The replies of commands on one connection; what one is refused stands in its place."""
-    if len(commands) == 1:
-        try:
-            return [await client.execute_command(*commands[0])]
-        except ResponseError as exc:
-            return [exc]
-    pipeline = client.pipeline(transaction=False)
-    for words in commands:
-        pipeline.execute_command(*words)
-    return list(await pipeline.execute(raise_on_error=False))
-
-
 async def _send_asking(client: Any, commands: Sequence[Command]) -> list[Any]:
     """The same at a server that is just taking a slot over: ASKING holds for the one command behind it."""
     both = [word for words in commands for word in (("ASKING",), words)]
-    return (await _send(client, both))[1::2]
+    return (await send(client, both))[1::2]
 
 
 async def _tried(client: Redis | None, commands: Sequence[Command]) -> Sequence[Any]:
@@ -274,7 +266,7 @@ async def _tried(client: Redis | None, commands: Sequence[Command]) -> Sequence[
     problem: Exception = ConnectionError("no server is known for this")
     try:
         if client is not None:
-            return await _send(client, commands)
+            return await send(client, commands)
     except _FAILURES as exc:
         problem = exc
     return [problem] * len(commands)
