@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Final
 
 from approvals.desk import Desk
+from approvals.errors import ApprovalsError
 from approvals.lifecycle import Status
 from approvals.ports import Account, Answer, Entry, Inbox, Post, Stored
 from approvals.service import Approvals, Click, Counted
@@ -129,7 +130,7 @@ class Voting:
     async def _vote(self, service: Approvals, request: str) -> None:
         try:
             verdict = await service.vote(request, CLICK)
-        except Exception as exc:  # whoever measures reads `failed`, and fails with it
+        except ApprovalsError as exc:  # whoever measures reads `failed`, and fails with it
             self.failed.append(repr(exc))
             return
         counted = isinstance(verdict, Counted) and verdict.safe and verdict.request.status is Status.APPROVED

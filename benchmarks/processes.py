@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any, Final
 
 import redis.asyncio as redis
+import structlog
 
 from benchmarks.house import a_bot, request_body
 
 BATCH: Final = 100  #: entries of one read, on every side: the bot's own (bot/intake.py)
+_PATIENCE: Final = 20_000  #: ms of silence after which an asker gives up
 PING, PONG = "bench:ping", "bench:pong"
 
 Streams = tuple[str, str]  #: where an asker writes and where it reads
@@ -55,6 +57,8 @@ class Work:
 
 def bot(url: str, folder: Path, agents: Sequence[str], votes: bool, pipe: Connection) -> None:
     """A bot process; every word it is sent is answered with its Work."""
+
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))  # the figures have standard output
 
     async def work() -> None:
         async with a_bot(url, folder, agents, votes=votes) as voting:
@@ -119,9 +123,12 @@ async def _ask_all(line: redis.Redis, streams: Streams, in_flight: int, count: i
         more = max(0, min(in_flight - (sent - answered), count - sent, allowed - sent))
         await _send(line, streams[0], range(first + sent, first + sent + more))
         sent += more
-        for entry in await _read(line, streams[1], last, block=2 if pace else 5_000):
-            last = entry[0]
-            answered += entry[1][b"type"] == b"decision"
+        heard = await _read(line, streams[1], last, block=2 if pace else _PATIENCE)
+        if not heard and not pace:
+            raise RuntimeError(f"{count - answered} of {count} were not answered within {_PATIENCE} ms")
+        for entry, fields in heard:
+            last = entry
+            answered += fields[b"type"] == b"decision"
     return time.monotonic() - began
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -36,75 +37,80 @@ def server() -> Any:
         yield one
 
 
-@pytest.fixture
-async def line(server: Server) -> AsyncIterator[LossyLine]:
-    async with lossy(server.port) as one:
-        yield one
-    for _ in range(10):  # transports close in later turns of the loop, which ends with this test
+@asynccontextmanager
+async def a_line(server: Server) -> AsyncIterator[tuple[Line, LossyLine]]:
+    """A client's batches, and the line they go over."""
+    async with lossy(server.port) as line:
+        client = Redis.from_url(line.url, protocol=2, retry=Retry(NoBackoff(), 0), socket_timeout=5)
+        client.response_callbacks.clear()
+        try:
+            yield Line(client), line
+        finally:
+            await client.aclose(close_connection_pool=True)
+
+
+async def test_what_is_wanted_at_the_same_moment_goes_in_one_round_trip(server: Server) -> None:
+    async with a_line(server) as (batches, line):
+        await asyncio.gather(*(batches.send([("ECHO", "warm")]) for _ in range(20)))
+        line.forget()
+        replies = await asyncio.gather(*(batches.send([("ECHO", str(number)), ("PING",)]) for number in range(20)))
+        assert replies == [[str(number).encode(), b"PONG"] for number in range(20)]
+        assert len(line.commands) == 40
+        assert line.round_trips == 2  # the first does not wait for others to come
+
+
+async def test_a_refusal_reaches_only_who_asked(server: Server) -> None:
+    async with a_line(server) as (batches, _):
+        good, bad, other = await asyncio.gather(
+            batches.send([("PING",)]), batches.send([("HGET", "x")]), batches.send([("ECHO", "y")])
+        )
+        assert (good, other) == ([b"PONG"], [b"y"])
+        assert isinstance(bad[0], ResponseError)
+
+
+async def test_a_text_that_is_no_unicode_fails_only_its_sender(server: Server) -> None:
+    async with a_line(server) as (batches, _):
+        replies = await asyncio.gather(
+            *(batches.send([("ECHO", text)]) for text in ("a", "b", "\ud800", "c")), return_exceptions=True
+        )
+        assert isinstance(replies[2], UnicodeEncodeError)
+        assert [replies[0], replies[1], replies[3]] == [[b"a"], [b"b"], [b"c"]]
+
+
+async def test_a_lost_line_is_told_to_everybody_and_the_next_command_works(server: Server) -> None:
+    async with a_line(server) as (batches, line):
+        await batches.send([("PING",)])
+        line.lose_replies = 10
+        lost = await asyncio.gather(
+            *(batches.send([("ECHO", str(number))]) for number in range(5)), return_exceptions=True
+        )
+        assert all(isinstance(reply, RedisError) for reply in lost)
+        line.lose_replies = 0
+        assert await batches.send([("PING",)]) == [b"PONG"]
+
+
+async def test_one_who_gives_up_takes_nothing_from_the_others(server: Server) -> None:
+    async with a_line(server) as (batches, _):
+        first, second, third = (asyncio.create_task(batches.send([("ECHO", word)])) for word in "abc")
         await asyncio.sleep(0)
+        second.cancel()
+        assert await first == [b"a"]
+        assert await third == [b"c"]
 
 
-@pytest.fixture
-async def batches(line: LossyLine) -> AsyncIterator[Line]:
-    client = Redis.from_url(line.url, protocol=2, retry=Retry(NoBackoff(), 0), socket_timeout=5)
-    client.response_callbacks.clear()
-    yield Line(client)
-    await client.aclose(close_connection_pool=True)
+async def test_a_command_that_blocks_holds_up_nobody(server: Server) -> None:
+    async with a_line(server) as (batches, _):
+        await batches.send([("XGROUP", "CREATE", "stream", "group", "0", "MKSTREAM")])
+        words = ("XREADGROUP", "GROUP", "group", "me", "BLOCK", 5_000, "STREAMS", "stream", ">")
+        blocked = asyncio.create_task(batches.send([words]))
+        while b"blocked_clients:1" not in (await batches.send([("INFO", "clients")]))[0]:
+            continue
+        assert await batches.send([("PING",)]) == [b"PONG"]
+        await batches.send([("XADD", "stream", "*", "a", "1")])
+        assert (await blocked)[0][0][0] == b"stream"
 
 
-async def test_what_is_wanted_at_the_same_moment_goes_in_one_round_trip(batches: Line, line: LossyLine) -> None:
-    await asyncio.gather(*(batches.send([("ECHO", "warm")]) for _ in range(20)))
-    line.forget()
-    replies = await asyncio.gather(*(batches.send([("ECHO", str(number)), ("PING",)]) for number in range(20)))
-    assert replies == [[str(number).encode(), b"PONG"] for number in range(20)]
-    assert len(line.commands) == 40
-    assert line.round_trips == 2  # the first does not wait for others to come
-
-
-async def test_a_refusal_reaches_only_who_asked(batches: Line) -> None:
-    good, bad, other = await asyncio.gather(
-        batches.send([("PING",)]), batches.send([("HGET", "x")]), batches.send([("ECHO", "y")])
-    )
-    assert (good, other) == ([b"PONG"], [b"y"])
-    assert isinstance(bad[0], ResponseError)
-
-
-async def test_a_text_that_is_no_unicode_fails_only_its_sender(batches: Line) -> None:
-    replies = await asyncio.gather(
-        *(batches.send([("ECHO", text)]) for text in ("a", "b", "\ud800", "c")), return_exceptions=True
-    )
-    assert isinstance(replies[2], UnicodeEncodeError)
-    assert [replies[0], replies[1], replies[3]] == [[b"a"], [b"b"], [b"c"]]
-
-
-async def test_a_lost_line_is_told_to_everybody_and_the_next_command_works(batches: Line, line: LossyLine) -> None:
-    await batches.send([("PING",)])
-    line.lose_replies = 10
-    lost = await asyncio.gather(*(batches.send([("ECHO", str(number))]) for number in range(5)), return_exceptions=True)
-    assert all(isinstance(reply, RedisError) for reply in lost)
-    line.lose_replies = 0
-    assert await batches.send([("PING",)]) == [b"PONG"]
-
-
-async def test_one_who_gives_up_takes_nothing_from_the_others(batches: Line) -> None:
-    first, second, third = (asyncio.create_task(batches.send([("ECHO", word)])) for word in "abc")
-    await asyncio.sleep(0)
-    second.cancel()
-    assert await first == [b"a"]
-    assert await third == [b"c"]
-
-
-async def test_a_command_that_blocks_holds_up_nobody(batches: Line) -> None:
-    await batches.send([("XGROUP", "CREATE", "stream", "group", "0", "MKSTREAM")])
-    words = ("XREADGROUP", "GROUP", "group", "me", "BLOCK", 5_000, "STREAMS", "stream", ">")
-    blocked = asyncio.create_task(batches.send([words]))
-    while b"blocked_clients:1" not in (await batches.send([("INFO", "clients")]))[0]:
-        continue
-    assert await batches.send([("PING",)]) == [b"PONG"]
-    await batches.send([("XADD", "stream", "*", "a", "1")])
-    assert (await blocked)[0][0][0] == b"stream"
-
-
-async def test_more_than_a_pipeline_holds_goes_in_several(batches: Line, line: LossyLine) -> None:
-    replies = await asyncio.gather(*(batches.send([("ECHO", str(number))]) for number in range(2_000)))
-    assert replies == [[str(number).encode()] for number in range(2_000)]
+async def test_more_than_a_pipeline_holds_goes_in_several(server: Server) -> None:
+    async with a_line(server) as (batches, _):
+        replies = await asyncio.gather(*(batches.send([("ECHO", str(number))]) for number in range(2_000)))
+        assert replies == [[str(number).encode()] for number in range(2_000)]
