@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -170,3 +172,11 @@ async def test_a_node_of_a_cluster_does_not_pass_for_a_server(cluster: Cluster) 
 
 def _as_bot(server: Server) -> str:
     return server.url.replace("redis://", f"redis://bot:{SECRET}@")
+
+
+def test_every_finding_is_explained_in_the_documents() -> None:
+    page = Path("docs/how-to/redis.md").read_text(encoding="utf-8")
+    source = Path("storage/redis/checks.py").read_text(encoding="utf-8")
+    names = set(re.findall(r'f?"([a-z]+-[a-z]+): ', source)) | {"fsync-everysec", "fsync-no"}
+    assert len(names) > 10
+    assert {name for name in names if f"`{name}`" not in page} == set()
