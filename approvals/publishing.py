@@ -19,21 +19,24 @@ class Publisher:
         self._signer = signer
         self._issuer = issuer
 
-    async def publish(self, request: Request, *, again: bool = False) -> None:
-        """Publish what was decided; a pending request has nothing to publish. `again` wakes the agent once more."""
+    async def publish(self, request: Request, *, now: int | None = None, again: bool = False) -> None:
+        """Publish what was decided; a pending request has nothing to publish. `again` wakes the agent once more.
+
+        `now` is the store's time where the caller has just heard it: a receipt counts from then.
+        """
         if request.decision is None:
             return
         token = None
         if request.status is Status.APPROVED:
-            now = await self._store.now()
-            claims = receipts.claims_of(request, issuer=self._issuer, partition=home(request.id), now=now)
+            at = now if now is not None else await self._store.now()
+            claims = receipts.claims_of(request, issuer=self._issuer, partition=home(request.id), now=at)
             token = await self._signer.sign(receipts.TYP, claims)
         await self._store.publish(request, decision_document(request, token), again=again)
 
-    async def published(self, request: Request) -> bool:
+    async def published(self, request: Request, *, now: int | None = None) -> bool:
         """`publish`, or False while that is not possible; a timer then goes on trying."""
         try:
-            await self.publish(request)
+            await self.publish(request, now=now)
         except (NotConfirmed, SignerUnavailable):
             return False
         return True

@@ -113,7 +113,7 @@ class Approvals:
             )
         if stored.request.cancel_on_disconnect and stored.request.status is Status.PENDING:
             await self.heartbeat(agent)
-        await self._publisher.publish(stored.request, again=not new)
+        await self._publisher.publish(stored.request, now=stored.now, again=not new)
         self._nudge()
         return stored.request
 
@@ -284,22 +284,23 @@ class Approvals:
             return change_of(before, after, policy, record, not_after=before.expires_at)
 
         try:
-            after = (await self._store.update(stored.request.id, change, known=stored)).request
+            after = await self._store.update(stored.request.id, change, known=stored)
         except OutsideWindow:
             return Late(await self.after_time(stored.request.id))
         except NotConfirmed:
             return Counted((await self._store.get(stored.request.id)).request, safe=False)
         return await self._told(after, voter)
 
-    async def _told(self, after: Request, voter: Voter) -> Verdict:
+    async def _told(self, stored: Stored, voter: Voter) -> Verdict:
         """The verdict on a committed state; a decision is published before anybody is told of it."""
         self._nudge()
+        after = stored.request
         if after.status is Status.PENDING:
             return Counted(after)
         mine = after.decision is not None and any(vote.person == voter.person for vote in after.decision.by)
         if not mine:
             return Late(after)
-        return Counted(after, safe=await self._publisher.published(after))
+        return Counted(after, safe=await self._publisher.published(after, now=stored.now))
 
     async def _standing_for(self, stored: Stored, click: Click, policy: Policy) -> Mapping[str, tuple[str, ...]]:
         """Whose answer still stands beside this click, and for which factors.
@@ -366,7 +367,8 @@ class Approvals:
 
     async def publish(self, request: str) -> None:
         """Publish a decision that was committed but not announced, because something was down."""
-        await self._publisher.publish((await self._store.get(request)).request)
+        stored = await self._store.get(request)
+        await self._publisher.publish(stored.request, now=stored.now)
 
     # -- shared ---------------------------------------------------------------------------------------------------
 

@@ -87,5 +87,5 @@ def _check(value: Json, path: str, depth: int) -> None:
 
 
 def _check_text(text: str, path: str) -> None:
-    if any("\ud800" <= character <= "\udfff" for character in text):
+    if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
         raise malformed("a lone surrogate is not Unicode text", path, "send well-formed Unicode")

@@ -7,7 +7,7 @@ import hashlib
 import time
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, Self
@@ -191,7 +191,7 @@ class Link:
         """What was answered, and what was wrong with where it was asked."""
         replies: list[Any] | None = None
         try:
-            async with asyncio.timeout(within):
+            async with asyncio.timeout(within) if within else nullcontext():
                 if asked is not None:
                     replies = await _send_asking(await self._route.asked(asked), commands)
                 else:
@@ -234,7 +234,10 @@ class Link:
             return None
 
     def _batches(self, client: Redis) -> Batches:
-        return self._known.setdefault(client, Batches())
+        known = self._known.get(client)
+        if known is None:
+            known = self._known[client] = Batches()
+        return known
 
     def _slot(self, words: Command) -> int | None:
         return self._route.slot(_key(words))
