@@ -13,12 +13,14 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from approvals.desk import Desk
 from approvals.errors import ApprovalsError
+from approvals.intake import RequestDocument
 from approvals.lifecycle import Status
-from approvals.ports import Account, Answer, Entry, Inbox, Post, Stored
+from approvals.ports import Account, Inbox, Post, Stored
+from approvals.request import Request
 from approvals.service import Approvals, Click, Counted
 from bot.clock import Clock
 from bot.intake import Intake
@@ -96,82 +98,69 @@ class CardsUp(RedisStore):
         return replace(stored, posts={PLACE: Post(PLACE, "posted", 1, CARD, SHOWN)})
 
 
-class Voting:
-    """An inbox that has every request approved as soon as its agent was told that it is pending."""
+class Voted(Approvals):
+    """A service that has every request approved as soon as it is pending, as a person might whose card is up."""
 
-    def __init__(self, inbox: Inbox) -> None:
-        self._inbox = inbox
-        self._votes: set[asyncio.Task[None]] = set()
-        self.service: Approvals | None = None
-        self.voted = 0
+    votes = True
+    voted = 0
+
+    def __init__(self, **parts: Any) -> None:
+        super().__init__(**parts)
+        self._voting: set[asyncio.Task[None]] = set()
         self.failed: list[str] = []
 
-    async def take(self, *, limit: int, block: int) -> Sequence[Entry]:
-        """See Inbox."""
-        return await self._inbox.take(limit=limit, block=block)
+    async def submit(self, document: RequestDocument, agent: str) -> Request:
+        """Take the request, and let a vote be on its way."""
+        request = await super().submit(document, agent)
+        if self.votes and request.status is Status.PENDING:
+            vote = asyncio.create_task(self._vote(request.id))
+            self._voting.add(vote)
+            vote.add_done_callback(self._voting.discard)
+        return request
 
-    async def reclaim(self, *, idle: int, limit: int) -> Sequence[Entry]:
-        """See Inbox."""
-        return await self._inbox.reclaim(idle=idle, limit=limit)
-
-    async def watch(self, agents: Sequence[str], audiences: Sequence[str]) -> None:
-        """See Inbox."""
-        await self._inbox.watch(agents, audiences)
-
-    async def answer(self, entry: Entry, *answers: Answer, dead_letter: str | None = None) -> None:
-        """Answer, then vote."""
-        await self._inbox.answer(entry, *answers, dead_letter=dead_letter)
-        for answer in answers:
-            if answer.type == "pending" and self.service is not None:
-                vote = asyncio.create_task(self._vote(self.service, str(answer.body["request"])))
-                self._votes.add(vote)
-                vote.add_done_callback(self._votes.discard)
-
-    async def _vote(self, service: Approvals, request: str) -> None:
+    async def _vote(self, request: str) -> None:
         try:
-            verdict = await service.vote(request, CLICK)
+            verdict = await self.vote(request, CLICK)
         except ApprovalsError as exc:  # whoever measures reads `failed`, and fails with it
             self.failed.append(repr(exc))
             return
-        counted = isinstance(verdict, Counted) and verdict.safe and verdict.request.status is Status.APPROVED
-        if counted:
+        if isinstance(verdict, Counted) and verdict.safe and verdict.request.status is Status.APPROVED:
             self.voted += 1
         else:
             self.failed.append(repr(verdict))
 
 
 @asynccontextmanager
-async def a_service(url: str, folder: Path, agents: Sequence[str]) -> AsyncIterator[tuple[CardsUp, Approvals]]:
+async def a_service(
+    url: str, folder: Path, agents: Sequence[str], *, votes: bool = False
+) -> AsyncIterator[tuple[CardsUp, Voted]]:
     """A store and a service on it, with these agents' policy in force; the key lies in the folder."""
     text = policy_text(agents)
     async with await CardsUp.connect(url) as store:
         policies = AdoptedPolicy(store, parse_policy(text), text)
         await policies.put_in_force()
         signer = FileSigner(read_key(folder / "key.pem"))
-        yield (
-            store,
-            Approvals(store=store, directory=Everybody(), policies=policies, signer=signer, issuer=ISSUER),
-        )
+        service = Voted(store=store, directory=Everybody(), policies=policies, signer=signer, issuer=ISSUER)
+        service.votes = votes
+        yield store, service
 
 
 @asynccontextmanager
 async def a_bot(
     url: str, folder: Path, agents: Sequence[str], *, votes: bool = True, only_intake: bool = False
-) -> AsyncIterator[Voting]:
+) -> AsyncIterator[Voted]:
     """A running bot; `only_intake` leaves out the loops that work by the clock, so that every command is a request's.
 
     With `votes`, every request is approved at once.
     """
     async with AsyncExitStack() as stack:
-        store, service = await stack.enter_async_context(a_service(url, folder, agents))
+        store, service = await stack.enter_async_context(a_service(url, folder, agents, votes=votes))
         inbox = await stack.enter_async_context(store.inbox())
-        voting = Voting(inbox)
-        voting.service = service if votes else None
-        await voting.watch(agents, [])
+        await inbox.watch(agents, [])
         sealer = Sealer(store, FileSigner(read_key(folder / "key.pem")), _heads(folder), issuer=ISSUER)
-        loops = _loops(voting, store, service, sealer)
+        loops = _loops(inbox, store, service, sealer)
         await stack.enter_async_context(_running(loops[:1] if only_intake else loops))
-        yield voting
+        yield service
 
 
 def _heads(folder: Path) -> HeadsFile:
