@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from typing import Any
 
@@ -12,7 +13,7 @@ from hypothesis import strategies as st
 from approvals.errors import StoreUnavailable
 from approvals.ports import Post
 from approvals.strict_json import MAX_INTEGER
-from storage.documents import json_text, post_text, read_post, read_request, request_text
+from storage.documents import _FAMILIAR, json_text, post_text, read_post, read_request, request_text
 from tests.build import a_request, a_vote, an_action
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
@@ -38,6 +39,30 @@ def test_any_request_survives_with_its_digest(arguments: dict[str, Any], because
 def test_a_decided_request_survives() -> None:
     request = a_request().voted(a_vote(reason="fine"), jti="j")
     assert read_request(request_text(request), 2, None) == request.model_copy(update={"version": 2})
+
+
+def test_what_was_kept_as_plain_json_is_still_read() -> None:
+    request = a_request()
+    assert read_request(request.model_dump_json().encode(), 1, None) == request.model_copy(update={"version": 1})
+
+
+def test_a_request_takes_a_third_of_the_room_of_its_json() -> None:
+    request = a_request()
+    assert len(request_text(request)) < len(request.model_dump_json()) / 3
+
+
+def test_what_packed_requests_need_to_be_read_has_not_changed() -> None:
+    digest = hashlib.sha256(_FAMILIAR).hexdigest()
+    assert digest == "f13bdd3a0d74882ccc2ed3bb3a5b8d90b85d1314d64e951f79589325c24f0109", (
+        "what is stored cannot be read with another one"
+    )
+
+
+def test_a_packed_request_that_was_cut_or_changed_is_not_read() -> None:
+    whole = request_text(a_request())
+    for broken in (whole[:-8], whole[:1], whole[:50] + b"\x00" + whole[51:]):
+        with pytest.raises(StoreUnavailable):
+            read_request(broken, 1, None)
 
 
 @pytest.mark.parametrize("text", [b"", b"{}", b"[]", b"\xff", b'{"v":2}', b"null"])
