@@ -283,8 +283,8 @@ class Sayso:
     async def _submit(self, waiter: Waiter) -> None:
         """Send, then look once whether it was decided before (a restart)."""
         try:
-            await self._box.submit(waiter)
-            await self._box.look([waiter])
+            # In a task of its own: Python 3.11's wait_for, inside redis-py, can lose a cancellation that meets a reply.
+            await self._box.in_background(self._box.introduce(waiter))
         except BaseException:
             self._box.forget(waiter)
             raise
