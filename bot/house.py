@@ -77,6 +77,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         policies = AdoptedPolicy(store, policy, text)
         await policies.put_in_force()
         await inbox.watch(policy.agents, policy.audiences)
+        await store.publish_names(policy.agents, policy.audiences)
         slack = await _slack(stack, settings, signer)
         courier_loop = Loop("courier", _courier(store, slack).step, idle=0.25)
         approvals = Approvals(

@@ -150,9 +150,14 @@ class Sayso:
         await self.aclose()
 
     async def open(self) -> None:
-        """Connect; raises Unavailable when Redis or the bot's configuration in it cannot be read."""
+        """Connect; raises Unavailable when Redis or the bot's configuration in it cannot be read.
+
+        Raises Refused, with the lines to add to the policy, for an agent that is not registered there.
+        """
         try:
-            self._deployment = Deployment.read(await self._link.config())
+            config, names = await self._link.config()
+            self._deployment = Deployment.read(config)
+            self._deployment.check_name(names, self.agent, "agents")
             address = Address(self._deployment.partition(self.agent), self.agent)
             mailbox = Mailbox(self._link, address, self._pace)
             await mailbox.open()

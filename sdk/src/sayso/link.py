@@ -12,7 +12,7 @@ from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
 from redis.exceptions import RedisError
 
 from sayso.errors import InvalidRequest, Unavailable
-from sayso.wire import CONFIG_KEY
+from sayso.wire import CONFIG_KEY, NAMES_KEY
 
 _BATCH = 500
 
@@ -28,8 +28,8 @@ class Entry(NamedTuple):
 class Link(Protocol):
     """What the SDK needs of Redis. Every method raises Unavailable when it cannot be done."""
 
-    async def config(self) -> bytes | None:
-        """What stands under `sayso:config`."""
+    async def config(self) -> tuple[bytes | None, bytes | None]:
+        """What stands under `sayso:config` and `sayso:names`."""
 
     async def append(self, stream: str, kind: str, body: bytes) -> str:
         """Append an entry and return its id. After a failure it may be there once, more than once or not at all."""
@@ -58,9 +58,10 @@ class RedisLink:
         except ValueError as exc:  # redis-py's word for a scheme it does not know
             raise InvalidRequest(str(exc), field="url", remedy="pass redis://, rediss:// or unix://") from exc
 
-    async def config(self) -> bytes | None:
+    async def config(self) -> tuple[bytes | None, bytes | None]:
         """See Link."""
-        return (await self.documents([CONFIG_KEY]))[0]
+        config, names = await self.documents([CONFIG_KEY, NAMES_KEY])
+        return config, names
 
     async def append(self, stream: str, kind: str, body: bytes) -> str:
         """See Link."""
