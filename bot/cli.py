@@ -297,7 +297,7 @@ def _run(work: Coroutine[Any, Any, _Result]) -> _Result:
     except NotFound:
         raise
     except StoreUnavailable as exc:
-        _fail(f"Redis: {exc}; check SAYSO_REDIS_URL and that the server runs")
+        _fail(f"Redis: {exc}; check SAYSO_REDIS_URL and that the server runs; `python -m bot redis` runs one")
     except (KeyProblem, ApprovalsError, SlackProblem) as exc:
         _fail(str(exc))
     except OSError as exc:

@@ -62,7 +62,13 @@ async def _redis(settings: Settings) -> list[Finding]:
             found = [Finding("ok", f"Redis answers: {store.server}")]
             found += [_risk(*finding.split(": ", 1)) for finding in store.findings]
     except ApprovalsError as exc:
-        return [Finding("problem", f"Redis: {exc}", "check SAYSO_REDIS_URL and that the server runs")]
+        return [
+            Finding(
+                "problem",
+                f"Redis: {exc}",
+                "check SAYSO_REDIS_URL and that the server runs; `python -m bot redis` runs one",
+            )
+        ]
     if skew > _SKEW_MS:
         found.append(Finding("warning", f"Redis' clock is {skew} ms from this machine's", "synchronise both with NTP"))
     return found

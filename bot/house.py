@@ -86,6 +86,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         policies = AdoptedPolicy(store, policy, text)
         await policies.put_in_force()
         await inbox.watch(policy.agents, policy.audiences)
+        await store.publish_names(policy.agents, policy.audiences)
         kit = await stack.enter_async_context(open_telemetry(settings, policies, store.server))
         slack = await _slack(stack, settings, signer, kit)
         rooms = _rooms(settings, store, inbox, signer, policies, slack, kit)

@@ -97,7 +97,8 @@ class Settings(BaseSettings):
         if mode == "socket" and self.slack_app_token is None:
             raise ValueError("slack_app_token: Socket Mode needs SLACK_APP_TOKEN (xapp-…)")
         if mode == "http" and self.slack_signing_secret is None:
-            raise ValueError("slack_signing_secret: HTTP mode needs SLACK_SIGNING_SECRET")
+            other = "" if self.slack_mode == "http" else ", or SLACK_APP_TOKEN (xapp-…) for Socket Mode"
+            raise ValueError(f"slack_signing_secret: Slack by http needs SLACK_SIGNING_SECRET{other}")
         return self
 
     def resolved_slack_mode(self) -> Literal["socket", "http", "off"]:
@@ -181,5 +182,7 @@ def _no_such(name: str, known: list[str]) -> str:
 
 def _explain(error: Any) -> str:
     message = str(error["msg"]).removeprefix("Value error, ")
-    where = str(error["loc"][0]).removeprefix("sayso_") if error["loc"] else ""
-    return f"SAYSO_{where.upper()}: {message}" if where else f"SAYSO_{message[0].upper()}{message[1:]}"
+    if not error["loc"]:  # ours, about several settings: "name: what is wrong"
+        name, _, what = message.partition(": ")
+        return f"SAYSO_{name.upper()}: {what}"
+    return f"SAYSO_{str(error['loc'][0]).removeprefix('sayso_').upper()}: {message}"

@@ -349,3 +349,14 @@ async def test_the_partition_follows_from_the_agents_name(bot: Bot, connect: Con
         pending = await client.ask_nowait(**payment)
         assert await bot.redis.xlen("{sayso:13}:in:payments-bot") == 1
     assert pending.request.startswith("13-")
+
+
+async def test_a_name_that_the_policy_does_not_hold_is_told_at_once(bot: Bot, connect: Connect) -> None:
+    await bot.redis.set("sayso:names", b'{"v":1,"agents":["deploy-bot"],"audiences":["gateway"]}')
+    with pytest.raises(sayso.Refused) as caught:
+        await connect().open()
+    assert (caught.value.reason, caught.value.field) == ("unknown_agent", "agent")
+    assert "under agents add: payments-bot: {owner: " in str(caught.value.remedy)
+    await bot.redis.set("sayso:names", b'{"v":1,"agents":["payments-bot"],"audiences":[]}')
+    async with connect() as client:
+        assert client.agent == "payments-bot"

@@ -206,8 +206,8 @@ class EarlyLink:
         self.appended = asyncio.Event()
         self.reads = 0
 
-    async def config(self) -> bytes | None:
-        return b'{"v":1,"partitions":1}'
+    async def config(self) -> tuple[bytes | None, bytes | None]:
+        return b'{"v":1,"partitions":1}', None
 
     async def append(self, stream: str, kind: str, body: bytes) -> str:
         self.appended.set()

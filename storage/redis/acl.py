@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from approvals.action import NAME, partition_of
-from storage.redis.keys import CONFIG, Keys
+from storage.redis.keys import CONFIG, NAMES, Keys
 
 #: What any client needs to say hello and, in a Cluster, to find its server; MULTI and EXEC because clients wrap
 #: pipelines in them (the commands inside are checked one by one).
@@ -66,7 +66,7 @@ def _own(intakes: Sequence[str], outs: Sequence[str], more: str = "") -> str:
     """Append here, read there, and read the configuration."""
     append = " ".join(f"%W~{key}" for key in intakes)
     read = " ".join(f"%R~{key}" for key in outs)
-    return f"{_none(_HELLO)} ({append} +xadd) ({read} +xread +xrange +xrevrange) (%R~{CONFIG} +get){more}"
+    return f"{_none(_HELLO)} ({append} +xadd) ({read} +xread +xrange +xrevrange) (%R~{CONFIG} %R~{NAMES} +get){more}"
 
 
 def _bot() -> str:
@@ -85,7 +85,7 @@ def _bot() -> str:
             f"({hashes} {_HASHES})",
             f"({sets} {_SORTED_SETS})",
             f"({strings} {_STRINGS})",
-            f"(~{CONFIG} {_STRINGS})",
+            f"(~{CONFIG} ~{NAMES} {_STRINGS})",
         )
     )
 
@@ -97,7 +97,7 @@ def _auditor() -> str:
         (
             _none(f"{_HELLO} +info +time +config|get"),
             f"(%R~{_ANY}:journal %R~{_ANY}:dead +xrange +xrevrange +xread +xlen)",
-            f"({texts} %R~{CONFIG} +get)",
+            f"({texts} %R~{CONFIG} %R~{NAMES} +get)",
             f"({hashes} +hget +hmget +hgetall)",
         )
     )

@@ -11,6 +11,7 @@ from approvals.action import partition_of
 from approvals.ports import Queue
 
 CONFIG = "sayso:config"
+NAMES = "sayso:names"  #: the registered agents and tools, so that a wrong name is told at once
 GROUP = "bot"  #: the consumer group on every intake stream
 
 

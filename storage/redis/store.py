@@ -17,9 +17,9 @@ from approvals.lifecycle import ENDED, Status
 from approvals.ports import Change, JournalEntry, Post, Queue, Stored
 from approvals.request import Request
 from storage.documents import json_text, post_text, read_post, read_request, request_text
-from storage.redis.checks import Server, about_replicas, claim_config, examine
+from storage.redis.checks import WIRE_VERSION, Server, about_replicas, claim_config, examine
 from storage.redis.inbox import RedisInbox
-from storage.redis.keys import Keys, home_of
+from storage.redis.keys import NAMES, Keys, home_of
 from storage.redis.link import Command, Link, Word
 
 DAY: Final = 86_400_000
@@ -278,6 +278,11 @@ class RedisStore:
         """A policy text that was once in force, by its digest."""
         text = await self._link.call("GET", self._keys[0].policy(digest))
         return None if text is None else str(text.decode())
+
+    async def publish_names(self, agents: Sequence[str], audiences: Sequence[str]) -> None:
+        """Let agents and tools see whether their names are registered. Information only: intake decides."""
+        names = {"v": WIRE_VERSION, "agents": sorted(agents), "audiences": sorted(audiences)}
+        await self._link.call("SET", NAMES, json_text(names))
 
     async def keys(self) -> Mapping[str, Mapping[str, Any]]:
         """The public halves (JWK) of the signing keys of this deployment, by key id."""

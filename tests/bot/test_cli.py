@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import TypeVar
@@ -208,6 +209,14 @@ def test_a_redis_that_is_not_there_is_said_in_a_sentence(
 
 
 # ------------------------------------------------------------ pending, show
+
+
+@pytest.mark.redis
+def test_a_port_that_is_taken_is_said_in_a_sentence(folder: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        result = run("demo", "--port", str(other.getsockname()[1]))
+    assert result.exit_code == 2
+    assert "address already in use; choose another port" in words(result.stderr)
 
 
 @pytest.mark.redis

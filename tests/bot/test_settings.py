@@ -74,6 +74,13 @@ def test_a_missing_token_is_named(given: dict[str, str], names: str) -> None:
     assert names in problem
 
 
+def test_a_bot_token_alone_is_told_of_both_ways() -> None:
+    assert problems(slack_bot_token=TOKEN) == [
+        "SAYSO_SLACK_SIGNING_SECRET: Slack by http needs SLACK_SIGNING_SECRET,"
+        " or SLACK_APP_TOKEN (xapp-…) for Socket Mode"
+    ]
+
+
 def test_the_way_to_slack_follows_from_what_was_given() -> None:
     assert load(slack_bot_token=TOKEN, slack_app_token="xapp-1").resolved_slack_mode() == "socket"
     assert load(slack_bot_token=TOKEN, slack_signing_secret="s").resolved_slack_mode() == "http"

@@ -150,9 +150,14 @@ class Sayso:
         await self.aclose()
 
     async def open(self) -> None:
-        """Connect; raises Unavailable when Redis or the bot's configuration in it cannot be read."""
+        """Connect; raises Unavailable when Redis or the bot's configuration in it cannot be read.
+
+        Raises Refused, with the lines to add to the policy, for an agent that is not registered there.
+        """
         try:
-            self._deployment = Deployment.read(await self._link.config())
+            config, names = await self._link.config()
+            self._deployment = Deployment.read(config)
+            self._deployment.check_name(names, self.agent, "agents")
             address = Address(self._deployment.partition(self.agent), self.agent)
             mailbox = Mailbox(self._link, address, self._pace)
             await mailbox.open()
@@ -296,7 +301,8 @@ class Sayso:
     async def _submit(self, waiter: Waiter) -> None:
         """Send, and go on waiting for it, unless that cannot be done."""
         try:
-            await self._box.begin(waiter)
+            # In a task of its own: Python 3.11's wait_for, inside redis-py, can lose a cancellation that meets a reply.
+            await self._box.in_background(self._box.begin(waiter))
         except BaseException:
             self._box.forget(waiter)
             raise

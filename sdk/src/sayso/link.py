@@ -16,7 +16,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError, ReadOnlyErr
 
 from sayso.errors import Unavailable
 from sayso.redis_url import Shape, Target, read_url
-from sayso.wire import CONFIG_KEY
+from sayso.wire import CONFIG_KEY, NAMES_KEY
 
 _BATCH = 500
 
@@ -36,8 +36,8 @@ class Entry(NamedTuple):
 class Link(Protocol):
     """What the SDK needs of Redis. Every method raises Unavailable when it cannot be done."""
 
-    async def config(self) -> bytes | None:
-        """What stands under `sayso:config`."""
+    async def config(self) -> tuple[bytes | None, bytes | None]:
+        """What stands under `sayso:config` and `sayso:names`."""
 
     async def append(self, stream: str, kind: str, body: bytes) -> str:
         """Append an entry and return its id. After a failure it may be there once, more than once or not at all."""
@@ -63,9 +63,10 @@ class RedisLink:
         self._free = asyncio.Semaphore(connections)
         self._lines = _LINES[(target := read_url(url)).shape](target, block)
 
-    async def config(self) -> bytes | None:
+    async def config(self) -> tuple[bytes | None, bytes | None]:
         """See Link."""
-        return (await self.documents([CONFIG_KEY]))[0]
+        config, names = await self.documents([CONFIG_KEY, NAMES_KEY])
+        return config, names
 
     async def append(self, stream: str, kind: str, body: bytes) -> str:
         """See Link."""

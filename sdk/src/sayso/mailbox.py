@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Coroutine, Iterable
 from contextlib import suppress
 from datetime import datetime
@@ -200,7 +201,7 @@ class Mailbox:
             self._entries.pop(waiter.entry, None)
         waiter.entry = entry
         waiter.heard = asyncio.get_running_loop().time()
-        if waiter.future.done():
+        if waiter.future.done() or waiter not in self._waiters.get(waiter.topic, []):
             return
         self._entries[entry] = waiter
         if (refused := self._early.pop(entry, None)) is not None:
@@ -381,11 +382,15 @@ def _order(entry_id: str) -> tuple[int, int]:
 
 
 def _seconds_left(expires_at: str | None, entry_id: str) -> float | None:
-    """From the answer's own entry id to the deadline: both are Redis time, so our clock does not matter."""
+    """From now to the deadline, which is Redis time, as is the answer's own entry id.
+
+    After a failover ids can run ahead of the time; where our own clock is behind them, it is believed instead: waiting
+    too long harms nobody.
+    """
     if expires_at is None:
         return None
     try:
         moment = datetime.fromisoformat(expires_at).timestamp()
     except ValueError:
         return None
-    return max(0.0, moment - _order(entry_id)[0] / 1000)
+    return max(0.0, moment - min(_order(entry_id)[0] / 1000, time.time()))

@@ -191,9 +191,9 @@ class Stage:
 
     # --- Link ------------------------------------------------------------------------------------------------------
 
-    async def config(self) -> bytes | None:
+    async def config(self) -> tuple[bytes | None, bytes | None]:
         """See Link."""
-        return self._documents[CONFIG_KEY]
+        return self._documents[CONFIG_KEY], None
 
     async def append(self, stream: str, kind: str, body: bytes) -> str:
         """See Link; the answer is there at once."""

@@ -64,7 +64,9 @@ class Tool:
     async def __aenter__(self) -> Self:
         """Connect; raises Unavailable when Redis or the bot's configuration in it cannot be read."""
         try:
-            self._deployment = Deployment.read(await self._link.config())
+            config, names = await self._link.config()
+            self._deployment = Deployment.read(config)
+            self._deployment.check_name(names, self.audience, "audiences")
         except BaseException:
             await self._link.aclose()
             raise

@@ -13,16 +13,17 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from sayso.action import Action, text
-from sayso.errors import InvalidRequest, Unavailable
+from sayso.errors import InvalidRequest, Refused, Unavailable
 
 VERSION = 1
 MAX_BODY = 65_536
 CONFIG_KEY = "sayso:config"
+NAMES_KEY = "sayso:names"
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _CALL = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,198}[\x21-\x7e])?")
@@ -147,6 +148,24 @@ class Deployment:
                 f"the bot speaks wire version {version!r}, this SDK speaks {VERSION}; update the older one"
             )
         return cls(partitions)
+
+    @staticmethod
+    def check_name(raw: bytes | None, name: str, sort: Literal["agents", "audiences"]) -> None:
+        """Raise Refused for a name that `sayso:names` does not hold; a bot that publishes none is not in the way."""
+        try:
+            names = json.loads(raw) if raw is not None else {}
+            registered = [*names["agents"], *names["audiences"]]
+        except (ValueError, KeyError, TypeError):
+            return
+        if name in registered:
+            return
+        line = "{owner: …, principals: […], kinds: […]}" if sort == "agents" else "{kinds: […]}"
+        raise Refused(
+            f"{name!r} is not registered in the bot's policy",
+            reason="unknown_agent",
+            field=sort.removesuffix("s"),
+            remedy=f"under {sort} add: {name}: {line}",
+        )
 
     def partition(self, agent: str) -> int:
         """The partition that holds everything of an agent."""
