@@ -22,7 +22,7 @@ demands = st.lists(factor, max_size=4).map(lambda found: joined(tuple(found)))
 
 
 @st.composite
-def terms_with_steps(draw: st.DrawFn, **members: st.SearchStrategy[Any]) -> Terms:
+def terms_with_steps(draw: st.DrawFn, /, **members: st.SearchStrategy[Any]) -> Terms:
     """Terms whose escalation, if any, opens demands they have."""
     found = some_terms(**{name: draw(strategy) for name, strategy in members.items()})
     joins = [tuple(sorted(one.sources)) for one in found.factors]
