@@ -6,6 +6,7 @@ import base64
 import hashlib
 import re
 import zlib
+from functools import lru_cache
 from typing import Annotated, Any
 
 import rfc8785
@@ -70,7 +71,13 @@ def request_id(agent: str, call: str, partitions: int) -> str:
 
 def likeness(agent: str, action: Action) -> str:
     """What requests have in common that ask for the same: a digest of agent, kind and target."""
-    return digest_of([agent, action.kind, action.target])
+    return _likeness(agent, action.kind, action.target)
+
+
+@lru_cache(maxsize=1_024)
+def _likeness(agent: str, kind: str, target: str) -> str:
+    """Asked for at every commit of a request, hence remembered."""
+    return digest_of([agent, kind, target])
 
 
 def partition_of_request(request: str) -> int:

@@ -27,6 +27,13 @@ async def under_policy(policies: Policies, work: Callable[[Policy], Awaitable[_R
     return await work(policy)
 
 
+async def still_in_force(policies: Policies, policy: Policy) -> None:
+    """Raise EpochChanged where a refusal rests on a policy, or a freeze, that is no longer in force."""
+    now = await policies.refresh()
+    if now.epoch != policy.epoch:
+        raise EpochChanged(now.epoch)
+
+
 def change_of(
     before: Request | None,
     after: Request,

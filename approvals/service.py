@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from approvals.action import likeness, request_id
-from approvals.commits import binding, change_of, home, record_of, under_policy
+from approvals.commits import binding, change_of, home, record_of, still_in_force, under_policy
 from approvals.errors import DirectoryUnavailable, EntryRefused, NotConfirmed, NotFound, OutsideWindow
 from approvals.intake import ReportDocument, RequestDocument, SpendDocument
 from approvals.lifecycle import Status
@@ -101,7 +101,11 @@ class Approvals:
             def make(now: int, earlier: Sequence[Request]) -> Change:
                 return _asked(wanted, document, agent, policy, now, superseded, earlier)
 
-            return await self._store.create(wanted, make, like=like)
+            try:
+                return await self._store.create(wanted, make, like=like)
+            except EntryRefused:
+                await still_in_force(self._policies, policy)
+                raise
 
         stored, new = await under_policy(self._policies, commit)
         if not new and not stored.request.action.same_as(document.action):
@@ -220,7 +224,7 @@ class Approvals:
 
     async def may_answer(self, request: str, click: Click) -> Voter | Refused | Late:
         """What `vote` would say to this click, without counting it; for a door that has to ask for a reason first."""
-        found = await self._found(request, click, self._policies.current())
+        found = await under_policy(self._policies, lambda policy: self._found(request, click, policy))
         return found.voter if isinstance(found, _Found) else found
 
     async def waiting_for(self, account: Account, destination: str, *, limit: int = 20) -> Sequence[Request]:
@@ -242,6 +246,7 @@ class Approvals:
         if isinstance(checked, Voter):
             return _Found(checked, stored)
         if isinstance(checked, Refused):
+            await still_in_force(self._policies, policy)
             await self._store.note(_refused_click(stored.request, click, checked), partition=home(request))
         return checked
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from approvals import receipt as receipts
 from approvals.action import partition_of_request
-from approvals.commits import binding, change_of, home, record_of, under_policy
+from approvals.commits import binding, change_of, home, record_of, still_in_force, under_policy
 from approvals.errors import DirectoryUnavailable, EntryRefused, NotFound, OutsideWindow
 from approvals.intake import ReportDocument, SpendDocument
 from approvals.lifecycle import Event, Status
@@ -76,6 +76,7 @@ class Tools:
         stored = await self._store.get(claims["txn"])
         refusal = _unspendable(stored, audience, document, claims) or await self._no_longer(stored, policy)
         if refusal is not None:
+            await still_in_force(self._policies, policy)
             await self._store.note(_refused_spend(stored.request, audience, refusal), partition=home(claims["txn"]))
             return refusal
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import secrets
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
@@ -65,7 +66,7 @@ def request_body(call: str, *, target: str = "service:billing@production", argum
         "target": target,
         "arguments": {"release": "2026.11.3", "note": argument},
         "preconditions": {"sha": "9c1185a5c5e9fc54612808977ee8f548b2258d31"},
-        "nonce": "AAAAAAAAAAAAAAAAAAAAAA",
+        "nonce": secrets.token_urlsafe(16),
     }
     return json.dumps({"v": 1, "call": call, "action": action, "because": "the release is due"}).encode()
 

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Final
 
+from approvals.indices import Query
 from approvals.intake import read_request
 from approvals.ports import Queue
 from approvals.service import Approvals
@@ -83,8 +84,10 @@ def _argument() -> str:
 async def _work(gauge: Gauge, store: RedisStore, service: Approvals, agent: str, first: int) -> Work:
     """What the server works for one of each, the mean of many."""
 
+    middle = (await store.list(Query(), limit=100)).cursor or ""
+
     async def page(number: int) -> None:
-        await store.waiting(limit=25, before=None if number % 2 else 2**52)
+        await store.list(Query(), middle if number % 2 else "", 25)
 
     async def sweep(number: int) -> None:
         await store.due(Queue.TIMERS, limit=200, lease=10_000)

@@ -43,6 +43,16 @@ class Metrics:
         self._of_doors()
         self._of_memory()
         self._of_the_process()
+        self._begin_at_zero()
+
+    def _begin_at_zero(self) -> None:
+        """Show what alerts wait for before it happens: of a series that begins at 1, Prometheus sees no increase."""
+        for came_to in ("counted", "late", "refused", "undecided"):
+            self.clicks.labels(came_to)
+        for reason in ("too_large", "bad_signature", "not_for_us"):
+            self.turned_away.labels(reason)
+        self.clicks_refused.labels("not_ours")
+        self.spends_refused.labels("already_spent")
 
     def _of_requests(self) -> None:
         self.requests = self._counter(

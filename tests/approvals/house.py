@@ -16,7 +16,7 @@ from approvals.ports import Account, Change, Post, Store, Stored
 from approvals.receipt import TYP
 from approvals.request import Request
 from approvals.service import Approvals, Click, Granted, NotGranted, Verdict
-from bot.policies import AdoptedPolicy, parse_policy
+from bot.policies import AdoptedPolicy, Rulebook, parse_policy
 from bot.signing import FileSigner
 from storage.memory import MemoryStore
 from tests.approvals.make import AGENT, NOW, a_document, a_policy_file, account
@@ -149,6 +149,31 @@ class House:
         }
         return await self.approvals.vote(request.id, Click(**(members | changes)))
 
+    async def retract(self, request: Request, who: str) -> Verdict:
+        """What somebody is told who takes their answer back."""
+        place = request.terms.destinations[0]
+        click = Click(account(who), "approve", card_of(request).digest(), (place,), self.message(place))
+        return await self.approvals.retract(request.id, click)
+
+    async def now_is(self, request: Request) -> Request:
+        """A request as it stands now."""
+        return (await self.store.get(request.id)).request
+
+    async def in_time(self, request: Request) -> Request:
+        """The request after time has done to it everything that is due."""
+        before = await self.now_is(request)
+        while (due := before.next_due()) is not None and due <= self.now:
+            before = await self.approvals.after_time(request.id)
+        return before
+
+    async def neighbour(self) -> House:
+        """Another bot on the same memory: it knows the policy as it is now, and hears of no later one by itself."""
+        found = await self.store.epoch()
+        assert found is not None
+        book = Rulebook.from_json(found[1])
+        policies = AdoptedPolicy(self.store, book.policy(), book.text)
+        return House(self.store, self.signer, policies, self.clock, directory=self.directory)
+
     async def approved(self, call: str = "run-118/release", **changes: Any) -> Request:
         """A request that alice has approved."""
         request = await self.asked(call, **changes)
@@ -205,6 +230,21 @@ class House:
     async def noted(self, event: str) -> Sequence[dict[str, Any]]:
         """What was written down about one kind of event."""
         return [record for record in await self.journal() if record["event"] == event]
+
+
+ROLES: dict[str, Any] = {
+    role: ["leads"] for role in ("freeze", "unfreeze", "revoke", "extend", "resolve", "see")
+}  #: everything for carol and dave; not for those who are asked
+
+
+def with_leads() -> dict[str, Any]:
+    """Sections of a policy in which carol and dave hold every role, and nobody else."""
+    file = a_policy_file()
+    return {
+        "people": file["people"] | {"dave": {"accounts": [account("dave").id]}},
+        "groups": file["groups"] | {"leads": {"people": ["carol", "dave"]}},
+        "roles": ROLES,
+    }
 
 
 def adopted(store: Store, **sections: Any) -> AdoptedPolicy:

@@ -101,7 +101,12 @@ def test_the_whole_principal_chain_is_excluded_as_people() -> None:
     assert demanded(question=question).excluded == ("carol", "dana", "olga")
 
 
-durations = st.none() | st.integers(1, 120).map(lambda minutes: f"{minutes}m")
+some_minutes = st.integers(1, 120).map(lambda minutes: f"{minutes}m")
+durations = st.none() | some_minutes
+escalation = st.fixed_dictionaries(
+    {"after": st.sampled_from(["5m", "10m"]), "to": st.lists(st.sampled_from(["ops", "finance", "leads"]), max_size=2)}
+)
+LEADS = a_policy_file()["groups"] | {"leads": {"people": ["olga", "dana"]}}
 globs = st.sampled_from([["*"], ["payments.*"], ["payments.release"], ["reports.*"]])
 factors = st.lists(
     st.fixed_dictionaries(
@@ -122,6 +127,12 @@ def rule_sets(draw: st.DrawFn) -> list[dict[str, Any]]:
         "within": durations,
         "use_within": durations,
         "receipt_ttl": st.none() | st.integers(1, 300).map(lambda seconds: f"{seconds}s"),
+        "deny_quorum": st.none() | st.integers(1, 2),
+        "extend_to": durations,
+        "reminders": st.none() | st.fixed_dictionaries({"first": st.sampled_from(["5m", "10m"])}),
+        "escalate": st.none() | st.lists(escalation, max_size=2),
+        "asked_again": st.none()
+        | st.fixed_dictionaries({"within": some_minutes, "effect": st.sampled_from(["mark", "deny"])}),
     }
     found = draw(st.lists(st.fixed_dictionaries(members), min_size=1, max_size=4))
     found[0]["match"] = {"kind": ["payments.*"]}
@@ -145,22 +156,37 @@ PAIRS = [
     {"bob", "carol"},
     {"alice", "carol"},
     {"alice", "bob", "carol"},
+    {"olga"},
+    {"olga", "alice"},
+    {"olga", "carol"},
+    {"olga", "dana"},
+    {"olga", "dana", "bob"},
 ]
+
+
+def by_then(terms: Terms, minutes: int) -> Terms:
+    """The terms after every step of the escalation that is due by then."""
+    return terms.escalated(sum(step.after <= minutes * MINUTE for step in terms.escalation))
 
 
 @given(rule_sets(), st.randoms(use_true_random=False))
 def test_adding_a_rule_can_only_tighten(rules: list[dict[str, Any]], random: Any) -> None:
     """However the rules are cut into those that were there and one that is added."""
-    before, after = demanded(*rules[: max(1, len(rules) - 1)]), demanded(*rules)
+    before, after = (demanded(*some, groups=LEADS) for some in (rules[: max(1, len(rules) - 1)], rules))
     assert after.verdict == strictest(before.verdict, after.verdict)
-    for name in ("within", "use_within", "receipt_ttl"):
+    for name in ("within", "use_within", "receipt_ttl", "deny_quorum"):
         assert getattr(after, name) <= getattr(before, name), name
+    assert (after.longest or 0) <= (before.longest or 0)
+    assert after.asked_again.within >= before.asked_again.within
+    assert after.asked_again.deny_within >= before.asked_again.deny_within
     assert {*after.excluded} >= {*before.excluded}
     if before.verdict == "require":
-        for people in PAIRS:
-            assert suffices(before, people) or not suffices(after, people)
-    shuffled = demanded(*random.sample(rules, len(rules)))
-    assert [suffices(shuffled, people) for people in PAIRS] == [suffices(after, people) for people in PAIRS]
+        assert {*after.reminders} >= {*before.reminders}
+        for minutes, people in ((minutes, people) for minutes in (0, 5, 10) for people in PAIRS):
+            assert suffices(by_then(before, minutes), people) or not suffices(by_then(after, minutes), people)
+    shuffled = demanded(*random.sample(rules, len(rules)), groups=LEADS)
+    for minutes, people in ((minutes, people) for minutes in (0, 5, 10) for people in PAIRS):
+        assert suffices(by_then(shuffled, minutes), people) == suffices(by_then(after, minutes), people)
 
 
 # -- who may ask --------------------------------------------------------------------------------------------------

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from itertools import permutations
+from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from approvals.terms import Factor, Terms, joined, met, progress, strictest, tightened
-from tests.approvals.make import a_factor, some_terms
+from approvals.terms import Escalation, Factor, Terms, joined, met, progress, strictest, tightened
+from tests.approvals.make import MINUTE, a_factor, some_terms
 
 PEOPLE = ("alice", "bob", "carol", "dana", "erin")
 VERDICTS = ("allow", "require", "deny")
@@ -18,8 +19,28 @@ someone = st.sampled_from(PEOPLE)
 sources = st.sets(someone, min_size=1, max_size=4).map(lambda found: tuple(f"person:{one}" for one in sorted(found)))
 factor = st.builds(Factor, name=st.sampled_from("abc"), sources=sources, need=st.integers(1, 3))
 demands = st.lists(factor, max_size=4).map(lambda found: joined(tuple(found)))
-terms = st.builds(
-    some_terms,
+
+
+@st.composite
+def terms_with_steps(draw: st.DrawFn, /, **members: st.SearchStrategy[Any]) -> Terms:
+    """Terms whose escalation, if any, opens demands they have."""
+    found = some_terms(**{name: draw(strategy) for name, strategy in members.items()})
+    joins = [tuple(sorted(one.sources)) for one in found.factors]
+    if not joins:
+        return found
+    steps = st.builds(
+        Escalation, after=st.sampled_from([300_000, 600_000]), sources=sources, joins=st.sampled_from(joins)
+    )
+    taken = sorted(draw(st.lists(steps, max_size=3)), key=lambda step: step.after)
+    return found.model_copy(update={"escalation": tuple(taken)})
+
+
+def by_then(terms: Terms, minutes: int) -> Terms:
+    """The terms after every step of the escalation that is due by then."""
+    return terms.escalated(sum(step.after <= minutes * MINUTE for step in terms.escalation))
+
+
+terms = terms_with_steps(
     verdict=st.sampled_from(VERDICTS),
     factors=demands,
     excluded=st.sets(someone).map(lambda found: tuple(sorted(found))),
@@ -163,8 +184,27 @@ def test_tightening_only_tightens(before: Terms, other: Terms, people: set[str])
         assert not other.factors or met(other.factors, counting(other.factors, people))
 
 
+@given(terms, terms, st.sets(someone), st.sampled_from([0, 5, 10]))
+def test_what_is_opened_by_and_by_is_never_more_than_the_later_terms_open_by_then(
+    before: Terms, other: Terms, people: set[str], minutes: int
+) -> None:
+    after = by_then(before.tightened_by(other), minutes)
+    if met(after.factors, counting(after.factors, people)):
+        for each in (by_then(before, minutes), by_then(other, minutes)):
+            assert not each.factors or met(each.factors, counting(each.factors, people))
+
+
 @given(terms, terms)
-def test_tightening_keeps_where_and_under_what_it_was_asked(before: Terms, other: Terms) -> None:
+def test_tightening_keeps_every_step_in_its_place(before: Terms, other: Terms) -> None:
+    """Requests remember how many steps were taken, not which."""
+    after = before.tightened_by(other)
+    assert [(step.after, step.joins) for step in after.escalation] == [
+        (step.after, step.joins) for step in before.escalation
+    ]
+
+
+@given(terms, terms)
+def test_tightening_keeps_where_where_and_under_what_it_was_asked(before: Terms, other: Terms) -> None:
     after = before.tightened_by(other)
     assert (after.policy, after.rules, after.destinations) == (before.policy, before.rules, before.destinations)
     assert [one.name for one in after.factors[: len(before.factors)]] == [one.name for one in before.factors]

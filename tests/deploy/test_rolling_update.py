@@ -60,18 +60,23 @@ async def test_a_replica_that_is_told_to_end_says_so_first_and_goes_on_deciding(
 
 
 async def _replaced_under_load(world: World, balancer: Balancer, bots: list[Bot]) -> list[tuple[Lane, sayso.Approval]]:
-    """Replace each bot by a new one, which joins `bots`, while people click; returns what was asked and decided."""
+    """Replace each bot by a new one, which joins `bots`, while people click; returns what was asked and decided.
+
+    The first time as a Deployment does it, the new one before the old one goes; the second time as a StatefulSet does.
+    """
     replaced = asyncio.Event()
     asked: list[tuple[Lane, sayso.Approval]] = []
     turns = itertools.cycle(lanes())
     async with world.agent() as client:
         workers = [asyncio.create_task(_work(world, client, turns, asked, replaced)) for _ in range(WORKERS)]
         try:
-            for old in tuple(bots):
-                before = len(asked)
-                bots.append(await _bot(world, balancer))
-                assert await old.stop() == 0
-                assert len(asked) > before, "nobody clicked meanwhile"
+            first, second = bots
+            bots.append(await _bot(world, balancer))
+            assert await first.stop() == 0
+            before = len(asked)
+            assert await second.stop() == 0
+            assert len(asked) > before, "nobody clicked meanwhile"
+            bots.append(await _bot(world, balancer))
         finally:
             replaced.set()
             await asyncio.gather(*workers)

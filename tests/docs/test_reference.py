@@ -16,6 +16,7 @@ from approvals.errors import PolicyInvalid
 from approvals.policy import Policy
 from approvals.service import Counted
 from bot.settings import Settings, load
+from bot.telemetry.metrics import Metrics, metrics_route
 from docs import commands
 from handlers.api.routes import api_routes
 from handlers.slack import answers
@@ -51,9 +52,9 @@ def test_every_setting_is_listed_under_all_its_names_with_its_default() -> None:
     for name, field in Settings.model_fields.items():
         variables, default = listed[name]
         usual = field.validation_alias
-        understood = (
-            {name.upper(), f"SAYSO_{name.upper()}"} if isinstance(usual, AliasChoices) else {f"SAYSO_{name.upper()}"}
-        )
+        understood = {f"SAYSO_{name.upper()}"}
+        if isinstance(usual, AliasChoices):
+            understood = {str(choice).upper() for choice in usual.choices}
         assert variables == understood
         assert default == ([] if field.default is None else [str(field.default)])
 
@@ -64,6 +65,7 @@ def test_every_setting_is_listed_under_all_its_names_with_its_default() -> None:
 def test_every_variable_that_is_listed_is_read(variable: str, setting: str, monkeypatch: pytest.MonkeyPatch) -> None:
     values = {"redis_url": "redis://elsewhere/1", "redis_replicas": "3", "partitions": "3", "port": "3"}
     values |= {"slack_mode": "off", "log_format": "json", "log_level": "error"}
+    values |= {"metrics_port": "9102", "drain_seconds": "15.0", "otlp_endpoint": "http://collector:4318"}
     for known in [v for row in rows(SETTINGS) for v in names(row[1])]:
         monkeypatch.delenv(known, raising=False)
     monkeypatch.chdir(ROOT / "docs")
@@ -183,7 +185,8 @@ def test_the_addresses_the_page_about_deploying_names_are_served() -> None:
     async def well() -> bool:
         return True
 
-    served = {f"{route.method} {route.path}" for route in api_routes(trust=dict, checks={"redis": well})}
+    routes = [*api_routes(trust=dict, checks={"redis": well}), metrics_route(Metrics())]
+    served = {f"{route.method} {route.path}" for route in routes}
     listed = [row[0].strip("`") for row in rows(ROOT / "docs/how-to/deploy.md", "Look after it") if "GET" in row[0]]
     assert listed
     assert set(listed) <= served

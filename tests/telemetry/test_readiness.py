@@ -99,7 +99,8 @@ async def test_a_freeze_is_no_reason_not_to_be_ready() -> None:
     parts = Parts(await a_house())
     other = adopted(parts.house.store)
     await other.put_in_force()
-    await other.put_freezes((Freeze(scope="all", by="carol", at=1),), {"event": "freeze"})
+    freeze = Freeze(scope="all", by="carol", at=1)
+    await other.put_freezes((freeze,), {"event": "freeze"}, instead_of=other.current().epoch)
 
     assert await parts.no() == []
     assert parts.house.policies.current().freezes

@@ -85,7 +85,8 @@ async def sampled(server: Server, request: pytest.FixtureRequest) -> AsyncIterat
             signer=SwitchedSigner(OKPKey.generate_key("Ed25519")),
             issuer=ISSUER,
         )
-        await policies.put_freezes((Freeze(scope="kind", name="reports.*", by="carol", at=1),), {"event": "freeze"})
+        freeze = Freeze(scope="kind", name="reports.*", by="carol", at=1)
+        await policies.put_freezes((freeze,), {"event": "freeze"}, instead_of=policies.current().epoch)
         loop = Loop("timers", _broken)
         sampler = Sampler(
             metrics=kit.metrics,

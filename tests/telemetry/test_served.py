@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
 import aiohttp
 import pytest
@@ -50,6 +51,43 @@ async def test_a_click_is_counted_and_nothing_of_the_action_is_shown(mode: Mode)
         assert found[_of("sayso_slack_turned_away_total", reason="bad_signature")] == 1
     assert "top-secret" not in text
     assert pending.request not in text
+
+
+async def test_what_is_forged_late_too_large_or_undecided_is_told_apart() -> None:
+    async with a_world("http", ack_deadline=5.0) as world, aiohttp.ClientSession() as http:
+        bot = await _bot(world)
+        lane = world.lane()
+        async with world.agent() as client:
+            pending = await _ask(client, lane)
+            late = await world.late_click(ALICE, lane, pending.request)
+            card = await world.card(lane, pending.request)
+            await world.sandbox.click(ALICE, lane.channel, card.ts, "sayso:approve", alter=_forge)
+            world.redis.freeze()
+            undecided = await world.sandbox.click(ALICE, lane.channel, card.ts, "sayso:approve")
+            assert not undecided.ok
+            world.redis.thaw()
+            await world.until(lambda: world.sandbox.click(ALICE, lane.channel, card.ts, "sayso:approve"))
+            await pending.decision()
+            await late()
+        async with http.post(f"{bot.url}/slack/events", data=b"x" * 300_000) as refused:
+            assert refused.status == 413
+        found = _samples(await _scraped(http, bot.url))
+
+    assert found[_of("sayso_clicks_refused_total", reason="not_ours")] == 1
+    assert found[_of("sayso_clicks_total", came_to="refused")] == 1
+    assert found[_of("sayso_clicks_total", came_to="undecided")] >= 1
+    assert found[_of("sayso_clicks_total", came_to="late")] >= 1
+    assert found[_of("sayso_slack_turned_away_total", reason="too_large")] == 1
+
+
+async def test_slack_ending_a_connection_is_counted_by_its_reason() -> None:
+    async with a_world("socket") as world, aiohttp.ClientSession() as http:
+        bot = await _bot(world)
+        await world.sandbox.socket.disconnect("refresh_requested")
+        wanted = _of("sayso_slack_socket_disconnects_total", reason="refresh_requested")
+        async with asyncio.timeout(20):
+            while _samples(await _scraped(http, bot.url)).get(wanted) != 1:
+                pass
 
 
 async def test_the_gauges_are_there_soon_after_the_start() -> None:
@@ -155,6 +193,10 @@ async def a_collector() -> AsyncIterator[Collector]:
     async with served([web.post("/v1/traces", collector.take)]) as url:
         collector.url = url
         yield collector
+
+
+def _forge(body: dict[str, Any]) -> None:
+    body["actions"][0]["value"] = body["actions"][0]["value"][:-4] + "AAAA"
 
 
 async def _bot(world: World, **environment: str) -> Bot:

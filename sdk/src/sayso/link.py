@@ -12,7 +12,13 @@ from redis.asyncio.cluster import ClusterNode
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel
 from redis.backoff import ExponentialWithJitterBackoff, NoBackoff
-from redis.exceptions import AuthenticationError, NoPermissionError, ReadOnlyError, RedisError
+from redis.exceptions import (
+    AuthenticationError,
+    NoPermissionError,
+    ReadOnlyError,
+    RedisClusterException,
+    RedisError,
+)
 
 from sayso.errors import Unavailable
 from sayso.redis_url import Shape, Target, read_url
@@ -22,7 +28,7 @@ _BATCH = 500
 
 #: What redis-py lets out when a command cannot be done. The last four leak while a failover is under way: a writer
 #: that is gone (redis-py issue 4287), a cluster without masters, an event loop's transport that is closing.
-_FAILURES = (RedisError, OSError, AttributeError, TypeError, LookupError, RuntimeError)
+_FAILURES = (RedisError, RedisClusterException, OSError, AttributeError, TypeError, LookupError, RuntimeError)
 
 
 class Entry(NamedTuple):

@@ -1,0 +1,1 @@
+"""The contract on Redis, held to the real service: by the SDK, and by hand."""
