@@ -8,7 +8,7 @@ WORKDIR /app
 # Exactly the versions and hashes of the lock file, in a layer that only a change of it rebuilds.
 COPY pyproject.toml uv.lock ./
 COPY sdk/pyproject.toml sdk/
-RUN uv sync --frozen --no-dev --no-install-workspace
+RUN uv sync --frozen --no-dev --extra otlp --no-install-workspace
 COPY approvals/ approvals/
 COPY storage/ storage/
 COPY handlers/ handlers/

@@ -9,6 +9,7 @@ from typing import Literal
 from approvals.commits import binding, change_of, home, record_of, under_policy
 from approvals.errors import EntryRefused, IllegalTransition, NotConfirmed, NotFound, OutsideWindow
 from approvals.freeze import Freeze
+from approvals.indices import Query
 from approvals.lifecycle import Event, Status
 from approvals.people import NotAllowed, Operator, Voter, may_answer, may_operate
 from approvals.policy import Policy, Role
@@ -113,12 +114,13 @@ class Operators:
     async def deny_frozen(self) -> None:
         """Deny everything pending that falls under a freeze; safe to repeat, and repeated by the clock."""
         policy = await self._policies.refresh()  # whoever froze may have died before we heard of it
-        before: int | None = None
-        while policy.freezes and (page := await self._store.waiting(limit=_PAGE, before=before)):
-            for request in page:
+        cursor: str | None = ""
+        while policy.freezes and cursor is not None:
+            page = await self._store.list(Query(), cursor, _PAGE)
+            for request in page.requests:
                 if policy.freeze_of(request.question) is not None:
                     await self._deny(request.id)
-            before = page[-1].asked_at
+            cursor = page.cursor
 
     async def _deny(self, request: str) -> None:
         async def commit(policy: Policy) -> Stored:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from approvals.errors import DirectoryUnavailable
@@ -66,6 +67,17 @@ async def may_answer(
             "unlinked", "Your account is not linked to a person in the policy, and more than one person is needed here."
         )
     return Voter(named, account, tuple(factor.name for factor in factors))
+
+
+async def sources_of(account: Account, policy: Policy, directory: Directory) -> tuple[str, ...]:
+    """The approver sources that a person belongs to, as far as they can be looked up."""
+    person = policy.person_of(account.id) or account.id
+    found = []
+    for source in policy.sources:
+        with suppress(DirectoryUnavailable):
+            if await _belongs(person, account, (source,), directory):
+                found.append(source)
+    return tuple(found)
 
 
 async def may_operate(account: Account, role: Role, policy: Policy, directory: Directory) -> Operator | NotAllowed:

@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 
 from approvals.card import Card
 from approvals.freeze import Freeze
+from approvals.indices import Query
 from approvals.notes import Note
 from approvals.policy import Policy
 from approvals.request import Request
@@ -111,6 +112,14 @@ class JournalEntry:
     record: bytes
 
 
+@dataclass(frozen=True)
+class Page:
+    """A part of a list; `cursor` leads to the next part, None: there is none."""
+
+    requests: Sequence[Request]
+    cursor: str | None
+
+
 class Store(Protocol):
     """The memory of requests. Every method may raise StoreUnavailable.
 
@@ -158,10 +167,12 @@ class Store(Protocol):
         """
         ...
 
-    async def waiting(
-        self, *, agent: str | None = None, destination: str | None = None, before: int | None = None, limit: int = 25
-    ) -> Sequence[Request]:
-        """Pending requests, newest first; `before` is the `asked_at` of the last one already seen."""
+    async def list(self, query: Query, cursor: str = "", limit: int = 25) -> Page:
+        """Some of the requests that a query covers, newest first, and the cursor of those after them.
+
+        A page costs the same however many there are, so it may hold fewer than `limit`, or none, before the last one.
+        Raises ValueError for what is no cursor of ours.
+        """
         ...
 
     async def due(self, queue: Queue, *, limit: int, lease: int) -> Sequence[str]:

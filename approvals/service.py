@@ -10,10 +10,11 @@ from typing import Any, Literal
 from approvals.action import likeness, request_id
 from approvals.commits import binding, change_of, home, record_of, still_in_force, under_policy
 from approvals.errors import DirectoryUnavailable, EntryRefused, NotConfirmed, NotFound, OutsideWindow
+from approvals.indices import Query
 from approvals.intake import ReportDocument, RequestDocument, SpendDocument
 from approvals.lifecycle import Status
 from approvals.operators import Operators
-from approvals.people import NotAllowed, Voter, may_answer, standing_votes
+from approvals.people import NotAllowed, Voter, may_answer, sources_of, standing_votes
 from approvals.policy import Policy
 from approvals.ports import Account, Change, Directory, Policies, Post, Signer, Store, Stored
 from approvals.publishing import Publisher
@@ -175,12 +176,13 @@ class Approvals:
 
     async def disconnected(self, agent: str) -> None:
         """The agent has not been heard of: withdraw what it wanted withdrawn then."""
-        before: int | None = None
-        while page := await self._store.waiting(agent=agent, before=before, limit=_PAGE):
-            for request in page:
+        cursor: str | None = ""
+        while cursor is not None:
+            page = await self._store.list(Query(agent=agent), cursor, _PAGE)
+            for request in page.requests:
                 if request.cancel_on_disconnect:
                     await self.withdraw(agent, request.id, by="disconnect")
-            before = page[-1].asked_at
+            cursor = page.cursor
 
     # -- people ---------------------------------------------------------------------------------------------------
 
@@ -229,12 +231,16 @@ class Approvals:
 
     async def waiting_for(self, account: Account, destination: str, *, limit: int = 20) -> Sequence[Request]:
         """Pending requests that this person may answer, or that stand in the channel they are in; newest first."""
-        policy, found = self._policies.current(), []
-        for request in await self._store.waiting(limit=200):
-            here = destination in request.asked.destinations
-            if here or isinstance(await may_answer(account, request.asked, policy, self._directory), Voter):
-                found.append(request)
-        return found[:limit]
+        policy = self._policies.current()
+        mine = await sources_of(account, policy, self._directory)
+        here = await self._store.list(Query(destination=destination), limit=limit)
+        theirs = await self._store.list(Query(sources=mine), limit=limit)
+        found = {request.id: request for request in here.requests}
+        for request in theirs.requests:
+            if isinstance(await may_answer(account, request.asked, policy, self._directory), Voter):
+                found[request.id] = request
+        newest = sorted(found.values(), key=lambda request: (request.asked_at, request.id), reverse=True)
+        return newest[:limit]
 
     async def _found(self, request: str, click: Click, policy: Policy) -> _Found | Refused | Late:
         """Who clicks on what; a refusal stands in the journal before anybody is told of it."""

@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from approvals.errors import ApprovalsError, NotFound, PolicyInvalid, StoreUnavailable
-from approvals.wire import instant
+from approvals.indices import Query
 from bot import audit as audits
 from bot import initial, logs
 from bot.policies import read_policy
@@ -142,23 +142,23 @@ def acl(
 @app.command()
 def pending(
     agent: Annotated[str | None, typer.Option(help="Only this agent's.")] = None,
+    destination: Annotated[str | None, typer.Option(help="Only what is asked there (slack:C…).")] = None,
+    kind: Annotated[str | None, typer.Option(help="Only this kind.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """List what is waiting for an answer, newest first."""
     from bot.house import open_store
+    from bot.printing import row_of
 
     async def look() -> None:
         async with open_store(_settings()) as store:
-            for request in await store.waiting(agent=agent, limit=200):
-                row = {
-                    "code": request.code,
-                    "request": request.id,
-                    "agent": request.agent,
-                    "kind": request.action.kind,
-                    "rule": "+".join(request.terms.rules),
-                    "expires_at": instant(request.expires_at),
-                }
-                out.print(escape(json.dumps(row) if as_json else "  ".join(row.values())), soft_wrap=True)
+            cursor: str | None = ""
+            while cursor is not None:
+                page = await store.list(Query(agent=agent, destination=destination, kind=kind), cursor, limit=200)
+                for request in page.requests:
+                    row = row_of(request)
+                    out.print(escape(json.dumps(row) if as_json else "  ".join(row.values())), soft_wrap=True)
+                cursor = page.cursor
 
     _run(look())
 

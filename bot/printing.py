@@ -27,6 +27,18 @@ def story_of(request: Request) -> str:
     return "\n".join(f"{name:<12}{text}" for name, text in rows)
 
 
+def row_of(request: Request) -> dict[str, str]:
+    """A request in a list."""
+    return {
+        "code": request.code,
+        "request": request.id,
+        "agent": request.agent,
+        "kind": request.action.kind,
+        "rule": "+".join(request.terms.rules),
+        "expires_at": instant(request.expires_at),
+    }
+
+
 def _arguments(card: Card) -> list[tuple[str, str]]:
     return [row for lines in (card.arguments, card.preconditions) for line in lines for row in _rows(line)]
 

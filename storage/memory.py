@@ -10,10 +10,12 @@ from typing import Any, Final, Self
 
 from approvals.action import likeness, partition_of, partition_of_request
 from approvals.errors import EpochChanged, NotFound, OutsideWindow
-from approvals.lifecycle import ENDED, Status
-from approvals.ports import Answer, Change, Entry, JournalEntry, Post, Queue, Stored
+from approvals.indices import Query
+from approvals.lifecycle import ENDED
+from approvals.ports import Answer, Change, Entry, JournalEntry, Page, Post, Queue, Stored
 from approvals.request import Request
 from storage.documents import json_text, read_request, request_text
+from storage.places import cursor_at, place_of, position
 
 DAY: Final = 86_400_000
 PUBLISH_WITHIN: Final = 2_000  #: ms that whoever commits has for publishing, before others do it
@@ -128,20 +130,12 @@ class MemoryStore:
             kept.published = request.version
         self._queues[Queue.ANNOUNCEMENTS].pop(request.id, None)
 
-    async def waiting(
-        self, *, agent: str | None = None, destination: str | None = None, before: int | None = None, limit: int = 25
-    ) -> Sequence[Request]:
-        found = [
-            request
-            for request in self._requests()
-            if request.status is Status.PENDING
-            and agent in (None, request.agent)
-            and (destination is None or destination in request.terms.destinations)
-            and (before is None or request.asked_at < before)
-        ]
-        newest = _newest_first(found)
-        last = newest[limit - 1].asked_at if len(newest) > limit else 0
-        return [request for request in newest if request.asked_at >= last]
+    async def list(self, query: Query, cursor: str = "", limit: int = 25) -> Page:
+        after = position(cursor) if cursor else None
+        covered = [request for request in self._requests() if query.covers(request)]
+        found = [one for one in _newest_first(covered) if after is None or place_of(one) < after]
+        more = len(found) > limit
+        return Page(found[:limit], cursor_at(place_of(found[limit - 1])) if more else None)
 
     async def due(self, queue: Queue, *, limit: int, lease: int) -> Sequence[str]:
         now, work = self._now(), self._queues[queue]
@@ -264,7 +258,7 @@ class MemoryStore:
         kept = self._find(request)
         return None if kept is None else Stored(kept.request(), self._now(), dict(kept.posts))
 
-    def _requests(self) -> list[Request]:
+    def _requests(self) -> Sequence[Request]:
         return [kept.request() for kept in map(self._find, list(self._kept)) if kept is not None]
 
     def _commit(self, change: Change, known: Stored | None) -> Stored | None:

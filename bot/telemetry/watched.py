@@ -10,6 +10,7 @@ from typing import Any, Protocol
 import structlog
 
 from approvals.errors import DirectoryUnavailable, NotConfirmed, SignerUnavailable, StoreUnavailable
+from approvals.indices import Query
 from approvals.journal import HEAD_TYP, Head
 from approvals.lifecycle import Status
 from approvals.ports import (
@@ -20,6 +21,7 @@ from approvals.ports import (
     Entry,
     Inbox,
     JournalEntry,
+    Page,
     Post,
     Queue,
     Signer,
@@ -164,11 +166,9 @@ class WatchedStore:
         if request.decision is not None and request.status in _FIRST_ANSWERS and not again:
             self._metrics.announcement_lag.observe(_seconds(self._time.now() - request.decision.at))
 
-    async def waiting(
-        self, *, agent: str | None = None, destination: str | None = None, before: int | None = None, limit: int = 25
-    ) -> Sequence[Request]:
-        with _timed(self._metrics, "waiting"):
-            return await self._store.waiting(agent=agent, destination=destination, before=before, limit=limit)
+    async def list(self, query: Query, cursor: str = "", limit: int = 25) -> Page:
+        with _timed(self._metrics, "list"):
+            return await self._store.list(query, cursor, limit)
 
     async def due(self, queue: Queue, *, limit: int, lease: int) -> Sequence[str]:
         with _timed(self._metrics, "due"):

@@ -35,7 +35,7 @@ UNCERTAIN = plain(
     "Look at the card in a moment; if it has not changed, click again. Clicking twice does no harm."
 )
 NOT_OURS = plain("This button does not belong to a card I posted here, so nothing was counted.")
-NO_FORM = plain("Slack did not let me open the form for your reason, so nothing was counted. Click Deny again.")
+NO_FORM = plain("Slack did not let me open the form for your reason, so nothing was counted. Click again.")
 OUTDATED = plain("I do not know this button, perhaps because the card is from another version. Nothing was counted.")
 
 

@@ -183,7 +183,8 @@ def _needed(card: Card) -> list[Json]:
 
 
 def _so_far(card: Card, team: str) -> list[Json]:
-    line = [emoji("white_check_mark"), text(" ")]
+    yes = any(said.answer == "approve" for said in card.said)
+    line = [emoji("white_check_mark" if yes else "busts_in_silhouette"), text(" ")]
     for index, said in enumerate(card.said):
         line += [text(", ")] if index else []
         line += _voice(said, team)
@@ -191,8 +192,8 @@ def _so_far(card: Card, team: str) -> list[Json]:
 
 
 def _voice(said: Said, team: str) -> list[Json]:
-    word = "for" if said.answer == "approve" else "against, of"
-    return [person(said.who, team), text(f" {word} {said.factor} at "), when(said.at, TIME)]
+    words = {"approve": f"for {said.factor}", "deny": "against it", "changes": "against it, and asks for changes,"}
+    return [person(said.who, team), text(f" {words[said.answer]} at "), when(said.at, TIME)]
 
 
 def _seats(needs: Sequence[Seat]) -> list[Json]:

@@ -18,7 +18,8 @@ _WORDS = {
 def draw_note(note: Note, *, team: str) -> Drawing:
     """The note for our workspace `team`; mentions notify, so only those it is for are mentioned."""
     people = [*(person(who, team) for who in note.asked), *_groups(note)]
-    line: list[Json] = [*listed(people), text(": " if people else ""), text(_WORDS[note.what])]
+    line: list[Json] = [*listed(people), text(": ")] if people else []
+    line += [text(_WORDS[note.what])]
     if note.factors:
         line += [text(" · needs "), *listed([text(name, "bold") for name in note.factors])]
     if note.expires_at is not None:

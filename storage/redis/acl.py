@@ -73,7 +73,7 @@ def _bot() -> str:
     """Scripts are checked twice: EVALSHA for its keys, and every command inside under the same user."""
     streams = "+xreadgroup +xpending +xclaim +xack +xdel +xgroup|create"
     hashes = _keys("meta", "keys", "request:*", "posts:*", "rate:*")
-    sets = _keys("timers", "cards", "announcements", "silent", "pending", "pending:*", "code:*", "like:*")
+    sets = _keys("timers", "cards", "announcements", "silent", "pending", "pending:*", "status:*", "code:*", "like:*")
     strings = _keys("decision:*", "policy:*", "shown:*")
     return " ".join(
         (

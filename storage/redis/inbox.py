@@ -7,7 +7,7 @@ import random
 import secrets
 from collections import deque
 from collections.abc import Sequence
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 from redis.exceptions import ResponseError
 
@@ -17,11 +17,18 @@ from approvals.ports import Answer, Entry
 from approvals.strict_json import MAX_BYTES
 from storage.documents import json_text
 from storage.redis.keys import GROUP, Keys, intake_keys
-from storage.redis.link import Link, Word
+from storage.redis.link import Command, Link, Word
 
 _STREAM_GONE: Final = frozenset({"NOGROUP", "WRONGTYPE", "UNBLOCKED"})  #: somebody removed or replaced a stream
 _GRACE: Final = 3.0  #: seconds beyond the wait after which a reader's server counts as lost
 LONGEST_BLOCK: Final = 10_000  #: ms; a longer wait on one command could not be told from a dead connection
+
+
+#: Streams of one command. A read that waits on thousands costs the server a millisecond for each entry that comes.
+_TOGETHER: Final = 250
+_READS: Final = 40  #: at once, beyond one for each partition
+
+_Thing = TypeVar("_Thing")
 
 
 class RedisInbox:
@@ -31,11 +38,12 @@ class RedisInbox:
         self.consumer = consumer or f"bot-{secrets.token_hex(6)}"
         self._link = link
         # Its own connection: a blocked reader must not hold up anything else, and must outlast the usual time-out.
-        self._reader = Link.to(url, timeout=LONGEST_BLOCK / 1000 + 5, connections=partitions, retries=0)
+        self._reader = Link.to(url, timeout=LONGEST_BLOCK / 1000 + 5, connections=partitions + _READS, retries=0)
         self._partitions = partitions
         self._kept = kept
         self._streams: dict[str, tuple[str, bool]] = {}
         self._ready: dict[str, tuple[str, bool]] = {}  #: those of the streams that can be read
+        self._portions: list[Sequence[str]] = []  #: the same, as they are read together
         self._taken: deque[Entry] = deque()
         self._reads: dict[str, asyncio.Task[list[Entry]]] = {}  #: by the first of their streams
 
@@ -96,10 +104,9 @@ class RedisInbox:
             await asyncio.sleep(block / 1000)
             return []
         each = max(1, limit // len(self._ready))
-        groups = self._reader.groups(sorted(self._ready))
-        if len(groups) == 1:
-            return await self._read_some(groups[0], each, block)
-        for streams in groups:
+        if len(self._portions) == 1:
+            return await self._read_some(self._portions[0], each, block)
+        for streams in self._portions:
             if streams[0] not in self._reads:
                 self._reads[streams[0]] = asyncio.create_task(self._read_some(streams, each, block))
         return await self._first_found()
@@ -107,7 +114,7 @@ class RedisInbox:
     async def _first_found(self) -> list[Entry]:
         """What the first reads found that ended; the others go on, and the next call looks at them.
 
-        In a Cluster one read cannot span two slots. Where a slot cannot be read, the others are.
+        In a Cluster one read cannot span two slots, and no read names too many streams. Where one fails, others go on.
         """
         problem: StoreUnavailable | None = None
         while self._reads:
@@ -147,17 +154,27 @@ class RedisInbox:
         """Make the group on every stream; a stream that is none (any more) is left out until it is one again."""
         streams = self._streams
         commands = [("XGROUP", "CREATE", stream, GROUP, "0", "MKSTREAM") for stream in streams]
-        replies = await self._link.together(commands)
+        replies = await self._in_portions(commands)
         pairs = zip(streams.items(), replies, strict=True)
         self._ready = {stream: owner for (stream, owner), reply in pairs if _usable(reply)}
+        groups = self._reader.groups(sorted(self._ready))
+        self._portions = [part for group in groups for part in _portions(group, self._most_together(len(streams)))]
 
     async def _with_pending(self, streams: Sequence[str]) -> Sequence[str]:
         """The streams with entries taken and not answered yet; in random order, so that none is always last."""
-        replies = await self._link.together([("XPENDING", stream, GROUP) for stream in streams])
+        replies = await self._in_portions([("XPENDING", stream, GROUP) for stream in streams])
         pending = [
             stream for stream, reply in zip(streams, replies, strict=True) if isinstance(reply, list) and reply[0]
         ]
         return random.sample(pending, len(pending))
+
+    async def _in_portions(self, commands: Sequence[Command]) -> list[Any]:
+        """Replies to many commands that nobody is in a hurry for: others have their turn in between."""
+        return [reply for part in _portions(commands, _TOGETHER) for reply in await self._link.together(part)]
+
+    def _most_together(self, streams: int) -> int:
+        """How many streams one read may name, so that the reads have connections enough."""
+        return max(_TOGETHER, -(-streams // _READS))
 
     async def _claim(self, stream: str, idle: int, limit: int) -> Sequence[Any]:
         try:
@@ -173,6 +190,11 @@ class RedisInbox:
         partition = int(stream[len("{sayso:") : stream.index("}")]) if tool else partition_of(owner, self._partitions)
         type_, body = _shape(fields)
         return Entry(partition, owner, tool, id_.decode(), type_, body, deliveries)
+
+
+def _portions(things: Sequence[_Thing], size: int) -> list[Sequence[_Thing]]:
+    """The things in order, so many at a time."""
+    return [things[start : start + size] for start in range(0, len(things), size)]
 
 
 def _usable(reply: Any) -> bool:

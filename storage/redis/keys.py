@@ -30,7 +30,7 @@ class Keys:
         self.journal = self._key("journal")  #: stream with ids <number>-0
         self.keys = self._key("keys")  #: hash: key id to the public half of a signing key (partition 0)
         self.dead = self._key("dead")  #: stream of refused intake entries
-        self.pending = self._key("pending")  #: sorted set of request ids by asked_at
+        self.pending = self.index("pending")
 
     def intake(self, owner: str, *, tool: bool) -> str:
         """The stream that an agent or a tool appends to."""
@@ -56,13 +56,9 @@ class Keys:
         """Sorted set of request ids by the instant at which their work is due."""
         return self._key(queue.value)
 
-    def pending_of(self, agent: str) -> str:
-        """Sorted set: an agent's pending requests by asked_at."""
-        return self._key("pending", "agent", agent)
-
-    def pending_at(self, destination: str) -> str:
-        """Sorted set: a destination's pending requests by asked_at."""
-        return self._key("pending", "at", destination)
+    def index(self, name: str) -> str:
+        """Sorted set: a list of approvals/indices.py, request ids by asked_at."""
+        return self._key(name)
 
     def code(self, code: str) -> str:
         """Sorted set: the requests that share a short code, by asked_at."""

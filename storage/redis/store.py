@@ -13,10 +13,12 @@ from redis.exceptions import RedisError
 
 from approvals.action import likeness, partition_of, partition_of_request
 from approvals.errors import EpochChanged, NotConfirmed, NotFound, OutsideWindow, StoreUnavailable
-from approvals.lifecycle import ENDED, Status
-from approvals.ports import Change, JournalEntry, Post, Queue, Stored
+from approvals.indices import Query, indices
+from approvals.lifecycle import ENDED
+from approvals.ports import Change, JournalEntry, Page, Post, Queue, Stored
 from approvals.request import Request
 from storage.documents import json_text, post_text, read_post, read_request, request_text
+from storage.places import Place, cursor_at, place_of, position
 from storage.redis.checks import WIRE_VERSION, Server, about_replicas, claim_config, examine
 from storage.redis.inbox import RedisInbox
 from storage.redis.keys import NAMES, Keys, home_of
@@ -25,6 +27,8 @@ from storage.redis.link import Command, Link, Word
 DAY: Final = 86_400_000
 OUT_ENTRIES: Final = 10_000  #: about how many an out stream keeps
 _PAGE: Final = 500
+_MOST_LOOKED_AT: Final = 500  #: places of a list for one page, however few of them are wanted
+_FOREVER: Final = 2**53  #: beyond every instant
 
 
 class RedisStore:
@@ -172,16 +176,19 @@ class RedisStore:
             OUT_ENTRIES,
         )
 
-    async def waiting(
-        self, *, agent: str | None = None, destination: str | None = None, before: int | None = None, limit: int = 25
-    ) -> Sequence[Request]:
+    async def list(self, query: Query, cursor: str = "", limit: int = 25) -> Page:
         found: list[Request] = []
-        while len(found) < limit:
-            page, before = await self._page(agent, destination, before, limit)
-            found += [one for one in page if destination is None or destination in one.terms.destinations]
-            if before is None:
-                break
-        return found
+        after, looked = _beginning(query, cursor), 0
+        while looked < _MOST_LOOKED_AT:
+            places, more = await self._after(query, after, limit)
+            requests = await self._all([id_ for _, id_ in places])
+            found += [request for request in requests if query.covers(request)]
+            if len(found) > limit or (len(found) == limit and more):
+                return Page(found[:limit], cursor_at(place_of(found[limit - 1])))
+            if not more:
+                return Page(found, None)
+            after, looked = places[-1], looked + len(places)
+        return Page(found, cursor_at(after))
 
     async def due(self, queue: Queue, *, limit: int, lease: int) -> Sequence[str]:
         self._turn += 1  # partitions take turns at being first, so that a busy one starves nobody
@@ -297,7 +304,7 @@ class RedisStore:
 
     # ---- reading
 
-    async def _load(self, keys: Keys, request: str, like: str = "") -> tuple[int, Stored | None, list[str]]:
+    async def _load(self, keys: Keys, request: str, like: str = "") -> tuple[int, Stored | None, Sequence[str]]:
         """The store's time, a request if there is one, and the newest ids of those with this likeness."""
         all_keys = [keys.request(request), keys.posts(request), keys.like(like)]
         now, (text, version, entry), flat, alike = await self._link.script("load", all_keys, self.clock_offset)
@@ -316,41 +323,24 @@ class RedisStore:
         replies = await self._together([("HMGET", self._home(id_).request(id_), *fields) for id_ in ids])
         return [read_request(doc, int(version), int(entry) or None) for doc, version, entry in replies if doc]
 
-    async def _page(
-        self, agent: str | None, destination: str | None, before: int | None, limit: int
-    ) -> tuple[Sequence[Request], int | None]:
-        """The next pending requests, and what is `before` the page after them (None: there is none).
+    async def _after(self, query: Query, after: Place, count: int) -> tuple[Sequence[Place], bool]:
+        """The next places of the lists that a query names, merged, and whether there are more."""
+        homes = self._keys if query.agent is None else [self._keys[partition_of(query.agent, self.partitions)]]
+        lists = [keys.index(name) for keys in homes for name in query.lists()]
+        ranges = [_Range(key, after, query.asked_from or 0, count) for key in lists]
+        while unread := [one for one in ranges if one.must_read]:
+            replies = await self._together([one.command() for one in unread])
+            for one, reply in zip(unread, replies, strict=True):
+                one.take(reply)
+        merged = list(dict.fromkeys(heapq.merge(*(one.places for one in ranges), reverse=True)))
+        return merged[:count], len(merged) > count or any(one.has_more for one in ranges)
 
-        A page never ends between two requests of the same instant, because `before` could not part them.
-        """
-        homes = self._keys if agent is None else [self._keys[partition_of(agent, self.partitions)]]
-        below = "+inf" if before is None else f"({before}"
-        pages = [await self._newest(_index(keys, agent, destination), below, limit) for keys in homes]
-        merged = list(heapq.merge(*pages, reverse=True))
-        if len(merged) <= limit and max(map(len, pages)) < limit:
-            return await self._pending(merged), None
-        last = merged[limit - 1][0]
-        return await self._pending([one for one in merged if one[0] >= last]), int(last)
-
-    async def _pending(self, found: Sequence[tuple[float, str]]) -> Sequence[Request]:
-        """The requests of an index page that are still pending."""
-        requests = await self._all([id_ for _, id_ in found])
-        return [request for request in requests if request.status is Status.PENDING]
-
-    async def _newest(self, index: str, below: str, limit: int) -> list[tuple[float, str]]:
-        page = await self._scored("ZRANGE", index, below, "-inf", "BYSCORE", "REV", "LIMIT", 0, limit)
-        if len(page) < limit:
-            return page
-        last = page[-1][0]
-        ties = await self._scored("ZRANGE", index, f"{last:.0f}", f"{last:.0f}", "BYSCORE", "REV")
-        return [one for one in page if one[0] > last] + ties
-
-    async def _scored(self, *words: Word) -> list[tuple[float, str]]:
+    async def _scored(self, *words: Word) -> Sequence[tuple[float, str]]:
         """A range of a sorted set as (score, request id)."""
         flat = await self._link.call(*words, "WITHSCORES")
         return [(float(score), id_.decode()) for id_, score in zip(flat[::2], flat[1::2], strict=True)]
 
-    async def _together(self, commands: Sequence[Command]) -> list[Any]:
+    async def _together(self, commands: Sequence[Command]) -> Sequence[Any]:
         replies = await self._link.together(commands)
         for reply in replies:
             if isinstance(reply, RedisError):
@@ -361,8 +351,9 @@ class RedisStore:
 
     async def _commit(self, keys: Keys, change: Change, *, known: Stored | None) -> Stored | None:
         """Commit a change to what is known; None when the request is no longer that."""
-        names = _touched(keys, change.request)
-        args = self._words(change, version=known.request.version if known else 0)
+        before, after = indices(known.request) if known else frozenset(), indices(change.request)
+        names = _touched(keys, change.request, (*sorted(after - before), *sorted(before - after)))
+        args = self._words(change, version=known.request.version if known else 0, joins=len(after - before))
         safe = True
         if self.replicas and (change.decides or change.announce):
             wait = {"replicas": self.replicas, "within": self._confirm}
@@ -390,7 +381,7 @@ class RedisStore:
             raise OutsideWindow(now, too_late=said == b"late")
         return None
 
-    def _words(self, change: Change, *, version: int) -> Sequence[Word]:
+    def _words(self, change: Change, *, version: int, joins: int) -> Sequence[Word]:
         request = change.request
         due = request.next_due()
         return (
@@ -404,7 +395,7 @@ class RedisStore:
             request_text(request),
             json_text(change.record),
             request.asked_at,
-            int(request.status is Status.PENDING),
+            joins,
             "" if due is None else due,
             int(change.show),
             int(change.announce),
@@ -433,15 +424,41 @@ class RedisStore:
         return self._keys[home_of(name, self.partitions)]
 
 
-def _index(keys: Keys, agent: str | None, destination: str | None) -> str:
-    """The narrowest index of pending requests."""
-    if agent is not None:
-        return keys.pending_of(agent)
-    return keys.pending if destination is None else keys.pending_at(destination)
+class _Range:
+    """The next places in one list: after `after`, not asked before `since`."""
+
+    def __init__(self, key: str, after: Place, since: int, count: int) -> None:
+        self.places: list[Place] = []
+        self.must_read = True
+        self.has_more = False
+        self._key = key
+        self._after = after
+        self._since = since
+        self._count = count
+
+    def command(self) -> Command:
+        """Reads as many places as are wanted, from the instant of the cursor on."""
+        return (
+            *("ZRANGE", self._key, self._after[0], self._since, "BYSCORE", "REV"),
+            *("LIMIT", 0, self._count, "WITHSCORES"),
+        )
+
+    def take(self, reply: Sequence[bytes]) -> None:
+        """Leave out what stood before the cursor; if nothing else was asked at that instant, more has to be read."""
+        read = [(int(score), id_.decode()) for id_, score in zip(reply[::2], reply[1::2], strict=True)]
+        self.places = [place for place in read if place < self._after]
+        self.has_more = len(read) == self._count
+        self.must_read = self.has_more and not self.places
+        self._count *= 2
 
 
-def _touched(keys: Keys, request: Request) -> list[str]:
-    """The keys of save.lua, in its order."""
+def _beginning(query: Query, cursor: str) -> Place:
+    """The place after which a list is read: that of the cursor, or one beyond all that are wanted."""
+    return position(cursor) if cursor else (query.asked_before or _FOREVER, "")
+
+
+def _touched(keys: Keys, request: Request, names: Sequence[str]) -> list[str]:
+    """The keys of save.lua, in its order; `names` are the lists to be changed."""
     return [
         keys.request(request.id),
         keys.posts(request.id),
@@ -450,7 +467,5 @@ def _touched(keys: Keys, request: Request) -> list[str]:
         *(keys.queue(queue) for queue in (Queue.TIMERS, Queue.CARDS, Queue.ANNOUNCEMENTS)),
         keys.code(request.code),
         keys.like(likeness(request.agent, request.action)),
-        keys.pending,
-        keys.pending_of(request.agent),
-        *(keys.pending_at(destination) for destination in request.terms.destinations),
+        *(keys.index(name) for name in names),
     ]

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from approvals.errors import EntryRefused
-from approvals.intake import About, ReportDocument, RequestDocument, SpendDocument, read, read_request
+from approvals.intake import About, Heartbeat, ReportDocument, RequestDocument, SpendDocument, read, read_request
 from tests.approvals.make import AGENT, NONCE
 from tests.approvals.test_strict_json import I_JSON
 
@@ -43,6 +43,7 @@ DOCUMENTS: list[tuple[type[BaseModel], dict[str, Any]]] = [
     (About, ABOUT),
     (SpendDocument, SPEND),
     (ReportDocument, REPORT),
+    (Heartbeat, {"v": 1}),
 ]
 SECRET = "s3cr3t\u202e"
 

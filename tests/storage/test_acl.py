@@ -12,6 +12,7 @@ from redis.exceptions import AuthenticationError, NoPermissionError
 
 from approvals.action import partition_of, request_id
 from approvals.errors import StoreUnavailable
+from approvals.indices import Query
 from approvals.ports import Answer, Post, Queue
 from storage.redis import RedisStore
 from storage.redis.acl import acl_lines
@@ -93,7 +94,7 @@ async def test_the_bots_own_user_may_do_everything_the_memory_does(users: Users)
     assert store.findings == ()
     stored = await store.get(RID)
     assert await store.find(stored.request.code) == [RID]
-    assert await store.waiting() == []
+    assert (await store.list(Query())).requests == []
     assert await store.due(Queue.CARDS, limit=1, lease=1) == [RID]
     assert await store.settle(Queue.CARDS, RID, stored.request.version)
     await store.postpone(Queue.TIMERS, RID, 1)
@@ -305,7 +306,7 @@ def private(keys: Keys) -> list[tuple[str, ...]]:
         ("XRANGE", keys.journal, "-", "+"),
         ("XADD", keys.journal, "MAXLEN", "0", "*", "record", "{}"),
         ("ZADD", keys.queue(Queue.TIMERS), "0", RID),
-        ("ZRANGE", keys.pending, "0", "-1"),
+        ("ZRANGE", keys.index("pending"), "0", "-1"),
         ("HSET", keys.meta, "epoch", "mine"),
         ("GET", keys.policy(DIGEST)),
         ("GET", keys.shown("sha256:a")),

@@ -14,7 +14,8 @@ from hypothesis import strategies as st
 
 from approvals.action import request_id
 from approvals.errors import ApprovalsError
-from approvals.lifecycle import Event
+from approvals.indices import Query
+from approvals.lifecycle import Event, Status
 from approvals.ports import Change, Post, Queue, Stored
 from approvals.request import Request
 from tests.build import CHANNEL, a_change, a_request, a_vote, an_action, some_terms
@@ -112,13 +113,15 @@ class Side:
         old = stored.request.model_copy(update={"version": stored.request.version - 1})
         await self.store.publish(old, {"status": "old"})
 
-    async def waiting(self, agent: str | None, destination: str | None, limit: int) -> Any:
-        pages: list[list[str]] = []
-        before: int | None = None
-        while page := await self.store.waiting(agent=agent, destination=destination, before=before, limit=limit):
-            pages.append([one.id for one in page])
-            before = page[-1].asked_at
-        return pages
+    async def list(self, statuses: tuple[Status, ...], agent: str | None, destination: str | None, limit: int) -> Any:
+        found: Any = []
+        cursor: str | None = ""
+        query = Query(statuses=statuses, agent=agent, destination=destination)
+        while cursor is not None:
+            page = await self.store.list(query, cursor, limit)
+            found += [seen(one) for one in page.requests]
+            cursor = page.cursor
+        return found
 
     async def find(self, which: int) -> Any:
         return await self.store.find((await self.store.get(self.id(which))).request.code)
@@ -192,6 +195,7 @@ usual = ["approved", "approved", "spent", "touched", "abstained", "in time"]  #:
 which = st.integers(0, len(CALLS) - 1)
 queue = st.sampled_from(list(Queue))
 destination = st.sampled_from(DESTINATIONS)
+statuses = st.just((Status.PENDING,)) | st.lists(st.sampled_from(list(Status)), unique=True).map(tuple)
 people = st.sampled_from(["alice", "bob"])
 current, other = st.just(EPOCHS[0]), st.sampled_from(EPOCHS)
 
@@ -221,7 +225,7 @@ places = st.one_of(
     st.tuples(st.just("hold"), destination, st.integers(0, 3)),
 )
 rest = st.one_of(
-    st.tuples(st.just("waiting"), st.sampled_from([None, "one"]), st.none() | destination, st.integers(1, 3)),
+    st.tuples(st.just("list"), statuses, st.sampled_from([None, "one"]), st.none() | destination, st.integers(1, 3)),
     st.tuples(st.just("find"), which),
     st.tuples(st.just("note"), st.text(max_size=5), st.integers(0, 2)),
     st.tuples(st.just("render"), st.binary(max_size=3)),

@@ -168,3 +168,22 @@ async def test_when_the_server_goes_and_comes_back_the_inbox_goes_on() -> None:
         await inbox.answer(again, Answer("pending", {}))
         assert len(await room.answers(AGENT)) == 1
         await room.aclose()
+
+
+async def test_thousands_of_streams_are_read_in_portions_and_nobody_is_left_out(redis: RedisRoom) -> None:
+    agents = [f"agent-{number}" for number in range(600)]
+    inbox = redis.inbox("bot-1")
+    await inbox.watch(agents, [])
+    assert not await inbox.take(limit=100, block=1)
+    waiting = asyncio.create_task(inbox.take(limit=100, block=5_000))
+    while int((await redis.client.info("clients"))["blocked_clients"]) < 3:
+        pass
+    for agent in (agents[0], agents[299], agents[-1]):
+        await redis.append(agent, REQUEST)
+    taken = list(await waiting)
+    while len(taken) < 3:
+        taken += await inbox.take(limit=100, block=1_000)
+    assert sorted(entry.owner for entry in taken) == sorted((agents[0], agents[299], agents[-1]))
+    other = redis.inbox("bot-2")
+    await other.watch(agents, [])
+    assert len(await other.reclaim(idle=0, limit=10)) == 3

@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from approvals.errors import EpochChanged, NotFound, StoreUnavailable
+from approvals.indices import Query
 from approvals.lifecycle import Status
 from approvals.ports import Answer, Change, Post, Queue, Stored
 from storage.redis import RedisStore, ServerUnfit
 from storage.redis.keys import CONFIG, Keys
 from storage.redis.link import scripts
-from tests.build import AGENT, CHANNEL, DIGEST, a_change, a_request, a_vote
+from tests.build import AGENT, CHANNEL, DIGEST, a_change, a_request, a_vote, an_action
 from tests.servers import Server, running
 from tests.storage.conftest import RedisRoom, redis_room
 from tests.storage.lossy import LossyLine, lossy
@@ -80,15 +81,15 @@ async def test_a_lost_reply_is_told_even_when_somebody_came_after(redis: RedisRo
     original = redis.store._words
     words: list[Any] = []
 
-    def recorded(change: Change, *, version: int) -> Any:
-        words[:] = original(change, version=version)
+    def recorded(change: Change, **members: int) -> Any:
+        words[:] = original(change, **members)
         return words
 
     redis.store._words = recorded  # type: ignore[method-assign] # to send the very same commit again, later
     await redis.store.update(stored.request.id, approve)
     redis.store._words = original  # type: ignore[method-assign] # as it was
     await redis.store.update(stored.request.id, lambda s: a_change(s.request.spent("attempt-1", AGENT, s.now)))
-    redis.store._words = lambda change, *, version: words  # type: ignore[method-assign] # the re-sent one
+    redis.store._words = lambda change, **members: words  # type: ignore[method-assign] # the re-sent one
     again = await redis.store.update(stored.request.id, lambda s: a_change(s.request), known=stored)
     assert (again.request.version, again.request.status) == (3, Status.SPENT)
     assert await numbers(redis.store) == [1, 2, 3, 4]
@@ -363,3 +364,26 @@ def test_every_script_says_what_it_does_and_takes_every_key_through_keys() -> No
         assert "KEYS[1]" in head, name
         assert "returns" in head, name
         assert "sayso:" not in source, name
+
+
+async def test_a_page_costs_two_round_trips_however_many_are_pending(redis: RedisRoom, server: Server) -> None:
+    async with lossy(server.port) as line, await RedisStore.connect(line.url) as store:
+        costs = []
+        for number in range(300):
+            await create(store, agent=f"agent-{number % 3}")
+            if number in (29, 299):
+                line.forget()
+                page = await store.list(Query(destination=CHANNEL))
+                assert len(page.requests) == 25
+                costs.append((line.round_trips, sorted(line.commands)))
+        assert costs[0] == costs[1] == (2, ["HMGET"] * 25 + ["ZRANGE"])
+
+
+async def test_a_page_of_what_is_rare_ends_before_it_is_full(redis: RedisRoom) -> None:
+    rare = await create(redis.store, action=an_action(kind="exports.run"))
+    for _ in range(620):
+        await create(redis.store)
+    first = await redis.store.list(Query(agent=AGENT, kind="exports.run"), limit=100)
+    assert first.requests == []
+    second = await redis.store.list(Query(agent=AGENT, kind="exports.run"), first.cursor or "", 100)
+    assert ([one.id for one in second.requests], second.cursor) == ([rare.request.id], None)

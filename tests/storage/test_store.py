@@ -5,15 +5,18 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 
 from approvals.action import likeness, request_id
 from approvals.errors import EpochChanged, IllegalTransition, NotFound, OutsideWindow
+from approvals.indices import Query
 from approvals.lifecycle import Event, Status
 from approvals.ports import Change, Post, Queue, Store, Stored
 from approvals.request import Request
-from tests.build import AGENT, CHANNEL, DIGEST, a_change, a_request, a_vote, an_action
+from approvals.terms import Escalation, Factor, Presentation
+from tests.build import AGENT, CHANNEL, DIGEST, a_change, a_request, a_vote, an_action, some_terms
 from tests.storage.conftest import Room
 
 SOON = 60_000
@@ -342,44 +345,119 @@ async def test_the_decisions_journal_number_stays_with_the_request(room: Room) -
     assert (await room.store.get(stored.request.id)).request.decision_entry == decided
 
 
-# ---- waiting and find
+# ---- list and find
 
 
-async def test_only_the_pending_wait_newest_first_in_pages(room: Room) -> None:
+async def listed(room: Room, limit: int = 25, **wanted: Any) -> list[str]:
+    """The ids of all pages of a list."""
+    found: list[str] = []
+    cursor: str | None = ""
+    while cursor is not None:
+        page = await room.store.list(Query(**wanted), cursor, limit)
+        assert len(page.requests) <= limit
+        assert all(Query(**wanted).covers(request) for request in page.requests)
+        found += [request.id for request in page.requests]
+        cursor = page.cursor
+    return found
+
+
+async def test_the_pending_are_listed_newest_first_in_pages(room: Room) -> None:
     base = await room.store.now()
-    created = [await create(room, asked_at=base + number) for number in range(7)]
+    created = [await create(room, agent=f"agent-{number}", asked_at=base + number) for number in range(7)]
     await room.store.update(created[3].request.id, approve())  # type: ignore[arg-type] # a change function
     ids = [one.request.id for one in reversed(created) if one is not created[3]]
-    assert [one.id for one in await room.store.waiting()] == ids
-    first = await room.store.waiting(limit=4)
-    assert [one.id for one in first] == ids[:4]
-    rest = await room.store.waiting(limit=4, before=first[-1].asked_at)
-    assert [one.id for one in rest] == ids[4:]
-    assert await room.store.waiting(before=rest[-1].asked_at) == []
+    assert await listed(room) == ids
+    first = await room.store.list(Query(), limit=4)
+    assert [one.id for one in first.requests] == ids[:4]
+    rest = await room.store.list(Query(), first.cursor or "", 4)
+    assert ([one.id for one in rest.requests], rest.cursor) == (ids[4:], None)
+    assert await listed(room, limit=1) == ids
 
 
-async def test_a_page_never_parts_requests_of_one_instant(room: Room) -> None:
+async def test_requests_of_one_instant_are_listed_once_each(room: Room) -> None:
     base = await room.store.now()
-    created = {(await create(room, asked_at=base)).request.id for _ in range(5)}
-    page = await room.store.waiting(limit=2)
-    assert {one.id for one in page} == created
-    assert await room.store.waiting(limit=2, before=base) == []
+    created = {(await create(room, agent=f"agent-{number}", asked_at=base)).request.id for number in range(9)}
+    for limit in (1, 2, 4, 9, 20):
+        ids = await listed(room, limit)
+        assert (len(ids), set(ids)) == (9, created)
 
 
-async def test_waiting_is_told_by_agent_and_by_destination(room: Room) -> None:
-    other = "slack:C0OTHER"
-    mine = await create(room)
-    theirs = await create(room, agent="export-bot", destinations=[other])
-    both = await create(room, agent="export-bot", destinations=[CHANNEL, other])
+async def test_a_cursor_stays_where_it_was_while_the_list_changes(room: Room) -> None:
+    base = await room.store.now()
+    created = [await create(room, asked_at=base + number) for number in range(6)]
+    first = await room.store.list(Query(), limit=3)
+    await create(room, asked_at=base + 9)
+    for gone in (3, 1):  # the last one of the page before, and one that lies ahead
+        await room.store.update(created[gone].request.id, approve())  # type: ignore[arg-type] # a change function
+    rest = await room.store.list(Query(), first.cursor or "", 3)
+    assert [one.id for one in rest.requests] == [created[2].request.id, created[0].request.id]
 
-    async def ids(**filters: str) -> set[str]:
-        return {one.id for one in await room.store.waiting(**filters)}  # type: ignore[arg-type] # agent or destination
 
-    assert await ids(agent=AGENT) == {mine.request.id}
-    assert await ids(agent="export-bot") == {theirs.request.id, both.request.id}
-    assert await ids(destination=CHANNEL) == {mine.request.id, both.request.id}
-    assert await ids(agent="export-bot", destination=CHANNEL) == {both.request.id}
-    assert await ids(agent="nobody") == await ids(destination="slack:C0NONE") == set()
+async def test_a_list_is_told_by_everything_a_person_may_ask_for(room: Room) -> None:
+    other, finance, sre = "slack:C0OTHER", ("person:alice", "person:bob"), ("slack:usergroup:S0SRE",)
+    low = Presentation(title="t", done="d", not_done="n", risk="low")
+    mine = await create(room, presentation=low)
+    group = some_terms(factors=(Factor(name="sre", sources=sre),), destinations=(CHANNEL, other))
+    theirs = await create(room, agent="export-bot", terms=group, action=an_action(kind="exports.run"))
+    both = {mine.request.id, theirs.request.id}
+
+    async def ids(**wanted: Any) -> set[str]:
+        found = await listed(room, **wanted)
+        assert len(found) == len(set(found))
+        return set(found)
+
+    assert await ids() == await ids(destination=CHANNEL) == await ids(sources=(*sre, *finance)) == both
+    assert await ids(agent=AGENT) == await ids(sources=finance) == await ids(risk="low") == {mine.request.id}
+    assert await ids(agent="export-bot") == await ids(destination=other) == {theirs.request.id}
+    assert await ids(sources=sre) == await ids(kind="exports.run") == await ids(risk="high") == {theirs.request.id}
+    assert await ids(agent="export-bot", destination=CHANNEL, sources=sre, kind="exports.run") == {theirs.request.id}
+    nothing: list[dict[str, Any]] = [
+        {"agent": "nobody"}, {"destination": "slack:C0NONE"}, {"sources": ()}, {"sources": ("person:dana",)},
+        {"kind": "a.b"}, {"risk": "critical"}, {"agent": AGENT, "destination": other},
+        {"kind": "exports.run", "risk": "low"}, {"statuses": ()},
+    ]  # fmt: skip
+    for wanted in nothing:
+        assert await ids(**wanted) == set(), wanted
+
+
+async def test_a_list_is_told_by_status(room: Room) -> None:
+    asked, decided = await create(room), await approved(room)
+    agents = await create(room, agent="export-bot")
+    await room.store.update(agents.request.id, lambda s: a_change(s.request.withdrawn(s.now)))
+    assert await listed(room, statuses=(Status.APPROVED,)) == [decided.request.id]
+    assert await listed(room, statuses=(Status.WITHDRAWN,), agent="export-bot") == [agents.request.id]
+    assert await listed(room, statuses=(Status.WITHDRAWN,), agent=AGENT) == []
+    assert set(await listed(room, statuses=tuple(Status))) == {
+        asked.request.id, decided.request.id, agents.request.id
+    }  # fmt: skip
+    after = await room.store.update(decided.request.id, lambda s: a_change(s.request.spent("attempt-1", AGENT, s.now)))
+    assert await listed(room, statuses=(Status.APPROVED,)) == []
+    assert await listed(room, statuses=(Status.SPENT,), agent=AGENT) == [after.request.id]
+
+
+async def test_a_list_is_told_by_age(room: Room) -> None:
+    base = await room.store.now()
+    created = [await create(room, asked_at=base + number) for number in range(6)]
+    ids = [one.request.id for one in created]
+    assert await listed(room, asked_before=base + 2) == [ids[1], ids[0]]
+    assert await listed(room, asked_from=base + 4) == [ids[5], ids[4]]
+    assert await listed(room, 1, asked_from=base + 2, asked_before=base + 4) == [ids[3], ids[2]]
+
+
+async def test_after_an_escalation_it_is_listed_for_those_who_are_asked_too(room: Room) -> None:
+    joins = ("person:alice", "person:bob")
+    step = Escalation(after=1_000, sources=("person:dana",), destinations=("slack:C0BOSS",), joins=joins)
+    stored = await create(room, terms=some_terms(escalation=(step,)))
+    assert await listed(room, sources=("person:dana",)) == await listed(room, destination="slack:C0BOSS") == []
+    await room.store.update(stored.request.id, lambda s: a_change(s.request.after_time(s.request.asked_at + 1_000)))
+    for wanted in ({"sources": ("person:dana",)}, {"destination": "slack:C0BOSS"}, {"sources": ("person:alice",)}):
+        assert await listed(room, **wanted) == [stored.request.id]
+
+
+@pytest.mark.parametrize("cursor", ["x", "1", "1-", "1-0-x", "-1-0-" + "a" * 24, "1-0-" + "A" * 24])
+async def test_what_is_no_cursor_is_refused(room: Room, cursor: str) -> None:
+    with pytest.raises(ValueError, match="cursor"):
+        await room.store.list(Query(), cursor)
 
 
 async def test_a_request_is_found_by_its_code(room: Room) -> None:

@@ -4,10 +4,11 @@
     redis+sentinel://[user:password@]host[:26379],host2…/service[/db]           rediss+sentinel:// with TLS
     redis+cluster://[user:password@]host[:6379],host2…                          rediss+cluster:// with TLS
 
-User and password are those of the data servers; Sentinels have their own: `?sentinel_username=…&sentinel_password=…`,
-who need `+sentinel|masters`; they are spoken to over TLS as well, unless `sentinel_tls=no`. Further options, as in redis-py: `ssl_ca_certs`,
-`ssl_ca_path`, `ssl_certfile`, `ssl_keyfile`, `ssl_keyfile_password`, `ssl_cert_reqs`, `ssl_check_hostname`,
-`ssl_ciphers`, `client_name`, `health_check_interval`, `socket_keepalive`. The bot takes the same URLs.
+User and password are those of the data servers. Sentinels have their own, `?sentinel_username=…&sentinel_password=…`,
+with the right to `sentinel|masters`; they are spoken to over TLS as well, unless `sentinel_tls=no`. Further options, as
+in redis-py: `ssl_ca_certs`, `ssl_ca_path`, `ssl_certfile`, `ssl_keyfile`, `ssl_keyfile_password`, `ssl_cert_reqs`,
+`ssl_check_hostname`, `ssl_ciphers`, `client_name`, `health_check_interval`, `socket_keepalive`. The bot takes the same
+URLs.
 """
 
 from __future__ import annotations

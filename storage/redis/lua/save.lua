@@ -2,12 +2,12 @@
 --
 -- KEYS[1] request (hash)   KEYS[2] posts (hash)   KEYS[3] meta (hash)   KEYS[4] journal (stream)
 -- KEYS[5] timers   KEYS[6] cards   KEYS[7] announcements   KEYS[8] code   KEYS[9] like
--- (sorted sets)   KEYS[10..] the pending indices it belongs to (sorted sets)
+-- (sorted sets)   KEYS[10..] the lists it joins, then those it leaves (sorted sets)
 --
 -- ARGV[1] clock offset in ms (tests)     ARGV[2] request id           ARGV[3] version it was computed from, 0: none
 -- ARGV[4] epoch it was computed under    ARGV[5] not before (ms)      ARGV[6] not after (ms) or ''
 -- ARGV[7] token of this commit           ARGV[8] document             ARGV[9] journal record
--- ARGV[10] asked at (ms)                 ARGV[11] '1' if pending      ARGV[12] next due (ms) or ''
+-- ARGV[10] asked at (ms)                 ARGV[11] how many it joins   ARGV[12] next due (ms) or ''
 -- ARGV[13] '1': show   ARGV[14] '1': announce   ARGV[15] '1': decides   ARGV[16] ms to keep it from now on, or ''
 --
 -- returns {'saved', now, version, decision's journal number or 0}
@@ -16,7 +16,7 @@
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[1]
-local id, token = ARGV[2], ARGV[7]
+local id, token, joins = ARGV[2], ARGV[7], tonumber(ARGV[11])
 local known = redis.call('HMGET', KEYS[1], 'version', 'tokens', 'decision_entry')
 local version, tokens = tonumber(known[1] or 0), known[2] or ''
 
@@ -42,7 +42,7 @@ redis.call('HSET', KEYS[1], 'doc', ARGV[8], 'version', version + 1, 'decision_en
   'tokens', string.sub(token .. tokens, 1, 8 * #token), 'due', ARGV[12])
 
 for i = 10, #KEYS do
-  if ARGV[11] == '1' then redis.call('ZADD', KEYS[i], ARGV[10], id) else redis.call('ZREM', KEYS[i], id) end
+  if i - 10 < joins then redis.call('ZADD', KEYS[i], ARGV[10], id) else redis.call('ZREM', KEYS[i], id) end
 end
 if ARGV[12] ~= '' then redis.call('ZADD', KEYS[5], ARGV[12], id) else redis.call('ZREM', KEYS[5], id) end
 if ARGV[13] == '1' then redis.call('ZADD', KEYS[6], now, id) end

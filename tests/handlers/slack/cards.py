@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from approvals.card import Card, Line, Said, Seat, Step, Who
+from approvals.card import Before, Card, Changed, Line, Said, Seat, Step, Who
 from approvals.lifecycle import Status
 
 NOW = 1_780_000_000_000
@@ -46,7 +46,7 @@ def a_card(**changes: Any) -> Card:
         "needs": (Seat(name="finance", got=0, need=1), Seat(name="security", got=0, need=1)),
         "expires_at": NOW + 28 * MINUTE,
         "says": "matches PO 118, due tomorrow; <https://evil.example|see invoice> *Approved by CFO*",
-        "buttons": ("approve", "deny"),
+        "buttons": ("approve", "deny", "changes"),
     }
     return Card(**members | changes)
 
@@ -106,6 +106,18 @@ _WHO = st.builds(
 )
 _LINE = st.builds(Line, name=untrusted(120), value=st.lists(untrusted(3_000), min_size=1, max_size=6).map(tuple))
 _SAFE = st.from_regex(r"[a-z0-9][a-z0-9_.-]{0,20}", fullmatch=True)
+_CHANGED = st.builds(
+    Changed,
+    name=untrusted(60),
+    was=st.lists(untrusted(140), max_size=2).map(tuple),
+    now=st.lists(untrusted(140), max_size=2).map(tuple),
+)
+_BEFORE = st.builds(
+    Before,
+    status=st.sampled_from([Status.DENIED, Status.UNKNOWN]),
+    at=st.just(NOW),
+    by=st.lists(_WHO, max_size=3).map(tuple),
+)
 _STEP = st.one_of(
     st.builds(Step, word=st.sampled_from(["asked", "approved", "denied"]), at=st.integers(NOW, NOW + 10**9)),
     st.builds(Step, word=st.just("receipt used"), at=st.just(NOW), by=_SAFE),
@@ -130,16 +142,26 @@ hostile_cards: st.SearchStrategy[Card] = st.builds(
     bytes=st.integers(0, 65_536),
     hidden=st.booleans(),
     reason=st.one_of(st.just(""), untrusted(500)),
+    asks_for_changes=st.booleans(),
+    supersedes=st.sampled_from(["", "4R2C-8M"]),
+    changed=st.lists(_CHANGED, max_size=3).map(lambda some: tuple(some * 6)),
+    changes=st.integers(0, 30),
+    earlier=st.lists(_BEFORE, max_size=2).map(tuple),
     agent=_SAFE,
     principal=_WHO,
     audience=_SAFE,
     rules=st.lists(_SAFE, max_size=40).map(tuple),
     code=st.just("7F3K-9Q"),
     needs=st.lists(st.builds(Seat, name=_SAFE, got=st.just(0), need=st.integers(1, 3)), max_size=30).map(tuple),
-    said=st.lists(st.builds(Said, who=_WHO, factor=_SAFE, at=st.just(NOW)), max_size=30).map(tuple),
+    said=st.lists(
+        st.builds(
+            Said, who=_WHO, answer=st.sampled_from(["approve", "deny", "changes"]), factor=_SAFE, at=st.just(NOW)
+        ),
+        max_size=30,
+    ).map(tuple),
     expires_at=st.one_of(st.none(), st.just(NOW)),
     story=st.lists(_STEP, max_size=6).map(tuple),
     took_ms=st.one_of(st.none(), st.integers(0, 10**7)),
     says=st.one_of(st.just(""), untrusted(540)),
-    buttons=st.sampled_from([(), ("deny",), ("approve", "deny")]),
+    buttons=st.sampled_from([(), ("deny", "changes"), ("approve", "deny", "changes")]),
 )

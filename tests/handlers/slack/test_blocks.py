@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from slack_sdk.models.blocks import Block
 
-from approvals.card import Card, Line, Said, Seat, Step, Who
+from approvals.card import Before, Card, Changed, Line, Said, Seat, Step, Who
 from approvals.lifecycle import Status
 from handlers.slack.blocks import MAX_TABLES, draw
 from handlers.slack.table import LIMIT, WIDTH, columns, tables
@@ -81,7 +81,9 @@ def test_approve_stands_only_on_a_card_that_shows_every_argument(card: Card) -> 
         assert card.complete
         shown = [value for path, value in strings(drawing.blocks) if path[-3:] == ("elements", "text", "text")
                  and "rich_text_preformatted" in path]  # fmt: skip
-        assert _unfolded("\n".join(shown)) == _plain(*card.arguments, *card.preconditions)
+        found, wanted = _unfolded("\n".join(shown)), _plain(*card.arguments, *card.preconditions)
+        assert found.startswith(wanted)  # what changed since a denial stands after it
+        assert found == wanted or card.supersedes
 
 
 def _unfolded(table: str) -> str:
@@ -106,7 +108,7 @@ def test_a_pending_card_reads_from_ours_to_theirs() -> None:
         "expires <!date^1780001680^{date_short_pretty} at {time}|2026-05-28 20:54 UTC>",
         "The agent says (unverified): matches PO 118, due tomorrow; <https://evil.example|see invoice> "
         "*Approved by CFO*",
-        "[Approve][Deny]",
+        "[Approve][Deny][Ask for changes]",
     ]
 
 
@@ -170,12 +172,12 @@ def test_every_status_has_its_own_mark(status: Status) -> None:
 
 
 def test_a_card_that_is_too_long_cannot_be_approved_and_says_why() -> None:
-    card = a_card(complete=False, bytes=9_681, buttons=("deny",))
+    card = a_card(complete=False, bytes=9_681, buttons=("deny", "changes"))
 
     shown = read(card)
 
     assert ":eyes: Too long to show here in full (9,681 bytes), so it cannot be approved from this card." in shown
-    assert shown[-1] == "[Deny]"
+    assert shown[-1] == "[Deny][Ask for changes]"
 
 
 def test_a_card_whose_lines_do_not_fit_slack_cannot_be_approved_either() -> None:
@@ -183,7 +185,7 @@ def test_a_card_whose_lines_do_not_fit_slack_cannot_be_approved_either() -> None
 
     shown = read(a_card(arguments=lines))
 
-    assert shown[-1] == "[Deny]"
+    assert shown[-1] == "[Deny][Ask for changes]"
     assert any("cannot be approved from this card" in line for line in shown)
 
 
@@ -259,3 +261,55 @@ def test_many_lines_are_split_at_line_ends() -> None:
     assert len(found) > 1
     assert all(len(table) <= LIMIT for table in found)
     assert "\n".join(found).count("\n") == 299
+
+
+# -- denied before, asked anew ------------------------------------------------------------------------------------
+
+
+def test_a_card_that_answers_a_denial_says_what_changed() -> None:
+    changed = (
+        Changed(name="amount", was=("12400.00",), now=("6200.00",)),
+        Changed(name="note", was=(), now=("two", "lines")),
+        Changed(name="the target", was=("bank:acme",), now=("bank:other",)),
+    )
+    shown = read(a_card(supersedes="4R2C-8M", changed=changed, changes=3))
+    at = shown.index(":arrows_counterclockwise: asked anew after 4R2C-8M was denied; what changed:")
+    assert re.sub(r" +", " ", shown[at + 1]).split("\n") == [
+        "amount 12400.00 → 6200.00",
+        "note (absent)",
+        " │ →",
+        " │ two",
+        " │ lines",
+        "the target bank:acme → bank:other",
+    ]
+
+
+def test_of_many_changes_the_number_is_said() -> None:
+    changed = (Changed(name="a", was=("1",), now=("2",)),)
+    shown = read(a_card(supersedes="4R2C-8M", changed=changed, changes=31))
+    assert any("what changed, the first 1 of 31:" in line for line in shown)
+
+
+def test_a_card_on_which_nothing_changed_says_that() -> None:
+    assert any(line.endswith("was denied; nothing changed") for line in read(a_card(supersedes="4R2C-8M")))
+
+
+def test_who_denied_the_same_before_is_named_and_when() -> None:
+    earlier = (Before(status=Status.DENIED, at=NOW, by=(ALICE,)), Before(status=Status.UNKNOWN, at=NOW, by=()))
+    shown = read(a_card(earlier=earlier))
+    assert any(line.startswith(":warning: the same was asked before: denied by @U0ALICE ") for line in shown)
+    assert any(line.startswith(":warning: the same was asked before: unknown ") for line in shown)
+
+
+def test_what_a_person_wants_changed_stands_on_the_denied_card() -> None:
+    shown = read(a_decided_card(Status.DENIED, reason="half of it", asks_for_changes=True, by=(ALICE,)))
+    assert "Please change: half of it" in shown
+    shown = read(a_decided_card(Status.DENIED, reason="half of it", by=(ALICE,)))
+    assert "half of it" in shown
+
+
+def test_a_no_below_the_deny_quorum_is_shown_as_one() -> None:
+    said = (Said(who=ALICE, factor="finance", at=NOW), Said(who=BOB, answer="deny", factor="finance", at=NOW))
+    needs = (Seat(name="finance", got=1, need=2),)
+    (line,) = [one for one in read(a_card(said=said, needs=needs)) if "waiting for" in one]
+    assert re.search(r"<@U0ALICE> for finance at .*, <@U0BOB> against it at .* waiting for \*finance\* 1 of 2", line)

@@ -154,13 +154,13 @@ class World:
             "nonce": secrets.token_urlsafe(16),
         }
         because = members.pop("because", "matches PO 118, due tomorrow")
-        audience = members.pop("audience", None)
+        rest = {name: members.pop(name, None) for name in ("audience", "supersedes")}
         document = RequestDocument(
             v=1,
             call=f"run-118/{secrets.token_hex(4)}",
             action=Action(**values | members),
             because=because,
-            audience=audience,
+            **rest,
         )
         request = await self.approvals.submit(document, "payments-bot")
         if show:
