@@ -60,7 +60,11 @@ class RedisLink:
 
     async def config(self) -> tuple[bytes | None, bytes | None]:
         """See Link."""
-        config, names = await self.documents([CONFIG_KEY, NAMES_KEY])
+        (config,) = await self.documents([CONFIG_KEY])
+        try:
+            (names,) = await self.documents([NAMES_KEY])
+        except Unavailable:  # rights that were given before there was such a key; the names are only a courtesy
+            names = None
         return config, names
 
     async def append(self, stream: str, kind: str, body: bytes) -> str:
