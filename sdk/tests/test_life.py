@@ -182,8 +182,8 @@ class FlakyLink:
         self.tried = 0
         self.sent: asyncio.Queue[tuple[str, bytes]] = asyncio.Queue()
 
-    async def config(self) -> bytes | None:
-        return b'{"v":1,"partitions":1}'
+    async def config(self) -> tuple[bytes | None, bytes | None]:
+        return b'{"v":1,"partitions":1}', None
 
     async def append(self, stream: str, kind: str, body: bytes) -> str:
         self.tried += 1
