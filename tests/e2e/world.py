@@ -11,7 +11,7 @@ import json
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -44,9 +44,10 @@ class Lane:
 class World:
     """One deployment. Bots that a test starts are ended with it."""
 
-    def __init__(self, sandbox: Sandbox, redis: Server, folder: Path, mode: Mode) -> None:
+    def __init__(self, sandbox: Sandbox, redis: Server, folder: Path, mode: Mode, url: str = "") -> None:
         self.sandbox = sandbox
         self.redis = redis
+        self.url = url or redis.url  #: where bots, agents and tools find the memory
         self.folder = folder
         self.mode = mode
         self.settings: dict[str, str] = {}  #: more variables for bots that are started from now on
@@ -91,7 +92,7 @@ class World:
             else {"SLACK_APP_TOKEN": self.sandbox.app_token}
         )
         return secret | {
-            "SAYSO_REDIS_URL": self.redis.url,
+            "SAYSO_REDIS_URL": self.url,
             "SAYSO_POLICY": str(self.folder / "policy.yaml"),
             "SAYSO_STATE": str(self.folder / "state"),
             "SAYSO_ISSUER": ISSUER,
@@ -115,12 +116,12 @@ class World:
         """A client of the lanes' agent."""
         quick = {"block": 2.0, "most_backoff": 0.3, "resend": 1.0} | pace
         return sayso.Sayso.connect(
-            self.redis.url, agent=AGENT, trust=self.trust, audience=audience, pace=sayso.Pace(**quick)
+            self.url, agent=AGENT, trust=self.trust, audience=audience, pace=sayso.Pace(**quick)
         )
 
     def tool(self, audience: str = TOOL) -> sayso.Tool:
         """A separate tool."""
-        return sayso.Tool.connect(self.redis.url, audience=audience, trust=self.trust)
+        return sayso.Tool.connect(self.url, audience=audience, trust=self.trust)
 
     # ------------------------------------------------------------ what people see and do
 
@@ -195,7 +196,7 @@ class World:
     async def ask(self, lane: Lane, *, call: str, target: str = "bank:acme") -> Process:
         """An agent in a process of its own, which acts by adding its target to the ledger."""
         agent = self.also(Process({}, self.folder))
-        plan = {"redis": self.redis.url, "trust": str(self.trust), "agent": AGENT, "ledger": str(self.ledger)}
+        plan = {"redis": self.url, "trust": str(self.trust), "agent": AGENT, "ledger": str(self.ledger)}
         about = {"kind": lane.kind, "target": target, "arguments": {"amount": "9.50"}, "call": call}
         await agent.fork(children.ask, {**plan, **about})
         return agent
@@ -214,7 +215,7 @@ class World:
 
     async def journal(self, request: str | None = None) -> list[Mapping[str, Any]]:
         """What the journal says, all or about one request, oldest first."""
-        async with await RedisStore.connect(self.redis.url) as store:
+        async with await RedisStore.connect(self.url) as store:
             records = [json.loads(entry.record) async for entry in store.journal(0)]
         return [record for record in records if request in (None, record.get("request"))]
 
@@ -225,19 +226,26 @@ class World:
 
 @asynccontextmanager
 async def a_world(
-    mode: Mode = "socket", *, people: Workspace | None = None, policy: str = "", ack_deadline: float = 3.0
+    mode: Mode = "socket",
+    *,
+    people: Workspace | None = None,
+    policy: str = "",
+    ack_deadline: float = 3.0,
+    redis: Server | None = None,
+    url: str = "",
 ) -> AsyncIterator[World]:
     """A deployment without a bot, of lanes or of the people and the policy given; nothing of it is left at the end.
 
-    Slack's limits hold where people are given; lanes are too many for them.
+    Slack's limits hold where people are given; lanes are too many for them. A `redis` that is given is somebody else's
+    to start and stop; `url` is where it is found, where that is not its own (Sentinel, Cluster).
     """
     folder = Path(tempfile.mkdtemp(prefix="sayso-world-"))
     (folder / "policy.yaml").write_text(policy or policy_text())
     made = Sandbox(people or workspace(), enforce_rate_limits=people is not None, ack_deadline=ack_deadline)
     try:
-        with running(*DURABLE) as server:
+        with nullcontext(redis) if redis is not None else running(*DURABLE) as server:
             async with made as sandbox:
-                world = World(sandbox, server, folder, mode)
+                world = World(sandbox, server, folder, mode, url)
                 try:
                     yield world
                 finally:

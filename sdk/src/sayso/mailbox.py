@@ -12,7 +12,7 @@ import time
 from collections.abc import Awaitable, Coroutine, Iterable
 from contextlib import suppress
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from sayso.errors import Conflict, NotAccepting, Refused, Unavailable
 from sayso.link import Entry, Link
@@ -37,6 +37,13 @@ _MOST_EARLY = 10_000
 Topic = tuple[str, str]  #: what is waited for: ("decision", request id), ("spend", attempt) or ("report", attempt)
 
 
+class Acknowledged(NamedTuple):
+    """What is kept of a `pending` answer: the whole of it would be a third of a waiter."""
+
+    code: str | None
+    expires_at: str | None
+
+
 class Waiter:
     """Somebody who waits for one answer; small, for there may be ten thousand."""
 
@@ -52,7 +59,7 @@ class Waiter:
         self.future: asyncio.Future[Any] = loop.create_future()
         self.entry: str | None = None  #: the id of the newest entry that carried it
         self.heard = loop.time()  #: when anything was last heard or sent about it, on the loop's clock
-        self.pending: PendingAnswer | None = None  #: the bot's word that it has the request
+        self.pending: Acknowledged | None = None  #: the bot's word that it has the request
         self.deadline: asyncio.TimerHandle | None = None
 
 
@@ -325,7 +332,7 @@ class Mailbox:
 
     def _acknowledge(self, answer: PendingAnswer, entry_id: str) -> None:
         for waiter in self._waiters.get(("decision", answer.request), []):
-            waiter.pending = answer
+            waiter.pending = Acknowledged(answer.code, answer.expires_at)
             waiter.heard = asyncio.get_running_loop().time()
             if (left := _seconds_left(answer.expires_at, entry_id)) is not None:
                 self.limit(waiter, left + self._pace.grace)

@@ -1,0 +1,244 @@
+"""Lives of requests, from the asking to the end, in which the bot is killed at one call of a port.
+
+Which calls there are is not written down here: a bot that nobody kills tells them (`calls_of`).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import asdict, dataclass, field, replace
+
+import sayso
+from tests.e2e.world import ALICE, BOB, a_world, text_of
+from tests.faults.shift import REASON, Shift, a_shift, policy
+
+#: Everything a bot does to the memory, to the inbox, to Slack and with its key; and the load before a vote. What only
+#: polls a queue or asks for the time is not among them: nothing lies between it and its neighbours.
+STORE = (
+    "create",
+    "get",
+    "update",
+    "publish",
+    "keep_rendering",
+    "may_post",
+    "intend",
+    "record_post",
+    "settle",
+    "postpone",
+    "adopt",
+)
+TRIES = 3  #: to reach a call
+TELLS = [
+    *(f"store.{method}" for method in STORE),
+    "inbox.answer",
+    "signer.sign",
+    *(f"platform.{method}" for method in ("post", "update")),
+]
+
+
+@dataclass(frozen=True)
+class Step:
+    """The n-th call of a port's method, and the side of it on which the bot dies."""
+
+    part: str
+    method: str
+    nth: int
+    when: str = "before"
+
+    @property
+    def call(self) -> str:
+        """The call without the side."""
+        return f"{self.part}.{self.method} {self.nth}"
+
+    def __str__(self) -> str:
+        return f"{self.when} {self.call}"
+
+
+@dataclass
+class Seen:
+    """What was seen of a life: on screen, in the journal, by the agent."""
+
+    died: bool = False
+    failed: str = ""  #: why the life did not come to an end
+    cards: int = 0
+    events: list[str] = field(default_factory=list)
+    acts: list[str] = field(default_factory=list)
+    told: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        if self.failed:
+            return f"FAILED: {self.failed}"
+        decided = sum(self.events.count(event) for event in DECISIONS)
+        words = f"{_many(self.cards, 'card')}, {_many(decided, 'decision')}, {_many(len(self.acts), 'act')}"
+        told = f"agent told: {', '.join(self.told)}"
+        return f"{words}, {told}" + ("" if self.died else " (this call was not reached)")
+
+
+DECISIONS = ("approved", "denied", "expired")
+
+
+@dataclass(frozen=True)
+class Life:
+    """What happens in a life, and what must have been seen at its end whoever died in it."""
+
+    name: str
+    run: Callable[[Shift, sayso.Sayso, Seen], Awaitable[None]]
+    cards: int
+    events: tuple[str, ...]
+    acts: int
+    told: tuple[str, ...]
+    approvals: int = 1
+
+    def wrong(self, seen: Seen) -> list[str]:
+        """What was seen and should not have been."""
+        if seen.failed:
+            return [seen.failed]
+        pairs = {
+            "cards": (seen.cards, self.cards),
+            "journal": (seen.events, [*self.events]),
+            "acts": (len(seen.acts), self.acts),
+            "told": (seen.told, [*self.told]),
+        }
+        return [f"{name}: {found}, not {wanted}" for name, (found, wanted) in pairs.items() if found != wanted]
+
+
+async def lived(life: Life, step: Step | None = None) -> Seen:
+    """Go through a life with a bot that dies at a step; what was seen."""
+    seen, _ = await _go_through(life, step)
+    return seen
+
+
+async def calls_of(life: Life) -> Sequence[Step]:
+    """The calls of a bot that lives through it, in their order."""
+    _, lines = await _go_through(life, None)
+    steps = [Step(part, method, int(nth)) for _, part, method, nth in map(str.split, lines)]
+    return steps[next(number for number, step in enumerate(steps) if step.method == "create") :]
+
+
+async def surveyed(life: Life, steps: Sequence[Step], *, at_once: int = 3) -> Sequence[tuple[Step, Seen]]:
+    """Die at each of these steps. Which call is the n-th may differ between two runs: one not reached is tried again."""
+    turns = asyncio.Semaphore(at_once)
+
+    async def one(step: Step) -> tuple[Step, Seen]:
+        async with turns:
+            for _ in range(TRIES):
+                try:
+                    seen = await lived(life, step)
+                except (AssertionError, TimeoutError, sayso.SaysoError) as exc:
+                    return step, Seen(failed=f"{type(exc).__name__}: {exc}")
+                if seen.died:
+                    break
+            return step, seen
+
+    return await asyncio.gather(*(one(step) for step in steps))
+
+
+def both_sides(calls: Sequence[Step]) -> Sequence[Step]:
+    """Before and after each call."""
+    return [replace(call, when=when) for call in calls for when in ("before", "after")]
+
+
+async def _go_through(life: Life, step: Step | None) -> tuple[Seen, Sequence[str]]:
+    factors = [{"from": ["lanes"], "approvals": life.approvals}]
+    plan = {"breaks": asdict(step)} if step is not None else {"tells": TELLS}
+    seen = Seen()
+    async with a_world(policy=policy(factors=factors), ack_deadline=1.0) as world, a_shift(world, **plan) as shift:
+        began = len(shift.bot.lines)
+        async with world.agent() as client, asyncio.timeout(60):
+            await life.run(shift, client, seen)
+        seen.cards = len(world.cards(shift.lane))
+        seen.events = [str(one["event"]) for one in await world.journal() if "request" in one]
+        seen.died = -signal.SIGKILL in shift.deaths
+        return seen, [line for line in shift.bot.lines[began:] if line.startswith("port ")]
+
+
+async def _ask(shift: Shift, client: sayso.Sayso, amount: str = "9.50", **more: str) -> sayso.Pending:
+    return await client.ask_nowait(shift.lane.kind, target="bank:acme", arguments={"amount": amount}, **more)
+
+
+async def _used(shift: Shift, client: sayso.Sayso, seen: Seen) -> None:
+    pending = await _ask(shift, client)
+    await shift.answer(ALICE, pending.request)
+    approval = await pending.decision()
+    seen.told.append("approved")
+    async with approval.spend() as action:
+        seen.acts.append(action.target)
+    await shift.world.card(shift.lane, pending.request, "succeeded in")
+
+
+async def _by_two(shift: Shift, client: sayso.Sayso, seen: Seen) -> None:
+    pending = await _ask(shift, client)
+    await shift.answer(ALICE, pending.request)
+    await shift.world.card(shift.lane, pending.request, ALICE)
+    await shift.answer(BOB, pending.request)
+    approval = await pending.decision()
+    seen.told.append("approved by " + " and ".join(sorted(by.person for by in approval.by)))
+    await shift.world.card(shift.lane, pending.request, "Approved")
+
+
+async def _changed(shift: Shift, client: sayso.Sayso, seen: Seen) -> None:
+    pending = await _ask(shift, client)
+    await shift.ask_for_changes(ALICE, pending.request, "half of it")
+    try:
+        await pending.decision()
+    except sayso.ChangesRequested as exc:
+        seen.told.append(f"please change: {exc.reason}")
+    await shift.world.card(shift.lane, pending.request, "half of it")
+    again = await _ask(shift, client, "4.75", supersedes=pending.request)
+    await shift.world.card(shift.lane, again.request, "4.75", "9.50")
+
+
+async def _expired(shift: Shift, client: sayso.Sayso, seen: Seen) -> None:
+    pending = await _ask(shift, client, within="3s")
+    try:
+        await pending.decision()
+    except sayso.Expired:
+        seen.told.append("expired")
+    await shift.world.see(lambda: _settled(shift, pending, "nobody answered in time"), "a settled card", list)
+
+
+def _settled(shift: Shift, pending: sayso.Pending, words: str) -> bool | None:
+    """Whether the card shows how it ended; or there is none, because nobody was left to post it in time."""
+    cards = shift.world.cards(shift.lane, pending.request)
+    return not cards or words in text_of(cards[0]) or None
+
+
+async def _frozen(shift: Shift, client: sayso.Sayso, seen: Seen) -> None:
+    pending = await _ask(shift, client)
+    await shift.world.card(shift.lane, pending.request)
+    await shift.freeze()
+    try:
+        await pending.decision()
+    except sayso.Denied as exc:
+        seen.told.append(f"denied: {exc.reason}")
+    await shift.world.card(shift.lane, pending.request, REASON)
+
+
+LIVES = [
+    Life("asked, approved, used", _used, 1, ("asked", "approved", "spent", "succeeded"), 1, ("approved",)),
+    Life(
+        "two people have to say yes",
+        _by_two,
+        1,
+        ("asked", "voted", "approved"),
+        0,
+        ("approved by alice and bob",),
+        approvals=2,
+    ),
+    Life(
+        "denied with changes, asked again",
+        _changed,
+        2,
+        ("asked", "denied", "asked"),
+        0,
+        ("please change: half of it",),
+    ),
+    Life("nobody answers", _expired, 1, ("asked", "expired"), 0, ("expired",)),
+    Life("frozen while it waits", _frozen, 1, ("asked", "denied"), 0, (f"denied: {REASON}",)),
+]
+
+
+def _many(number: int, thing: str) -> str:
+    return f"{number} {thing}" + ("" if number == 1 else "s")

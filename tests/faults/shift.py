@@ -1,0 +1,148 @@
+"""A deployment in which bots die: whenever one does, the next is started; people and agents insist, as they do."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from typing import Any
+
+from approvals.errors import ApprovalsError, NotFound
+from approvals.lifecycle import Status
+from approvals.request import Request
+from sandbox import NotOnScreen
+from storage.redis import RedisStore
+from tests.e2e.processes import PATIENCE, Bot
+from tests.e2e.world import ALICE, Lane, World, policy_text
+
+REASON = "not on a Friday"
+PEOPLE = {"U0ALICE": "alice", "U0BOB": "bob"}
+
+
+def policy(**defaults: Any) -> str:
+    """The lanes' policy, in which those of the lanes may also freeze."""
+    return json.dumps({**json.loads(policy_text(**defaults)), "roles": {"freeze": ["lanes"]}})
+
+
+class Shift:
+    """One bot at a time: the first as `breaks` and `plan` have it, every later one whole."""
+
+    def __init__(self, world: World, store: RedisStore, lane: Lane) -> None:
+        self.world = world
+        self.store = store
+        self.lane = lane
+        self.deaths: list[int] = []
+        self.bot: Bot
+        self._up = asyncio.Event()
+        self._plan: Mapping[str, Any] = {
+            "hasty": True,
+            "freezes": {"kind": lane.kind, "reason": REASON, "tenant": "T0SAYSO", "user": ALICE},
+        }
+
+    async def begin(self, **plan: Any) -> None:
+        """Start the first bot."""
+        self.bot = await self.world.bot(**self._plan, **plan)
+        self._up.set()
+
+    async def relieve(self) -> None:
+        """Whenever the bot ends, start another; until cancelled."""
+        while True:
+            self.deaths.append(await _end_of(self.bot))
+            self._up.clear()
+            self.bot = await self.world.bot(**self._plan)
+            self._up.set()
+
+    async def changed(self) -> None:
+        """After something that did not work: return when a bot is up that may do better."""
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(0.3):
+                await _end_of(self.bot)
+                self._up.clear()
+        await self._up.wait()
+
+    # ------------------------------------------------------------ what people do
+
+    async def answer(self, user: str, request: str) -> None:
+        """Click Approve, again and again, until the answer is in the memory or the request has ended."""
+        await self._insist(request, user, lambda: self._approve(user, request))
+
+    async def ask_for_changes(self, user: str, request: str, words: str) -> None:
+        """Click Ask for changes and send the form, until it counted."""
+        await self._insist(request, user, lambda: self._change(user, request, words))
+
+    async def freeze(self) -> None:
+        """Have whichever bot is up freeze the lane's kind, until one of them has done it."""
+        while not any("froze Done" in line for line in self.bot.lines):
+            await self._up.wait()
+            pid = await self.bot.says(_freezes)
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGUSR1)
+            done = asyncio.create_task(self.bot.says(lambda line: line == "froze Done"))
+            await asyncio.wait([done])
+            if done.exception() is not None:
+                await self.changed()
+
+    async def _insist(self, request: str, user: str, gesture: Callable[[], Any]) -> None:
+        async with asyncio.timeout(2 * PATIENCE):
+            while not await self._counted(request, user):
+                await self._up.wait()
+                with contextlib.suppress(NotOnScreen):
+                    if await gesture():
+                        continue
+                await self.changed()
+
+    async def _approve(self, user: str, request: str) -> bool:
+        card = await self.world.card(self.lane, request)
+        return (await self.world.sandbox.click(user, self.lane.channel, card.ts, "sayso:approve")).ok
+
+    async def _change(self, user: str, request: str, words: str) -> bool:
+        card = await self.world.card(self.lane, request)
+        opened = await self.world.sandbox.click(user, self.lane.channel, card.ts, "sayso:changes")
+        views = self.world.sandbox.views(user)
+        if not opened.ok or not views:
+            return False
+        return (await self.world.sandbox.submit_view(user, views[-1].id, {"sayso:reason": words})).ok
+
+    async def _counted(self, request: str, user: str) -> bool:
+        found = await self.request(request)
+        if found is None or found.status is Status.PENDING:
+            return found is not None and found.vote_of(PEOPLE[user]) is not None
+        return True
+
+    async def request(self, request: str) -> Request | None:
+        """The request as the memory has it now; None while it has none, or does not answer."""
+        try:
+            return (await self.store.get(request)).request
+        except NotFound:
+            return None
+        except ApprovalsError:
+            return None
+
+
+@asynccontextmanager
+async def a_shift(world: World, **plan: Any) -> AsyncIterator[Shift]:
+    """A running bot, relieved whenever it dies."""
+    async with await RedisStore.connect(world.url, replicas=0) as store:
+        shift = Shift(world, store, world.lane())
+        await shift.begin(**plan)
+        relief = asyncio.create_task(shift.relieve())
+        try:
+            yield shift
+        finally:
+            relief.cancel()
+            await asyncio.wait([relief])
+
+
+async def _end_of(bot: Bot) -> int:
+    """Wait as long as it takes."""
+    while True:
+        with contextlib.suppress(TimeoutError):
+            return await bot.ended()
+
+
+def _freezes(line: str) -> int:
+    return int(line.split()[1]) if line.startswith("freezes ") else 0

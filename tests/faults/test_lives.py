@@ -1,0 +1,44 @@
+"""The bot is killed at a call of a port, anywhere in five lives; another brings each to its one good end."""
+
+from __future__ import annotations
+
+import os
+import random
+
+import pytest
+
+from tests.faults.lives import LIVES, Life, Seen, Step, both_sides, calls_of, surveyed
+
+pytestmark = pytest.mark.redis
+
+SEED = int(os.environ.get("SAYSO_FAULTS_SEED", "0")) or random.randrange(1, 2**31)
+SAMPLED = 2  #: steps of each life in a normal run
+by_name = pytest.mark.parametrize("life", LIVES, ids=[life.name for life in LIVES])
+
+
+@by_name
+async def test_a_sample_of_deaths_changes_nothing_that_people_or_agents_see(life: Life) -> None:
+    print(f"SAYSO_FAULTS_SEED={SEED}")  # noqa: T201 - pytest shows it with a failure
+    steps = both_sides(await calls_of(life))
+    chosen = random.Random(f"{SEED} {life.name}").sample(steps, SAMPLED)
+    assert _wrong(life, await surveyed(life, chosen)) == {}
+
+
+@pytest.mark.full
+@pytest.mark.timeout(900)
+@by_name
+async def test_no_death_at_all_changes_what_people_or_agents_see(life: Life) -> None:
+    seen = await surveyed(life, both_sides(await calls_of(life)))
+    assert _wrong(life, seen) == {}
+    assert sum(one.died for _, one in seen) > 0.8 * len(seen)
+
+
+@by_name
+async def test_the_calls_of_every_life_span_it(life: Life) -> None:
+    calls = {f"{call.part}.{call.method}" for call in await calls_of(life)}
+    assert calls >= {"store.create", "platform.post", "store.update", "store.publish", "platform.update"}
+
+
+def _wrong(life: Life, found: object) -> dict[str, list[str]]:
+    assert isinstance(found, list)
+    return {str(step): wrong for step, seen in found if (wrong := life.wrong(seen))}
