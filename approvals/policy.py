@@ -320,7 +320,7 @@ class Policy:
         if freeze := self.freeze_of(question):
             raise EntryRefused(
                 "not_accepting",
-                f"frozen by {freeze.by}" + (f": {freeze.reason}" if freeze.reason else ""),
+                f"frozen by {freeze.by}: {freeze.reason or 'no reason was given'}",
                 remedy="wait until another operator unfreezes it",
             )
         entry, kind = self._registered(question.agent, now), question.action.kind
