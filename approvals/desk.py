@@ -12,6 +12,9 @@ from approvals.ports import Answer, Entry
 from approvals.service import Approvals
 from approvals.tools import Granted, NotGranted
 
+#: Refusals of entries that are as they should be: kept aside, a flood of them would push out what is worth a look.
+_NOTHING_WRONG = frozenset({"rate_limited", "too_many_open", "not_accepting"})
+
 
 @dataclass(frozen=True)
 class Handled:
@@ -54,7 +57,8 @@ class Desk:
                 )
             return Handled(await read_it(entry, entry.body))
         except EntryRefused as refusal:
-            return Handled((wire.refused(entry, refusal),), dead_letter=refusal.reason)
+            kept = None if refusal.reason in _NOTHING_WRONG else refusal.reason
+            return Handled((wire.refused(entry, refusal),), dead_letter=kept)
 
     async def _request(self, entry: Entry, body: bytes) -> tuple[Answer, ...]:
         request = await self._approvals.submit(read_request(body), entry.owner)

@@ -7,6 +7,7 @@ ApprovalsError
 ├── StoreError
 │   ├── NotFound            there is no such request
 │   ├── OutsideWindow       the commit came before `not_before` or after `not_after`; nothing was changed
+│   ├── OverLimit           an agent asks too much, or has too much open; nothing was created
 │   ├── EpochChanged        the partition runs under another policy than the caller's; refresh and try again
 │   ├── NotConfirmed        committed, but not yet on enough replicas; publish nothing, try again
 │   └── StoreUnavailable    the memory cannot be reached; nothing is known, nothing is approved
@@ -69,6 +70,14 @@ class OutsideWindow(StoreError):
         super().__init__("too late" if too_late else "too early")
         self.now = now
         self.too_late = too_late
+
+
+class OverLimit(StoreError):
+    """An agent asks faster than it may (`retry_after` in ms), or has too many open requests (None)."""
+
+    def __init__(self, retry_after: int | None) -> None:
+        super().__init__("too many open" if retry_after is None else "too fast")
+        self.retry_after = retry_after
 
 
 class EpochChanged(StoreError):

@@ -18,6 +18,7 @@ from approvals.action import KIND, NAME, digest_of
 from approvals.errors import EntryRefused, PolicyInvalid
 from approvals.freeze import Freeze
 from approvals.intake import RequestDocument
+from approvals.limits import Limits
 from approvals.question import Question
 from approvals.terms import (
     AskedAgain,
@@ -37,7 +38,7 @@ _UNITS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 #: Keys of the final shape whose feature is not built yet: a load error that says so, never ignored.
 NOT_BUILT: Final = frozenset(
     {"when", "exempts", "reason", "min_look", "confirm_code", "notify"}
-    | {"break_glass", "step_up", "secret", "shown", "money", "limits", "environment", "sample_review"}
+    | {"break_glass", "step_up", "secret", "shown", "money", "environment", "sample_review"}
 )
 
 
@@ -64,12 +65,20 @@ class Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
+class LimitsEntry(Section):
+    """How many requests of an agent may be open at once, and how many it may ask in a minute."""
+
+    open: int = Field(default=2_000, ge=1, le=1_000_000)
+    per_minute: int = Field(default=2_000, ge=1, le=1_000_000)
+
+
 class AgentEntry(Section):
-    """A registered agent: who answers for it, for whom it acts, what it may ask, until when."""
+    """A registered agent: who answers for it, for whom it acts, what it may ask and how much, until when."""
 
     owner: str
     principals: tuple[str, ...] = Field(min_length=1)
     kinds: tuple[Glob, ...] = Field(min_length=1)
+    limits: LimitsEntry = LimitsEntry()
     until: date | None = None
 
 
@@ -269,6 +278,11 @@ class Policy:
         """The sources of those who hold a role; nobody where the file does not say."""
         groups = self._file.roles.get(role, ())
         return tuple(dict.fromkeys(source for group in groups for source in self._file.groups[group].sources()))
+
+    def limits_of(self, agent: str) -> Limits | None:
+        """How much a registered agent may ask."""
+        entry = self._file.agents.get(agent)
+        return None if entry is None else Limits(agent, entry.limits.open, entry.limits.per_minute)
 
     def freeze_of(self, question: Question) -> Freeze | None:
         """The freeze that a question falls under, if any."""

@@ -10,6 +10,7 @@ from typing import Any, Literal, Protocol
 from approvals.card import Card
 from approvals.freeze import Freeze
 from approvals.indices import Query
+from approvals.limits import Limits
 from approvals.notes import Note
 from approvals.policy import Policy
 from approvals.request import Request
@@ -141,11 +142,17 @@ class Store(Protocol):
         ...
 
     async def create(
-        self, request: str, make: Callable[[int, Sequence[Request]], Change], *, like: str = ""
+        self,
+        request: str,
+        make: Callable[[int, Sequence[Request]], Change],
+        *,
+        like: str = "",
+        limits: Limits | None = None,
     ) -> tuple[Stored, bool]:
         """Commit `make(now, earlier)` unless a request of this id exists; returns what is stored, and if it is new.
 
-        `earlier` are the newest five requests that were created with the same `like`. Raises EpochChanged.
+        `earlier` are the newest five requests that were created with the same `like`. A new one takes a turn of its
+        agent's `limits`. Raises OverLimit and EpochChanged.
         """
         ...
 

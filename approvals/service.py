@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from approvals.action import likeness, request_id
 from approvals.commits import binding, change_of, home, record_of, still_in_force, under_policy
-from approvals.errors import DirectoryUnavailable, EntryRefused, NotConfirmed, NotFound, OutsideWindow
+from approvals.errors import DirectoryUnavailable, EntryRefused, NotConfirmed, NotFound, OutsideWindow, OverLimit
 from approvals.indices import Query
 from approvals.intake import ReportDocument, RequestDocument, SpendDocument
 from approvals.lifecycle import Status
@@ -103,7 +103,10 @@ class Approvals:
                 return _asked(wanted, document, agent, policy, now, superseded, earlier)
 
             try:
-                return await self._store.create(wanted, make, like=like)
+                return await self._store.create(wanted, make, like=like, limits=policy.limits_of(agent))
+            except OverLimit as exc:
+                await still_in_force(self._policies, policy)
+                raise _over(exc) from exc
             except EntryRefused:
                 await still_in_force(self._policies, policy)
                 raise
@@ -392,6 +395,22 @@ class Approvals:
         if stored.request.agent != agent:
             raise unknown
         return stored
+
+
+def _over(limit: OverLimit) -> EntryRefused:
+    """What an agent is told that asks too much."""
+    if limit.retry_after is None:
+        return EntryRefused(
+            "too_many_open",
+            "as many requests of this agent as policy lets it are waiting for an answer",
+            remedy="wait until people have answered some, or withdraw some",
+        )
+    return EntryRefused(
+        "rate_limited",
+        "this agent asks faster than policy lets it",
+        remedy="ask again later; the limit stands in policy under agents.<name>.limits",
+        retry_after=-(-limit.retry_after // 1000),
+    )
 
 
 def _asked(

@@ -47,6 +47,7 @@ people: {dana: {}, alice: {accounts: ["slack:T0:U0ALICE"]}}
 groups: {people: {people: [alice]}}
 agents:
 """
+_AGENT: Final = '{owner: dana, principals: [dana], kinds: ["*"], limits: {open: 1000000, per_minute: 1000000}}'
 
 
 def agent_names(count: int) -> list[str]:
@@ -56,7 +57,7 @@ def agent_names(count: int) -> list[str]:
 
 def policy_text(agents: Sequence[str]) -> str:
     """One approver, one destination, and these agents."""
-    return _POLICY + "".join(f'  {agent}: {{owner: dana, principals: [dana], kinds: ["*"]}}\n' for agent in agents)
+    return _POLICY + "".join(f"  {agent}: {_AGENT}\n" for agent in agents)
 
 
 def request_body(call: str, *, target: str = "service:billing@production", argument: str = "x" * 200) -> bytes:

@@ -9,9 +9,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 
 from approvals.action import likeness, partition_of, partition_of_request
-from approvals.errors import EpochChanged, NotFound, OutsideWindow
+from approvals.errors import EpochChanged, NotFound, OutsideWindow, OverLimit
 from approvals.indices import Query
 from approvals.lifecycle import ENDED
+from approvals.limits import Limits
 from approvals.ports import Answer, Change, Entry, JournalEntry, Page, Post, Queue, Stored
 from approvals.request import Request
 from storage.documents import json_text, read_request, request_text
@@ -92,15 +93,22 @@ class MemoryStore:
         return [request.id for request in _newest_first(found)]
 
     async def create(
-        self, request: str, make: Callable[[int, Sequence[Request]], Change], *, like: str = ""
+        self,
+        request: str,
+        make: Callable[[int, Sequence[Request]], Change],
+        *,
+        like: str = "",
+        limits: Limits | None = None,
     ) -> tuple[Stored, bool]:
         self._partition(request)
         stored = self._load(request)
         while stored is None:
+            if limits and (wait := await self.may_post(f"agent:{limits.agent}", limits.per_minute, limits.per_minute)):
+                raise OverLimit(wait)
             alike = [other for other in self._requests() if likeness(other.agent, other.action) == like]
             made = make(self._now(), _newest_first(alike)[:5])
             await asyncio.sleep(0)
-            committed = self._commit(made, None)
+            committed = self._commit(made, None, limits)
             if committed is not None:
                 return committed, True
             stored = self._load(request)
@@ -261,7 +269,13 @@ class MemoryStore:
     def _requests(self) -> Sequence[Request]:
         return [kept.request() for kept in map(self._find, list(self._kept)) if kept is not None]
 
-    def _commit(self, change: Change, known: Stored | None) -> Stored | None:
+    def _is_full(self, request: Request, limits: Limits) -> bool:
+        """Whether an agent has as many open as it may, so that this one must not come to them."""
+        mine = Query(agent=limits.agent)
+        others = [one for one in self._requests() if mine.covers(one) and one.id != request.id]
+        return mine.covers(request) and len(others) >= limits.open
+
+    def _commit(self, change: Change, known: Stored | None, limits: Limits | None = None) -> Stored | None:
         """Commit a change to what is known; None when the request is no longer that."""
         kept, now = self._find(change.request.id), self._now()
         version = known.request.version if known else 0
@@ -273,6 +287,8 @@ class MemoryStore:
             raise OutsideWindow(now, too_late=False)
         if change.not_after is not None and now >= change.not_after:
             raise OutsideWindow(now, too_late=True)
+        if limits is not None and self._is_full(change.request, limits):
+            raise OverLimit(None)
         return self._write(change, kept, known, now)
 
     def _write(self, change: Change, kept: _Kept | None, known: Stored | None, now: int) -> Stored:

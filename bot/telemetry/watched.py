@@ -13,6 +13,7 @@ from approvals.errors import DirectoryUnavailable, NotConfirmed, SignerUnavailab
 from approvals.indices import Query
 from approvals.journal import HEAD_TYP, Head
 from approvals.lifecycle import Status
+from approvals.limits import Limits
 from approvals.ports import (
     Account,
     Answer,
@@ -129,11 +130,16 @@ class WatchedStore:
             return await self._store.find(code)
 
     async def create(
-        self, request: str, make: Callable[[int, Sequence[Request]], Change], *, like: str = ""
+        self,
+        request: str,
+        make: Callable[[int, Sequence[Request]], Change],
+        *,
+        like: str = "",
+        limits: Limits | None = None,
     ) -> tuple[Stored, bool]:
         began = self._time.now()
         with _timed(self._metrics, "create"):
-            stored, new = await self._store.create(request, make, like=like)
+            stored, new = await self._store.create(request, make, like=like, limits=limits)
         self._time.seen(stored.now)
         if new:
             self._tell(lambda observer: observer.asked(stored.request, began))

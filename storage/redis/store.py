@@ -12,9 +12,10 @@ from typing import Any, Final, Self
 from redis.exceptions import RedisError
 
 from approvals.action import likeness, partition_of, partition_of_request
-from approvals.errors import EpochChanged, NotConfirmed, NotFound, OutsideWindow, StoreUnavailable
+from approvals.errors import EpochChanged, NotConfirmed, NotFound, OutsideWindow, OverLimit, StoreUnavailable
 from approvals.indices import Query, indices
 from approvals.lifecycle import ENDED
+from approvals.limits import Limits
 from approvals.ports import Change, JournalEntry, Page, Post, Queue, Stored
 from approvals.request import Request
 from storage.documents import json_text, post_text, read_post, read_request, request_text
@@ -117,7 +118,7 @@ class RedisStore:
         return int(seconds) * 1000 + int(microseconds) // 1000 + self.clock_offset
 
     async def get(self, request: str) -> Stored:
-        _, stored, _ = await self._load(self._home(request), request)
+        stored = await self._load(self._home(request), request)
         if stored is None:
             raise NotFound(f"there is no request {request}")
         return stored
@@ -131,15 +132,20 @@ class RedisStore:
         return [id_ for (_, id_), kept in zip(found, replies, strict=True) if kept]
 
     async def create(
-        self, request: str, make: Callable[[int, Sequence[Request]], Change], *, like: str = ""
+        self,
+        request: str,
+        make: Callable[[int, Sequence[Request]], Change],
+        *,
+        like: str = "",
+        limits: Limits | None = None,
     ) -> tuple[Stored, bool]:
         keys = self._home(request)
-        now, stored, alike = await self._load(keys, request, like)
+        now, stored, alike = await self._ask(keys, request, like, limits)
         while stored is None:
-            made = await self._commit(keys, make(now, await self._all(alike)), known=None)
+            made = await self._commit(keys, make(now, await self._all(alike)), known=None, limits=limits)
             if made is not None:
                 return made, True
-            now, stored, alike = await self._load(keys, request, like)
+            now, stored, alike = await self._ask(keys, request, like, limits)
         return stored, False
 
     async def update(
@@ -304,16 +310,25 @@ class RedisStore:
 
     # ---- reading
 
-    async def _load(self, keys: Keys, request: str, like: str = "") -> tuple[int, Stored | None, Sequence[str]]:
-        """The store's time, a request if there is one, and the newest ids of those with this likeness."""
-        all_keys = [keys.request(request), keys.posts(request), keys.like(like)]
-        now, (text, version, entry), flat, alike = await self._link.script("load", all_keys, self.clock_offset)
-        ids = [id_.decode() for id_ in alike]
-        if text is None:
-            return now, None, ids
-        names = [name.decode() for name in flat[::2]]
-        posts = {name: read_post(name, post) for name, post in zip(names, flat[1::2], strict=True)}
-        return now, Stored(read_request(text, int(version), int(entry) or None), now, posts), ids
+    async def _load(self, keys: Keys, request: str) -> Stored | None:
+        """A request, if there is one."""
+        both = [keys.request(request), keys.posts(request)]
+        return _stored(*await self._link.script("load", both, self.clock_offset))
+
+    async def _ask(
+        self, keys: Keys, request: str, like: str, limits: Limits | None
+    ) -> tuple[int, Stored | None, Sequence[str]]:
+        """The store's time, a request if there is one, and the newest ids of those with this likeness.
+
+        Takes a turn where there is none. Raises OverLimit.
+        """
+        rate = keys.rate(f"agent:{limits.agent}" if limits else "")
+        all_keys = [keys.request(request), keys.posts(request), keys.like(like), rate]
+        pace: tuple[Word, Word] = (60_000_000 // limits.per_minute, limits.per_minute) if limits else ("", "")
+        *found, alike, wait = await self._link.script("ask", all_keys, self.clock_offset, *pace)
+        if wait:
+            raise OverLimit(int(wait))
+        return found[0], _stored(*found), [id_.decode() for id_ in alike]
 
     async def _all(self, ids: Sequence[str]) -> Sequence[Request]:
         """Those of the requests that are still kept."""
@@ -349,11 +364,17 @@ class RedisStore:
 
     # ---- writing
 
-    async def _commit(self, keys: Keys, change: Change, *, known: Stored | None) -> Stored | None:
+    async def _commit(
+        self, keys: Keys, change: Change, *, known: Stored | None, limits: Limits | None = None
+    ) -> Stored | None:
         """Commit a change to what is known; None when the request is no longer that."""
         before, after = indices(known.request) if known else frozenset(), indices(change.request)
-        names = _touched(keys, change.request, (*sorted(after - before), *sorted(before - after)))
-        args = self._words(change, version=known.request.version if known else 0, joins=len(after - before))
+        (open_ones,) = Query(agent=change.request.agent).lists()
+        joins = sorted(after - before, key=lambda name: (name != open_ones, name))
+        names = _touched(keys, change.request, (*joins, *sorted(before - after)))
+        most = limits.open if limits is not None and open_ones in joins else None
+        version = known.request.version if known else 0
+        args = self._words(change, version=version, joins=len(joins), most_open=most)
         safe = True
         if self.replicas and (change.decides or change.announce):
             wait = {"replicas": self.replicas, "within": self._confirm}
@@ -374,14 +395,16 @@ class RedisStore:
             request = change.request.model_copy(update={"version": version, "decision_entry": entry or None})
             return replace(known, request=request, now=now) if known else Stored(request, now)
         if said == b"landed":
-            return (await self._load(keys, change.request.id))[1]
+            return await self._load(keys, change.request.id)
+        if said == b"full":
+            raise OverLimit(None)
         if said == b"epoch":
             raise EpochChanged(rest[0].decode())
         if said in (b"early", b"late"):
             raise OutsideWindow(now, too_late=said == b"late")
         return None
 
-    def _words(self, change: Change, *, version: int, joins: int) -> Sequence[Word]:
+    def _words(self, change: Change, *, version: int, joins: int, most_open: int | None) -> Sequence[Word]:
         request = change.request
         due = request.next_due()
         return (
@@ -401,6 +424,7 @@ class RedisStore:
             int(change.announce),
             int(change.decides),
             self._retention if request.status in ENDED else "",
+            "" if most_open is None else most_open,
         )
 
     async def _confirmed(self, keys: Keys, request: Request) -> bool:
@@ -422,6 +446,16 @@ class RedisStore:
 
     def _at_home(self, name: str) -> Keys:
         return self._keys[home_of(name, self.partitions)]
+
+
+def _stored(now: int, request: Sequence[Any], flat: Sequence[bytes]) -> Stored | None:
+    """What load.lua and ask.lua say of a request."""
+    text, version, entry = request
+    if text is None:
+        return None
+    names = [name.decode() for name in flat[::2]]
+    posts = {name: read_post(name, post) for name, post in zip(names, flat[1::2], strict=True)}
+    return Stored(read_request(text, int(version), int(entry) or None), now, posts)
 
 
 class _Range:

@@ -12,6 +12,7 @@ from joserfc.jwk import OKPKey
 from approvals.card import card_of
 from approvals.errors import NotConfirmed, SignerUnavailable, StoreUnavailable
 from approvals.intake import ReportDocument, SpendDocument
+from approvals.limits import Limits
 from approvals.ports import Account, Change, Post, Store, Stored
 from approvals.receipt import TYP
 from approvals.request import Request
@@ -40,11 +41,16 @@ class FlakyStore(MemoryStore):
         return await super().get(request)
 
     async def create(
-        self, request: str, make: Callable[[int, Sequence[Request]], Change], *, like: str = ""
+        self,
+        request: str,
+        make: Callable[[int, Sequence[Request]], Change],
+        *,
+        like: str = "",
+        limits: Limits | None = None,
     ) -> tuple[Stored, bool]:
         """Commit a new request, if the memory is up."""
         self._reach()
-        return await super().create(request, make, like=like)
+        return await super().create(request, make, like=like, limits=limits)
 
     async def update(
         self, request: str, change: Callable[[Stored], Change | None], *, known: Stored | None = None

@@ -81,7 +81,7 @@ async def test_a_lost_reply_is_told_even_when_somebody_came_after(redis: RedisRo
     original = redis.store._words
     words: list[Any] = []
 
-    def recorded(change: Change, **members: int) -> Any:
+    def recorded(change: Change, **members: Any) -> Any:
         words[:] = original(change, **members)
         return words
 

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from approvals.action import likeness, request_id
-from approvals.errors import EpochChanged, IllegalTransition, NotFound, OutsideWindow
+from approvals.errors import EpochChanged, IllegalTransition, NotFound, OutsideWindow, OverLimit
 from approvals.indices import Query
 from approvals.lifecycle import Event, Status
+from approvals.limits import Limits
 from approvals.ports import Change, Post, Queue, Store, Stored
 from approvals.request import Request
 from approvals.terms import Escalation, Factor, Presentation
@@ -147,6 +148,65 @@ async def test_what_is_told_as_earlier_is_as_it_stands_now(room: Room) -> None:
 
     await room.store.create(again.id, make, like=likeness(AGENT, before.request.action))
     assert told == [Status.APPROVED]
+
+
+# ---- limits
+
+
+async def ask(room: Room, limits: Limits, **wanted: Any) -> Stored:
+    """A request within limits."""
+    request = a_request(now=await room.store.now(), partitions=room.partitions, **wanted)
+    return (await room.store.create(request.id, lambda *_: a_change(request), limits=limits))[0]
+
+
+async def test_an_agent_that_asks_too_fast_is_told_when_to_ask_again(room: Room) -> None:
+    limits = Limits(AGENT, open=100, per_minute=4)
+    for _ in range(4):
+        await ask(room, limits)
+    with pytest.raises(OverLimit) as refused:
+        await ask(room, limits)
+    wait = refused.value.retry_after or 0
+    assert 0 < wait <= 15_000
+    await ask(room, Limits("export-bot", open=1, per_minute=1), agent="export-bot")  # everybody has a pace of their own
+    room.advance(wait + 1)
+    await ask(room, limits)
+    with pytest.raises(OverLimit):
+        await ask(room, limits)
+
+
+async def test_a_call_that_is_sent_again_takes_no_turn(room: Room) -> None:
+    limits = Limits(AGENT, open=1, per_minute=1)
+    first = await ask(room, limits, call="run-1/step")
+    for _ in range(3):
+        assert (await ask(room, limits, call="run-1/step")).request == first.request
+
+
+async def test_an_agent_with_too_many_open_requests_waits_until_one_is_closed(room: Room) -> None:
+    limits = Limits(AGENT, open=2, per_minute=1_000)
+    first = await ask(room, limits)
+    await ask(room, limits)
+    with pytest.raises(OverLimit) as refused:
+        await ask(room, limits)
+    assert refused.value.retry_after is None
+    await ask(room, Limits("export-bot", open=1, per_minute=60), agent="export-bot")
+    await room.store.update(first.request.id, approve())  # type: ignore[arg-type] # a change function
+    await ask(room, limits)
+
+
+async def test_of_many_at_once_no_more_are_open_than_may_be(room: Room) -> None:
+    limits = Limits(AGENT, open=5, per_minute=1_000)
+    results = await asyncio.gather(*(ask(room, limits) for _ in range(20)), return_exceptions=True)
+    assert sum(isinstance(result, Stored) for result in results) == 5
+    assert sum(isinstance(result, OverLimit) for result in results) == 15
+    assert len(await listed(room, agent=AGENT)) == 5
+
+
+async def test_what_a_rule_decides_at_once_is_never_too_many(room: Room) -> None:
+    limits = Limits(AGENT, open=1, per_minute=1_000)
+    await ask(room, limits)
+    decided = a_request(now=await room.store.now(), partitions=room.partitions).denied_by("rule", "no", 1)
+    stored, new = await room.store.create(decided.id, lambda *_: a_change(decided, decides=True), limits=limits)
+    assert (new, stored.request.status) == (True, Status.DENIED)
 
 
 # ---- update

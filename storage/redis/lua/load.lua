@@ -1,11 +1,11 @@
--- Reads a request, its posts, the time, and which others ask for the same, at one instant.
+-- Reads a request, its posts and the time at one instant.
 --
--- KEYS[1] request (hash)   KEYS[2] posts (hash)   KEYS[3] like (sorted set: request id by asked_at)
+-- KEYS[1] request (hash)   KEYS[2] posts (hash)
 -- ARGV[1] clock offset in ms (tests)
 --
--- returns {now, {document or nil, version, decision_entry}, {destination, post, …}, the newest five ids of KEYS[3]}
+-- returns {now, {document or nil, version, decision_entry}, {destination, post, …}}
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[1]
 local request = redis.call('HMGET', KEYS[1], 'doc', 'version', 'decision_entry')
-return {now, request, redis.call('HGETALL', KEYS[2]), redis.call('ZRANGE', KEYS[3], 0, 4, 'REV')}
+return {now, request, redis.call('HGETALL', KEYS[2])}

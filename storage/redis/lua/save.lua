@@ -9,10 +9,11 @@
 -- ARGV[7] token of this commit           ARGV[8] document             ARGV[9] journal record
 -- ARGV[10] asked at (ms)                 ARGV[11] how many it joins   ARGV[12] next due (ms) or ''
 -- ARGV[13] '1': show   ARGV[14] '1': announce   ARGV[15] '1': decides   ARGV[16] ms to keep it from now on, or ''
+-- ARGV[17] how many may stand in KEYS[10], its agent's open requests, or ''
 --
 -- returns {'saved', now, version, decision's journal number or 0}
 --      or {'landed', now}: this very commit came through before (its answer was lost, the client sent it again)
---      or {'stale', now} | {'epoch', now, the partition's epoch} | {'early', now} | {'late', now}
+--      or {'full', now} | {'stale', now} | {'epoch', now, the partition's epoch} | {'early', now} | {'late', now}
 
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[1]
@@ -31,6 +32,7 @@ local epoch = meta[2] or ''
 if epoch ~= ARGV[4] then return {'epoch', now, epoch} end
 if now < tonumber(ARGV[5]) then return {'early', now} end
 if ARGV[6] ~= '' and now >= tonumber(ARGV[6]) then return {'late', now} end
+if ARGV[17] ~= '' and redis.call('ZCARD', KEYS[10]) >= tonumber(ARGV[17]) then return {'full', now} end
 
 -- The journal first: if it refuses the entry, nothing has been changed.
 local number = tonumber(meta[1] or 0) + 1
