@@ -228,7 +228,9 @@ class Side:
         if "receipt" not in body:
             return body
         found = await self.receipts(body["receipt"])
-        return {**body, "receipt": found[-1 if body["fresh"] else 0]} if found else None
+        if not found:
+            return None
+        return {"v": 1, "attempt": body["attempt"], "receipt": found[-1 if body["fresh"] else 0]}
 
     async def receipts(self, request: str) -> list[str]:
         """Every receipt the agent was given for a request, in order."""
@@ -241,21 +243,26 @@ class Side:
     async def click(self, bot: int, request: str, who: str, answer: Literal["approve", "deny", "changes"]) -> Any:
         """Somebody answers on the card in the channel."""
         try:
-            stored = await self.store.get(request)
+            stored = await self._on_screen(request)
         except NotFound:
             return "nothing to click"
-        if CHANNEL not in stored.posts:
-            await self.store.intend(request, CHANNEL, "courier")
         click = self._click(stored.request, who, answer)
         return verdict(await self.bots[bot].approvals.vote(request, click))
 
     async def retract(self, bot: int, request: str, who: str) -> Any:
         """Somebody takes their answer back."""
         try:
-            stored = await self.store.get(request)
+            stored = await self._on_screen(request)
         except NotFound:
             return "nothing to take back"
         return verdict(await self.bots[bot].approvals.retract(request, self._click(stored.request, who, "approve")))
+
+    async def _on_screen(self, request: str) -> Stored:
+        """A request whose card a courier has brought to its channel."""
+        stored = await self.store.get(request)
+        if CHANNEL not in stored.posts:
+            await self.store.intend(request, CHANNEL, "courier")
+        return stored
 
     @staticmethod
     def _click(request: Request, who: str, answer: Literal["approve", "deny", "changes"]) -> Click:

@@ -7,7 +7,7 @@ principal chain, and each person once; 9 the same call is the same request, and 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Any
 
@@ -50,10 +50,29 @@ pytestmark = pytest.mark.redis
 
 FOLLOWS = {(before.value, after.value) for (before, _), after in TRANSITIONS.items()}
 bots = st.integers(0, 1)
-calls = st.sampled_from([*CALLS, CALLS[0], CALLS[0], CALLS[3]])
-ids = calls.map(lambda which: request_id(*which, PARTITIONS))
-people = st.sampled_from([*PEOPLE, "alice", "bob", "carol"])
-operators = st.sampled_from(["carol", "dave", "alice"])
+later = st.sampled_from([False, False, False, True])
+any_of = st.integers(0, 20)  #: which of those that are there
+people = st.sampled_from([*PEOPLE, *("alice", "bob", "carol") * 3, "dave"])
+answers = st.sampled_from(["approve", "approve", "approve", "deny", "changes"])
+operators = st.sampled_from(["carol", "dave", "carol", "dave", "alice"])
+troubles = st.sampled_from(
+    [
+        ("arm", "after create"),
+        ("arm", "after update"),
+        ("arm", "before publish"),
+        ("arm", "after publish"),
+        ("restart", 0),
+        ("restart", 1),
+        ("sign", False),
+        ("leave", "alice", True),
+        ("leave", "bob", True),
+        ("freeze", "carol", "agent", AGENTS[0]),
+        ("freeze", "dave", "kind", "payments.*"),
+        ("freeze", "carol", "all", ""),
+        ("freeze", "alice", "all", ""),
+    ]
+)
+PENDING, APPROVED, SPENT, UNKNOWN, DENIED = "pending", "approved", "spent", "unknown", "denied"
 
 
 class Lives(RuleBasedStateMachine):
@@ -70,6 +89,9 @@ class Lives(RuleBasedStateMachine):
         self.actions: dict[str, str] = {}  #: the digest with which a request was first seen
         self.said: dict[tuple[str, str], str] = {}  #: what each person was last told that counts
         self.decided: list[dict[str, Any]] = [{}, {}]
+        self.status: dict[tuple[str, str], str] = {}  #: where each request stood after the last step
+        self.frozen: list[tuple[str, ...]] = []
+        self.troubled = False
 
     def both(self, name: str, *args: Any) -> Any:
         """Ask both; they have to answer the same."""
@@ -81,7 +103,7 @@ class Lives(RuleBasedStateMachine):
         assert memory == redis, (name, args)
         return memory
 
-    # -- everything that can happen -----------------------------------------------------------------------------------
+    # -- everything that can happen ------------------------------------------------------------------------------------
 
     @initialize()
     def begin(self) -> None:
@@ -101,99 +123,168 @@ class Lives(RuleBasedStateMachine):
         self.past.append(sent)
         self.both("deliver", bot, sent)
 
-    @rule(bot=bots, which=calls, action=st.sampled_from([0, 0, 1, 2]), cancel=st.booleans(), later=st.booleans(),
-          supersedes=st.none() | ids)  # fmt: skip
-    def asks(self, bot: int, which: tuple[str, str], action: int, cancel: bool, later: bool, supersedes: str) -> None:
-        agent, call = which
-        body = {"v": 1, "call": call, "action": ACTIONS[action].model_dump(), "cancel_on_disconnect": cancel}
-        self.send(bot, ("request", agent, body | ({"supersedes": supersedes} if supersedes else {})), later)
+    def there(self, *statuses: str) -> list[tuple[str, str]]:
+        """The calls whose requests stand so; all that were made where nothing is said."""
+        return [which for which in CALLS if (now := self.status.get(which)) and (not statuses or now in statuses)]
 
-    @rule(bot=bots, which=calls, kind=st.sampled_from(["withdraw", "collect", "collect"]), later=st.booleans())
-    def speaks_of_it(self, bot: int, which: tuple[str, str], kind: str, later: bool) -> None:
-        self.send(bot, (kind, which[0], {"v": 1, "request": request_id(*which, PARTITIONS)}), later)
+    def pick(self, place: int, *statuses: str) -> tuple[tuple[str, str], str]:
+        """One of those that stand so, or of all where none does; with the id of its request."""
+        found = self.there(*statuses) or self.there()
+        which = found[place % len(found)]
+        return which, request_id(*which, PARTITIONS)
 
-    @rule(bot=bots, agent=st.sampled_from(AGENTS))
-    def is_there(self, bot: int, agent: str) -> None:
-        self.send(bot, ("heartbeat", agent, {"v": 1}), False)
+    @rule(
+        bot=bots,
+        which=st.sampled_from(CALLS),
+        action=st.sampled_from([0, 0, 0, 1, 2]),
+        cancel=st.booleans(),
+        later=later,
+    )
+    def asks(self, bot: int, which: tuple[str, str], action: int, cancel: bool, later: bool) -> None:
+        body = {"v": 1, "call": which[1], "action": ACTIONS[action].model_dump(), "cancel_on_disconnect": cancel}
+        self.send(bot, ("request", which[0], body), later)
 
-    @rule(bot=bots, which=calls, attempt=st.sampled_from(ATTEMPTS), fresh=st.booleans(), later=st.booleans())
-    def spends(self, bot: int, which: tuple[str, str], attempt: str, fresh: bool, later: bool) -> None:
-        request = request_id(*which, PARTITIONS)
+    @precondition(lambda self: self.there(DENIED))
+    @rule(bot=bots, which=st.sampled_from(CALLS), action=st.sampled_from([0, 1]), place=any_of, later=later)
+    def asks_anew(self, bot: int, which: tuple[str, str], action: int, place: int, later: bool) -> None:
+        _, denied = self.pick(place, DENIED)
+        body = {"v": 1, "call": which[1], "action": ACTIONS[action].model_dump(), "supersedes": denied}
+        self.send(bot, ("request", which[0], body), later)
+
+    @precondition(lambda self: self.there())
+    @rule(bot=bots, place=any_of, kind=st.sampled_from(["withdraw", "collect", "collect", "heartbeat"]), later=later)
+    def speaks_of_it(self, bot: int, place: int, kind: str, later: bool) -> None:
+        which, request = self.pick(place, PENDING, APPROVED)
+        self.send(bot, (kind, which[0], {"v": 1} | ({} if kind == "heartbeat" else {"request": request})), later)
+
+    @precondition(lambda self: self.there(APPROVED, SPENT))
+    @rule(bot=bots, place=any_of, attempt=st.sampled_from(ATTEMPTS), fresh=st.booleans(), later=later)
+    def spends(self, bot: int, place: int, attempt: str, fresh: bool, later: bool) -> None:
+        which, request = self.pick(place, APPROVED, SPENT)
         self.send(bot, ("spend", which[0], {"v": 1, "receipt": request, "fresh": fresh, "attempt": attempt}), later)
 
-    @rule(bot=bots, which=calls, attempt=st.sampled_from(ATTEMPTS), later=st.booleans(),
+    @precondition(lambda self: self.there(SPENT, UNKNOWN, "succeeded", "failed"))
+    @rule(bot=bots, place=any_of, attempt=st.sampled_from(ATTEMPTS), later=later,
           outcome=st.sampled_from(["succeeded", "failed", "unknown"]))  # fmt: skip
-    def reports(self, bot: int, which: tuple[str, str], attempt: str, later: bool, outcome: str) -> None:
-        request = request_id(*which, PARTITIONS)
+    def reports(self, bot: int, place: int, attempt: str, later: bool, outcome: str) -> None:
+        which, request = self.pick(place, SPENT, UNKNOWN)
         body = {"v": 1, "request": request, "attempt": attempt, "outcome": outcome}
         self.send(bot, ("report", which[0], body), later)
 
     @precondition(lambda self: self.late)
-    @rule(bot=bots, place=st.integers(0, 9))
+    @rule(bot=bots, place=any_of)
     def a_late_entry_arrives(self, bot: int, place: int) -> None:
         self.send(bot, self.late.pop(place % len(self.late)), False)
 
     @precondition(lambda self: self.past)
-    @rule(bot=bots, place=st.integers(0, 30))
+    @rule(bot=bots, place=any_of)
     def an_entry_is_delivered_again(self, bot: int, place: int) -> None:
         self.both("deliver", bot, self.past[place % len(self.past)])
 
-    @rule(bot=bots, request=ids, who=people, answer=st.sampled_from(["approve", "approve", "deny", "changes"]))
-    def clicks(self, bot: int, request: str, who: str, answer: str) -> None:
+    def click(self, bot: int, request: str, who: str, answer: str) -> None:
+        """Somebody answers, and remembers what was counted."""
         told = self.both("click", bot, request, who, answer)
         if told[0] == "counted" or "crashed" in told:
             self.said[request, who] = answer
 
-    @rule(bot=bots, request=ids, others=st.permutations(["alice", "bob", "carol"]), number=st.integers(2, 3))
-    def click_together(self, bot: int, request: str, others: list[str], number: int) -> None:
-        for who in others[:number]:
-            self.clicks(bot, request, who, "approve")
+    @precondition(lambda self: self.there())
+    @rule(bot=bots, place=any_of, who=people, answer=answers)
+    def clicks(self, bot: int, place: int, who: str, answer: str) -> None:
+        self.click(bot, self.pick(place, PENDING)[1], who, answer)
 
-    @rule(bot=bots, request=ids, who=people)
-    def takes_back(self, bot: int, request: str, who: str) -> None:
+    @precondition(lambda self: self.there(PENDING))
+    @rule(bot=bots, place=any_of, others=st.permutations(["alice", "bob", "carol"]), answer=answers)
+    def click_one_after_the_other(self, bot: int, place: int, others: list[str], answer: str) -> None:
+        _, request = self.pick(place, PENDING)
+        for number, who in enumerate(others):
+            self.click((bot + number) % 2, request, who, answer)
+
+    @precondition(lambda self: self.there(PENDING))
+    @rule(bot=bots, place=any_of, who=people)
+    def takes_back(self, bot: int, place: int, who: str) -> None:
+        _, request = self.pick(place, PENDING)
         told = self.both("retract", bot, request, who)
         if told[0] == "counted" or "crashed" in told:
             self.said[request, who] = "nothing"
 
-    @rule(bot=bots, request=ids, who=operators, what=st.sampled_from(["revoke", "succeeded", "failed", "extend"]))
-    def intervenes(self, bot: int, request: str, who: str, what: str) -> None:
-        args: dict[str, tuple[Any, ...]] = {"revoke": ("revoke",), "extend": ("extend", 300_000)}
-        name, *more = args.get(what, ("resolve", what, "looked it up"))
-        self.both("operate", bot, name, who, request, *more)
+    @precondition(lambda self: self.there(PENDING, APPROVED, UNKNOWN))
+    @rule(bot=bots, place=any_of, who=operators, ended=st.sampled_from(["succeeded", "failed"]))
+    def intervenes(self, bot: int, place: int, who: str, ended: str) -> None:
+        which, request = self.pick(place, PENDING, APPROVED, UNKNOWN)
+        what, *more = {
+            APPROVED: ("revoke",),
+            UNKNOWN: ("resolve", ended, "looked it up"),
+        }.get(self.status[which], ("extend", 300_000))
+        self.both("operate", bot, what, who, request, *more)
 
-    @rule(bot=bots, who=operators, scope=st.sampled_from([("agent", AGENTS[0]), ("kind", "payments.*"), ("all", "")]))
-    def freezes(self, bot: int, who: str, scope: tuple[str, str]) -> None:
-        self.both("operate", bot, "freeze", who, *scope, "incident")
+    def freeze(self, who: str, *scope: str) -> None:
+        """An operator stops something; what is stopped is remembered, so that somebody lets it go on."""
+        told = self.both("operate", 0, "freeze", who, *scope, "incident")
+        if told[0] != "refused":
+            self.frozen.append(scope)
 
-    @rule(bot=bots, who=operators, scope=st.sampled_from([("agent", AGENTS[0]), ("kind", "payments.*"), ("all", "")]))
-    def unfreezes(self, bot: int, who: str, scope: tuple[str, str]) -> None:
-        self.both("operate", bot, "unfreeze", who, *scope)
+    @precondition(lambda self: self.frozen)
+    @rule(bot=bots, who=operators, place=any_of)
+    def somebody_lets_it_go_on(self, bot: int, who: str, place: int) -> None:
+        scope = self.frozen[place % len(self.frozen)]
+        told = self.both("operate", bot, "unfreeze", who, *scope)
+        if told[0] == "done" or told[1:] == ("not_frozen",):
+            self.frozen.remove(scope)
+
+    @rule(bot=bots, which=st.sampled_from(CALLS), far=st.integers(1, 5), attempt=st.sampled_from(ATTEMPTS))
+    def an_ordinary_life(self, bot: int, which: tuple[str, str], far: int, attempt: str) -> None:
+        """What happens nearly always, so far; in between is where the rest has to find its place."""
+        request = request_id(*which, PARTITIONS)
+        body = {"v": 1, "call": which[1], "action": ACTIONS[0].model_dump(), "cancel_on_disconnect": False}
+        steps: list[Callable[[], None]] = [
+            lambda: self.send(bot, ("request", which[0], body), False),
+            lambda: self.click(bot, request, "alice", "approve"),
+            lambda: self.click(1 - bot, request, "bob", "approve"),
+            lambda: self.send(
+                bot, ("spend", which[0], {"v": 1, "receipt": request, "fresh": True, "attempt": attempt}), False
+            ),
+            lambda: self.send(
+                bot,
+                ("report", which[0], {"v": 1, "request": request, "attempt": attempt, "outcome": "succeeded"}),
+                False,
+            ),
+        ]
+        for step in steps[:far]:
+            step()
 
     @rule(bot=bots, loop=st.sampled_from(["timers", "timers", "announcements", "announcements", "silent", "frozen"]))
     def a_loop_turns(self, bot: int, loop: str) -> None:
         self.both("tick", bot, loop)
 
-    @rule(steps=st.sampled_from([1, 1, 2, 3, 7, 12]))
-    def time_passes(self, steps: int) -> None:
+    @rule(steps=st.sampled_from([1, 1, 1, 2, 2, 5, 8]), bot=bots)
+    def time_passes(self, steps: int, bot: int) -> None:
+        self.both("advance", steps)
+        self.both("tick", bot, "timers")
+
+    @rule(steps=st.sampled_from([1, 3, 12]))
+    def time_passes_while_no_bot_runs(self, steps: int) -> None:
         self.both("advance", steps)
 
-    @rule(where=st.sampled_from(["after create", "after update", "before publish", "after publish"]))
-    def a_bot_is_about_to_die(self, where: str) -> None:
-        self.both("arm", where)
+    @rule(trouble=troubles)
+    def trouble_begins(self, trouble: tuple[Any, ...]) -> None:
+        self.troubled = True
+        if trouble[0] == "freeze":
+            self.freeze(*trouble[1:])
+        else:
+            self.both(*trouble)
 
-    @rule(bot=bots)
-    def a_bot_is_replaced(self, bot: int) -> None:
-        self.both("restart", bot)
+    @precondition(lambda self: self.troubled)
+    @rule()
+    def trouble_ends(self) -> None:
+        self.troubled = False
+        for name, *args in (("sign", True), ("leave", "alice", False), ("leave", "bob", False)):
+            self.both(name, *args)
+        while self.frozen:
+            scope = self.frozen.pop()
+            for who in ("carol", "dave"):
+                self.both("operate", 1, "unfreeze", who, *scope)
 
-    @rule(works=st.booleans())
-    def the_key_comes_and_goes(self, works: bool) -> None:
-        self.both("sign", works)
-
-    @rule(who=st.sampled_from(["alice", "bob"]), gone=st.booleans())
-    def somebody_leaves_or_comes_back(self, who: str, gone: bool) -> None:
-        self.both("leave", who, gone)
-
-    # -- what always holds ----------------------------------------------------------------------------------------------
+    # -- what always holds --------------------------------------------------------------------------------------------
 
     @invariant()
     def the_requests_are_the_same_and_sound(self) -> None:
@@ -202,6 +293,7 @@ class Lives(RuleBasedStateMachine):
 
         found = self.runner.run(look()) if self.sides else [[], []]
         assert [seen(one) for one in found[:1][0]] == [seen(one) for one in found[1:][0]]
+        self.status = {(request.agent, request.call): request.status.value for request in found[0]}
         for decided, requests in zip(self.decided, found, strict=True):
             for request in requests:
                 self._is_one_request(request)
