@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import redis.asyncio as redis
@@ -47,7 +48,7 @@ class Gauge:
     """INFO of a server, over a connection of its own."""
 
     def __init__(self, url: str) -> None:
-        self._client: Any = redis.Redis.from_url(url, protocol=2, decode_responses=True)
+        self._client: Any = redis.Redis.from_url(url, protocol=2, decode_responses=True, encoding_errors="replace")
 
     async def aclose(self) -> None:
         """Hang up."""
@@ -58,10 +59,25 @@ class Gauge:
         facts = await self._client.info("memory")
         return int(facts["used_memory"]) - int(facts["mem_clients_normal"]) - int(facts["mem_aof_buffer"])
 
-    async def microseconds(self, *commands: str) -> float:
-        """How long the server has worked on these commands since it started; a script's counts for its commands."""
-        facts = await self._client.info("commandstats")
-        return sum(float(facts[f"cmdstat_{name}"]["usec"]) for name in commands if f"cmdstat_{name}" in facts)
+    async def begin(self) -> None:
+        """Have the server note how long it works on each command from now on (SLOWLOG with a threshold of 0)."""
+        await self._client.config_set("slowlog-max-len", 100_000)
+        await self._client.config_set("slowlog-log-slower-than", 0)
+        await self._client.slowlog_reset()
+
+    async def microseconds(self, operations: int) -> float:
+        """What it has worked since `begin` for one of so many operations: of each command the median, so many times.
+
+        The mean would hold what other processes took from the server meanwhile. A script counts for its commands.
+        """
+        await self._client.config_set("slowlog-log-slower-than", -1)
+        noted = await self._client.execute_command("SLOWLOG", "GET", "-1")
+        took: dict[tuple[str, str], list[int]] = {}
+        for _, _, duration, words, *_ in noted:
+            name = words[0].upper()
+            if name not in ("CONFIG", "SLOWLOG"):
+                took.setdefault((name, words[1] if name == "EVALSHA" else ""), []).append(int(duration))
+        return sum(median(times) * len(times) for times in took.values()) / operations
 
     async def size(self, key: str) -> int:
         """Bytes of one key (MEMORY USAGE)."""

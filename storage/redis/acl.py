@@ -74,7 +74,7 @@ def _bot() -> str:
     streams = "+xreadgroup +xpending +xclaim +xack +xdel +xgroup|create"
     hashes = _keys("meta", "keys", "request:*", "posts:*", "rate:*")
     sets = _keys("timers", "cards", "announcements", "silent", "pending", "pending:*", "status:*", "code:*", "like:*")
-    strings = _keys("decision:*", "policy:*", "shown:*")
+    strings = _keys("decision:*", "doc:*", "policy:*", "shown:*")
     return " ".join(
         (
             _none(f"{_HELLO} +info +time +wait +config|get +script|load"),
@@ -91,7 +91,7 @@ def _bot() -> str:
 
 
 def _auditor() -> str:
-    texts = " ".join(f"%R~{_ANY}:{name}" for name in ("policy:*", "shown:*"))
+    texts = " ".join(f"%R~{_ANY}:{name}" for name in ("doc:*", "policy:*", "shown:*"))
     hashes = " ".join(f"%R~{_ANY}:{name}" for name in ("meta", "keys", "request:*", "posts:*"))
     return " ".join(
         (

@@ -45,8 +45,12 @@ class Keys:
         return self._key("decision", agent, request)
 
     def request(self, request: str) -> str:
-        """Hash: doc, version, decision_entry, tokens, due, published, confirmed."""
+        """Hash: version, decision_entry, tokens, due, published, confirmed."""
         return self._key("request", request)
+
+    def document(self, request: str) -> str:
+        """The request itself (storage/documents.py); by itself, because a hash of small values takes far less room."""
+        return self._key("doc", request)
 
     def posts(self, request: str) -> str:
         """Hash: destination to post."""

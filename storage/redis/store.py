@@ -312,7 +312,7 @@ class RedisStore:
 
     async def _load(self, keys: Keys, request: str) -> Stored | None:
         """A request, if there is one."""
-        both = [keys.request(request), keys.posts(request)]
+        both = [keys.request(request), keys.document(request), keys.posts(request)]
         return _stored(*await self._link.script("load", both, self.clock_offset))
 
     async def _ask(
@@ -323,7 +323,7 @@ class RedisStore:
         Takes a turn where there is none. Raises OverLimit.
         """
         rate = keys.rate(f"agent:{limits.agent}" if limits else "")
-        all_keys = [keys.request(request), keys.posts(request), keys.like(like), rate]
+        all_keys = [keys.request(request), keys.document(request), keys.posts(request), keys.like(like), rate]
         pace: tuple[Word, Word] = (60_000_000 // limits.per_minute, limits.per_minute) if limits else ("", "")
         *found, alike, wait = await self._link.script("ask", all_keys, self.clock_offset, *pace)
         if wait:
@@ -334,9 +334,17 @@ class RedisStore:
         """Those of the requests that are still kept."""
         if not ids:
             return ()
-        fields = ("doc", "version", "decision_entry")
-        replies = await self._together([("HMGET", self._home(id_).request(id_), *fields) for id_ in ids])
-        return [read_request(doc, int(version), int(entry) or None) for doc, version, entry in replies if doc]
+        fields = ("doc", "version", "decision_entry")  # doc: where earlier versions kept it
+        homes = [(self._home(id_), id_) for id_ in ids]
+        # In this order: a document may be newer than the version beside it, never older, so that no stale one is saved.
+        facts = [("HMGET", keys.request(id_), *fields) for keys, id_ in homes]
+        replies = await self._together([*facts, *(("GET", keys.document(id_)) for keys, id_ in homes)])
+        found = zip(replies[: len(ids)], replies[len(ids) :], strict=True)
+        return [
+            read_request(doc or old, int(version), int(entry) or None)
+            for (old, version, entry), doc in found
+            if doc or old
+        ]
 
     async def _after(self, query: Query, after: Place, count: int) -> tuple[Sequence[Place], bool]:
         """The next places of the lists that a query names, merged, and whether there are more."""
@@ -501,5 +509,6 @@ def _touched(keys: Keys, request: Request, names: Sequence[str]) -> list[str]:
         *(keys.queue(queue) for queue in (Queue.TIMERS, Queue.CARDS, Queue.ANNOUNCEMENTS)),
         keys.code(request.code),
         keys.like(likeness(request.agent, request.action)),
+        keys.document(request.id),
         *(keys.index(name) for name in names),
     ]

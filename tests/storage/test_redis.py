@@ -376,7 +376,7 @@ async def test_a_page_costs_two_round_trips_however_many_are_pending(redis: Redi
                 page = await store.list(Query(destination=CHANNEL))
                 assert len(page.requests) == 25
                 costs.append((line.round_trips, sorted(line.commands)))
-        assert costs[0] == costs[1] == (2, ["HMGET"] * 25 + ["ZRANGE"])
+        assert costs[0] == costs[1] == (2, ["GET"] * 25 + ["HMGET"] * 25 + ["ZRANGE"])
 
 
 async def test_a_page_of_what_is_rare_ends_before_it_is_full(redis: RedisRoom) -> None:
@@ -387,3 +387,14 @@ async def test_a_page_of_what_is_rare_ends_before_it_is_full(redis: RedisRoom) -
     assert first.requests == []
     second = await redis.store.list(Query(agent=AGENT, kind="exports.run"), first.cursor or "", 100)
     assert ([one.id for one in second.requests], second.cursor) == ([rare.request.id], None)
+
+
+async def test_a_request_that_an_earlier_version_kept_in_its_hash_is_read_and_goes_on(redis: RedisRoom) -> None:
+    request = (await create(redis.store)).request
+    keys = Keys(0)
+    await redis.client.hset(keys.request(request.id), "doc", request.model_dump_json())
+    await redis.client.delete(keys.document(request.id))
+    assert (await redis.store.get(request.id)).request == request
+    assert (await redis.store.list(Query())).requests == [request]
+    after = (await redis.store.update(request.id, approve)).request
+    assert (await redis.store.get(request.id)).request == after

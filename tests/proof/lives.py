@@ -1,0 +1,436 @@
+"""Whole lives on one memory: two bots, an agent, tools, people and operators, with crashes where the bots write.
+
+Two such sides, one in this process and one in Redis, are asked the same and have to answer the same.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from joserfc.jwk import OKPKey
+from redis.asyncio import Redis
+
+from approvals.action import partition_of, request_id
+from approvals.card import card_of
+from approvals.desk import Desk
+from approvals.errors import ApprovalsError, NotFound, SignerUnavailable
+from approvals.ports import Entry, Stored
+from approvals.request import Request
+from approvals.service import Approvals, Click, Counted, Done, Late, Refused
+from bot.clock import Clock
+from bot.policies import AdoptedPolicy, parse_policy
+from bot.signing import FileSigner
+from storage.memory import MemoryStore
+from storage.redis import RedisStore
+from storage.redis.keys import Keys
+from tests.approvals.make import a_policy_file, account, an_action
+from tests.approvals.test_people import People
+
+STEP = 100_000  #: ms by which time moves; every limit lies half a step away, so that milliseconds never matter
+PARTITIONS = 2
+AGENTS = ("payments-bot", "other-bot")  #: one in each partition
+CALLS = tuple((agent, call) for agent in AGENTS for call in ("one", "two", "three"))
+ACTIONS = (
+    an_action(),
+    an_action(arguments={"amount": "6200.00"}),
+    an_action(kind="reports.send", target="mail:all"),
+)
+ATTEMPTS = tuple(f"attempt-{number:016}" for number in range(3))
+PEOPLE = ("alice", "bob", "carol", "dave", "dana", "olga", "stranger")
+CHAIN = {"dana", "olga"}  #: who stands behind the agents
+OPS, LEADS = {"alice", "bob", "carol"}, {"carol", "dave"}
+NEED = 2
+CHANNEL = "slack:C0OPS"
+MESSAGE = {"channel": "C0OPS", "ts": "1.1"}
+
+
+def policy_text() -> str:
+    """Two of ops approve a payment, two deny it; the leads join them later, and hold every role. Reports pass."""
+    file = a_policy_file()
+    entry = {"owner": "olga", "principals": ["dana"], "kinds": ["payments.*", "reports.*"]}
+    report = file["kinds"]["payments.release"]
+    return json.dumps(
+        file
+        | {
+            "agents": dict.fromkeys(AGENTS, entry),
+            "kinds": file["kinds"] | {"reports.send": report},
+            "people": file["people"] | {"dave": {"accounts": [account("dave").id]}},
+            "groups": {"ops": {"people": sorted(OPS)}, "leads": {"people": sorted(LEADS)}},
+            "audiences": {},
+            "roles": {role: ["leads"] for role in ("freeze", "unfreeze", "revoke", "extend", "resolve", "see")},
+            "defaults": {
+                "factors": [{"from": ["ops"], "approvals": NEED}],
+                "deny_quorum": 2,
+                "destinations": [CHANNEL],
+                "within": "1050s",
+                "use_within": "650s",
+                "receipt_ttl": "250s",
+                "outcome_within": "550s",
+                "extend_to": "1850s",
+                "reminders": {"first": "250s", "times": 2, "most": 2},
+                "escalate": [{"after": "450s", "to": ["leads"]}],
+                "asked_again": {"within": "1450s", "effect": "deny"},
+            },
+            "rules": [{"id": "reports", "match": {"kind": ["reports.*"]}, "effect": "allow"}],
+        }
+    )
+
+
+class Crashed(Exception):
+    """The bot died here: what it was about to do next never happens."""
+
+
+@dataclass
+class Faults:
+    """Where the next bot that comes by dies; each goes off once."""
+
+    armed: set[str] = field(default_factory=set)
+
+    def strike(self, where: str) -> None:
+        """Die, if it is time."""
+        if where in self.armed:
+            self.armed.clear()
+            raise Crashed(where)
+
+
+class CrashingMemory(MemoryStore):
+    """The memory in this process, whose callers may die right after a commit or right before publishing."""
+
+    faults: Faults
+
+    async def create(self, *args: Any, **rest: Any) -> tuple[Stored, bool]:
+        made = await super().create(*args, **rest)
+        self.faults.strike("after create")
+        return made
+
+    async def update(self, *args: Any, **rest: Any) -> Stored:
+        after = await super().update(*args, **rest)
+        self.faults.strike("after update")
+        return after
+
+    async def publish(self, *args: Any, **rest: Any) -> None:
+        self.faults.strike("before publish")
+        await super().publish(*args, **rest)
+        self.faults.strike("after publish")
+
+
+class CrashingRedis(RedisStore):
+    """The same of the memory in Redis."""
+
+    faults: Faults
+
+    async def create(self, *args: Any, **rest: Any) -> tuple[Stored, bool]:
+        made = await super().create(*args, **rest)
+        self.faults.strike("after create")
+        return made
+
+    async def update(self, *args: Any, **rest: Any) -> Stored:
+        after = await super().update(*args, **rest)
+        self.faults.strike("after update")
+        return after
+
+    async def publish(self, *args: Any, **rest: Any) -> None:
+        self.faults.strike("before publish")
+        await super().publish(*args, **rest)
+        self.faults.strike("after publish")
+
+
+class SwitchedSigner(FileSigner):
+    """The signer, with a switch."""
+
+    down = False
+
+    async def sign(self, typ: str, claims: Mapping[str, Any]) -> str:
+        if self.down:
+            raise SignerUnavailable("switched off")
+        return await super().sign(typ, claims)
+
+
+KEY = OKPKey.generate_key("Ed25519")
+
+
+@dataclass
+class Bot:
+    """One process: what it believes, and what it runs."""
+
+    approvals: Approvals
+    clock: Clock
+    desk: Desk
+
+
+Sent = tuple[str, str, Mapping[str, Any]]  #: type, agent, body; a spend's receipt differs from side to side
+
+
+class Side:
+    """One memory with everything around it. Every method answers in a form that can be compared."""
+
+    def __init__(self, store: CrashingMemory | CrashingRedis) -> None:
+        self.store = store
+        self.faults = store.faults = Faults()
+        self.directory = People()
+        self.signer = SwitchedSigner(KEY)
+        self.bots: list[Bot] = []
+        self.entries = 0
+
+    async def start(self) -> None:
+        """Two bots, each with a policy file that says the same."""
+        self.bots = [await self._bot(), await self._bot()]
+
+    async def restart(self, which: int) -> str:
+        """A bot dies and another takes its place."""
+        self.faults.armed.clear()
+        self.bots[which] = await self._bot()
+        return "restarted"
+
+    async def _bot(self) -> Bot:
+        text = policy_text()
+        policies = AdoptedPolicy(self.store, parse_policy(text), text)
+        await policies.put_in_force()
+        approvals = Approvals(
+            store=self.store, directory=self.directory, policies=policies, signer=self.signer, issuer="https://here"
+        )
+        return Bot(approvals, Clock(self.store, approvals), Desk(approvals))
+
+    async def ask(self, name: str, *args: Any) -> Any:
+        """What a method answers, or the name of the error; a bot that died is replaced."""
+        try:
+            return await getattr(self, name)(*args)
+        except Crashed as crash:
+            return f"crashed {crash}"
+        except ApprovalsError as exc:
+            return type(exc).__name__
+
+    # -- the agent and its tools: entries as they lie in a stream ---------------------------------------------------
+
+    async def deliver(self, bot: int, sent: Sent) -> Any:
+        """One bot handles an entry; the answer it would append."""
+        kind, agent, body = sent
+        if kind in ("spend", "report"):
+            with_receipt = await self._of_tool(body)
+            if with_receipt is None:
+                return "no receipt"
+            body = with_receipt
+        self.entries += 1
+        entry = Entry(
+            partition_of(agent, PARTITIONS), agent, False, f"{self.entries}-0", kind, json.dumps(body).encode()
+        )
+        handled = await self.bots[bot].desk.handle(entry)
+        told = [(one.type, *(one.body.get(name) for name in ("status", "reason", "granted", "recorded")))
+                for one in handled.answers]  # fmt: skip
+        return told, handled.dead_letter
+
+    async def _of_tool(self, body: Mapping[str, Any]) -> Mapping[str, Any] | None:
+        """The body of a spend with the receipt that the agent found here first, or finds now."""
+        if "receipt" not in body:
+            return body
+        found = await self.receipts(body["receipt"])
+        if not found:
+            return None
+        return {"v": 1, "attempt": body["attempt"], "receipt": found[-1 if body["fresh"] else 0]}
+
+    async def receipts(self, request: str) -> list[str]:
+        """Every receipt the agent was given for a request, in order."""
+        agent = next(agent for agent, call in CALLS if request_id(agent, call, PARTITIONS) == request)
+        told = [json.loads(body) for kind, body in await self.out(agent) if kind == "decision"]
+        return [one["receipt"] for one in told if one["request"] == request and one["receipt"]]
+
+    # -- people -----------------------------------------------------------------------------------------------------
+
+    async def click(self, bot: int, request: str, who: str, answer: Literal["approve", "deny", "changes"]) -> Any:
+        """Somebody answers on the card in the channel."""
+        try:
+            stored = await self._on_screen(request)
+        except NotFound:
+            return "nothing to click"
+        click = self._click(stored.request, who, answer)
+        return verdict(await self.bots[bot].approvals.vote(request, click))
+
+    async def retract(self, bot: int, request: str, who: str) -> Any:
+        """Somebody takes their answer back."""
+        try:
+            stored = await self._on_screen(request)
+        except NotFound:
+            return "nothing to take back"
+        return verdict(await self.bots[bot].approvals.retract(request, self._click(stored.request, who, "approve")))
+
+    async def _on_screen(self, request: str) -> Stored:
+        """A request whose card a courier has brought to its channel."""
+        stored = await self.store.get(request)
+        if CHANNEL not in stored.posts:
+            await self.store.intend(request, CHANNEL, "courier")
+        return stored
+
+    @staticmethod
+    def _click(request: Request, who: str, answer: Literal["approve", "deny", "changes"]) -> Click:
+        shown = card_of(request).digest()
+        return Click(account(who), answer, shown, (CHANNEL,), MESSAGE, reason="because" if answer != "approve" else "")
+
+    async def operate(self, bot: int, what: str, who: str, *args: Any) -> Any:
+        """An operator does something."""
+        operators = self.bots[bot].approvals.operators
+        done = await getattr(operators, what)(*args[:1], account(who), *args[1:]) if what in BY_ID else (
+            await getattr(operators, what)(account(who), *args)
+        )  # fmt: skip
+        return verdict(done)
+
+    async def leave(self, who: str, gone: bool) -> str:
+        """Somebody's account is deactivated, or active again."""
+        if gone:
+            self.directory.not_full[account(who).id] = "deactivated"
+        else:
+            self.directory.not_full.pop(account(who).id, None)
+        return "known"
+
+    # -- what happens by itself ---------------------------------------------------------------------------------------
+
+    async def tick(self, bot: int, loop: str) -> Any:
+        """One step of a loop of one bot."""
+        return await getattr(self.bots[bot].clock, loop)()
+
+    async def arm(self, where: str) -> str:
+        """The next bot that comes by dies there."""
+        self.faults.armed.add(where)
+        return "armed"
+
+    async def sign(self, works: bool) -> str:
+        """The key can be used, or cannot."""
+        self.signer.down = not works
+        return "switched"
+
+    async def settle(self) -> None:
+        """Everything works again, and the loops run until nothing is due."""
+        self.faults.armed.clear()
+        self.signer.down = False
+        for loop in ("frozen", "silent", "timers", "announcements"):
+            for _ in range(12):
+                await self.tick(0, loop)
+
+    # -- what can be seen ---------------------------------------------------------------------------------------------
+
+    async def advance(self, steps: int) -> str:
+        """Let time pass."""
+        raise NotImplementedError
+
+    async def out(self, agent: str) -> Sequence[tuple[str, bytes]]:
+        """What stands on an agent's out stream."""
+        raise NotImplementedError
+
+    async def request(self, which: tuple[str, str]) -> Request | None:
+        """A request, if it was ever made."""
+        try:
+            return (await self.store.get(request_id(*which, PARTITIONS))).request
+        except NotFound:
+            return None
+
+    async def requests(self) -> list[Request]:
+        """All that were made."""
+        return [found for which in CALLS if (found := await self.request(which)) is not None]
+
+    async def journal(self) -> list[list[dict[str, Any]]]:
+        """Every entry of every partition."""
+        return [
+            [json.loads(entry.record) async for entry in self.store.journal(partition)]
+            for partition in range(PARTITIONS)
+        ]
+
+    async def told(self) -> dict[str, list[dict[str, Any]]]:
+        """Every decision document that was published, by request, in order."""
+        found: dict[str, list[dict[str, Any]]] = {}
+        for agent in AGENTS:
+            for kind, body in await self.out(agent):
+                if kind == "decision":
+                    document = json.loads(body)
+                    found.setdefault(document["request"], []).append(document)
+        return found
+
+    async def aclose(self) -> None:
+        """Hang up."""
+        await self.store.aclose()
+
+
+BY_ID = ("revoke", "resolve", "extend")
+
+
+class MemorySide(Side):
+    """The memory in this process."""
+
+    def __init__(self) -> None:
+        self.offset = 0
+        super().__init__(CrashingMemory(self._now, PARTITIONS))
+
+    def _now(self) -> int:
+        return time.time_ns() // 1_000_000 + self.offset
+
+    async def advance(self, steps: int) -> str:
+        self.offset += steps * STEP
+        return "later"
+
+    async def out(self, agent: str) -> Sequence[tuple[str, bytes]]:
+        return self.store.inbox().answers(agent) if isinstance(self.store, MemoryStore) else ()
+
+
+class RedisSide(Side):
+    """The memory in a real server; `client` is somebody with every right."""
+
+    def __init__(self, store: CrashingRedis, client: Any) -> None:
+        super().__init__(store)
+        self.client = client
+
+    @classmethod
+    async def connect(cls, url: str) -> RedisSide:
+        """An empty memory in a server."""
+        client = Redis.from_url(url)
+        await client.flushall()
+        return cls(await CrashingRedis.connect(url, partitions=PARTITIONS), client)
+
+    async def advance(self, steps: int) -> str:
+        if isinstance(self.store, RedisStore):
+            self.store.clock_offset += steps * STEP
+        return "later"
+
+    async def out(self, agent: str) -> Sequence[tuple[str, bytes]]:
+        entries = await self.client.xrange(Keys(partition_of(agent, PARTITIONS)).out(agent, tool=False))
+        return [(fields[b"type"].decode(), fields[b"body"]) for _, fields in entries]
+
+    async def aclose(self) -> None:
+        await super().aclose()
+        await self.client.aclose()
+
+
+def verdict(found: object) -> Any:
+    """A verdict in a form that can be compared."""
+    match found:
+        case Counted(request, safe):
+            return "counted", request.status.value, safe
+        case Late(request):
+            return "late", request.status.value
+        case Refused(reason, _):
+            return "refused", reason
+        case Done(request, what, safe):
+            return "done", request.status.value if request else None, what, safe
+    return found
+
+
+def seen(request: Request) -> Any:
+    """Everything of a request that does not depend on the milliseconds of a clock or on chance."""
+    decision = request.decision
+    return {
+        "id": request.id,
+        "digest": request.digest,
+        "status": request.status.value,
+        "version": request.version,
+        "votes": [(vote.person, vote.answer, vote.factors) for vote in request.votes],
+        "decision": decision
+        and (decision.status.value, decision.rule, decision.reason, [vote.person for vote in decision.by]),
+        "entry": request.decision_entry,
+        "spent": request.spend and request.spend.attempt,
+        "outcome": request.outcome and request.outcome.status.value,
+        "within": request.expires_at - request.asked_at,
+        "steps": (request.reminded, request.escalated),
+        "earlier": [(mark.request, mark.status.value) for mark in request.earlier],
+        "interventions": [(one.did, one.person) for one in request.interventions],
+    }
