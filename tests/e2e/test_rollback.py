@@ -37,7 +37,7 @@ async def test_a_receipt_used_before_the_rollback_is_not_used_again(meanwhile: s
             await (world.bot() if not bot.runs else bot.says(_complains))
         async with world.agent(spend=3.0) as later:
             again = await later.ask(lane.kind, target="bank:acme", arguments={"amount": "9.50"}, call=pending.call)
-            with pytest.raises(sayso.Unavailable):
+            with pytest.raises(sayso.SpendRefused, match="rolled back"):
                 async with again.spend():
                     raise AssertionError("it acted twice")
         assert (await world.events(pending.request))[-1] == "approved"

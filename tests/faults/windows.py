@@ -169,7 +169,12 @@ async def _promote_the_lagging(wanted: int) -> tuple[list[str], list[str], set[s
         assert "+OK" in lagging.command("REPLICAOF", "NO", "ONE")
         async with await RedisStore.connect(lagging.url, replicas=0) as store:
             ids = [*told, *more, *untold, *untold_later]
-            return [*told, *more], [*untold, *untold_later], {id_ for id_ in ids if await _is_decided(store, id_)}, findings
+            return (
+                [*told, *more],
+                [*untold, *untold_later],
+                {id_ for id_ in ids if await _is_decided(store, id_)},
+                findings,
+            )
 
 
 async def _decided(store: RedisStore, count: int) -> tuple[list[str], list[str]]:
