@@ -6,7 +6,7 @@ import asyncio
 import os
 import signal
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import AsyncExitStack, ExitStack, contextmanager
 from typing import Any
 
 import pytest
@@ -29,9 +29,10 @@ WINDOW = "between commit and publish"
 
 async def bot_killed() -> str:
     """The bot dies when it has committed a yes and signed nothing; the next one publishes."""
-    async with a_world(ack_deadline=1.0) as world, world.agent() as client:
+    async with AsyncExitStack() as stack:
+        world = await stack.enter_async_context(a_world(ack_deadline=1.0))
         doomed = await world.bot(hasty=True, breaks=_at("signer", "sign", 1, "before"))
-        lane, pending = await _asked(world, client)
+        lane, pending = await _asked(stack, world)
         card = await world.card(lane, pending.request)
         clicked = await world.sandbox.click(ALICE, lane.channel, card.ts, "sayso:approve")
         assert await doomed.ended() == -signal.SIGKILL
@@ -46,11 +47,12 @@ async def bot_killed() -> str:
 
 async def signer_down() -> str:
     """The signer fails when the yes is committed, and works again later."""
-    async with a_world() as world, world.agent() as client:
+    async with AsyncExitStack() as stack:
+        world = await stack.enter_async_context(a_world())
         down = world.folder / "signer-is-down"
         down.touch()
         await world.bot(hasty=True, unsigned=str(down))
-        lane, pending = await _asked(world, client)
+        lane, pending = await _asked(stack, world)
         await world.click(ALICE, lane, pending.request)
         await world.told(ALICE, lane, UNSAFE)
         await _is_committed_and_not_released(world, pending)
@@ -63,10 +65,11 @@ async def signer_down() -> str:
 async def replica_down() -> str:
     """The only replica hangs when the yes is committed, and goes on later."""
     with _pair() as (master, replica):
-        async with a_world(redis=master) as world, world.agent() as client:
+        async with AsyncExitStack() as stack:
+            world = await stack.enter_async_context(a_world(redis=master))
             world.settings = {"SAYSO_REDIS_REPLICAS": "1"}
             await world.bot(hasty=True)
-            lane, pending = await _asked(world, client)
+            lane, pending = await _asked(stack, world)
             await world.card(lane, pending.request)
             replica.freeze()
             await world.click(ALICE, lane, pending.request)
@@ -84,10 +87,11 @@ async def replica_down() -> str:
 async def failover_before_the_answer() -> str:
     """The master dies when the spend is committed and the tool was not answered."""
     with guarded(*DURABLE) as redis:
-        async with a_world(redis=redis.servers[0], url=redis.url) as world, world.agent(spend=40.0) as client:
+        async with AsyncExitStack() as stack:
+            world = await stack.enter_async_context(a_world(redis=redis.servers[0], url=redis.url))
             world.settings = {"SAYSO_REDIS_REPLICAS": "1"}
             bot = await world.bot(hasty=True, breaks={**_at("store", "update", 2, "after"), "how": "stop"})
-            lane, pending = await _asked(world, client, call="run-1/release")
+            lane, pending = await _asked(stack, world, call="run-1/release")
             await world.click(ALICE, lane, pending.request)
             acted = asyncio.create_task(_act(await pending.decision()))
             pid = await bot.says(lambda line: int(line.split()[1]) if line.startswith("stopped ") else 0)
@@ -97,9 +101,8 @@ async def failover_before_the_answer() -> str:
             os.kill(pid, signal.SIGCONT)
             assert await acted == "bank:acme"
             async with world.agent() as another:
-                again = await another.ask(lane.kind, target="bank:acme", arguments=ARGUMENTS, call="run-1/release")
                 with pytest.raises(sayso.AlreadySpent):
-                    await _act(again)
+                    await another.ask(lane.kind, target="bank:acme", arguments=ARGUMENTS, call="run-1/release")
             events = await world.events(pending.request)
             assert [events.count(event) for event in ("approved", "spent")] == [1, 1]
     return "the new master knew of the spend: the same attempt was granted, once; another was told “already spent”"
@@ -159,6 +162,7 @@ async def _promote_the_lagging(wanted: int) -> tuple[list[str], list[str], set[s
         async with await RedisStore.connect(master.url, replicas=wanted) as store:
             await store.adopt(DIGEST, "version: 1", {"event": "policy"})
             told, untold = await _decided(store, 5)
+            await asyncio.to_thread(has_caught_up, lagging, master)
             lagging.freeze()
             for number in range(_BULK):
                 await asyncio.to_thread(_bulk, master, f"bulk-{number}")
@@ -204,6 +208,17 @@ def _bulk(server: Server, key: str) -> None:
     assert "+OK" in server.command("SET", key, "x" * 1_000_000)
 
 
+def has_caught_up(replica: Server, master: Server) -> None:
+    """Return when a replica has what its master has now."""
+    there = _offset(master, "master_repl_offset")
+    wait_until(lambda: _offset(replica, "slave_repl_offset") >= there)
+
+
+def _offset(server: Server, name: str) -> int:
+    lines = server.command("INFO", "replication").splitlines()
+    return int(next(line for line in lines if line.startswith(name)).split(":")[1])
+
+
 def _online(server: Server) -> int:
     return server.command("INFO", "replication").count("state=online")
 
@@ -221,8 +236,9 @@ def _at(part: str, method: str, nth: int, when: str) -> dict[str, Any]:
     return {"part": part, "method": method, "nth": nth, "when": when}
 
 
-async def _asked(world: World, client: sayso.Sayso, **more: str) -> tuple[Lane, sayso.Pending]:
-    lane = world.lane()
+async def _asked(stack: AsyncExitStack, world: World, **more: str) -> tuple[Lane, sayso.Pending]:
+    """A lane and what an agent that stays asks there."""
+    lane, client = world.lane(), await stack.enter_async_context(world.agent(spend=40.0))
     return lane, await client.ask_nowait(lane.kind, target="bank:acme", arguments=ARGUMENTS, **more)
 
 
