@@ -9,6 +9,7 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 import sayso
 from tests.e2e.world import ALICE, BOB, a_world, text_of
@@ -72,7 +73,7 @@ class Seen:
             return f"FAILED: {self.failed}"
         decided = sum(self.events.count(event) for event in DECISIONS)
         words = f"{_many(self.cards, 'card')}, {_many(decided, 'decision')}, {_many(len(self.acts), 'act')}"
-        told = f"agent told: {', '.join(self.told)}"
+        told = "agent told: " + ", ".join(self.told)
         return f"{words}, {told}" + ("" if self.died else " (this call was not reached)")
 
 
@@ -117,8 +118,8 @@ async def calls_of(life: Life) -> Sequence[Step]:
     return steps[next(number for number, step in enumerate(steps) if step.method == "create") :]
 
 
-async def surveyed(life: Life, steps: Sequence[Step], *, at_once: int = 3) -> Sequence[tuple[Step, Seen]]:
-    """Die at each of these steps. Which call is the n-th may differ between two runs: one not reached is tried again."""
+async def surveyed(life: Life, steps: Sequence[Step], *, at_once: int = 4) -> Sequence[tuple[Step, Seen]]:
+    """Die at each of these steps. Two runs may differ in their calls: one that was not reached is tried again."""
     turns = asyncio.Semaphore(at_once)
 
     async def one(step: Step) -> tuple[Step, Seen]:
@@ -154,7 +155,7 @@ async def _go_through(life: Life, step: Step | None) -> tuple[Seen, Sequence[str
         return seen, [line for line in shift.bot.lines[began:] if line.startswith("port ")]
 
 
-async def _ask(shift: Shift, client: sayso.Sayso, amount: str = "9.50", **more: str) -> sayso.Pending:
+async def _ask(shift: Shift, client: sayso.Sayso, amount: str = "9.50", **more: Any) -> sayso.Pending:
     return await client.ask_nowait(shift.lane.kind, target="bank:acme", arguments={"amount": amount}, **more)
 
 
@@ -174,7 +175,7 @@ async def _by_two(shift: Shift, client: sayso.Sayso, seen: Seen) -> None:
     await shift.world.card(shift.lane, pending.request, ALICE)
     await shift.answer(BOB, pending.request)
     approval = await pending.decision()
-    seen.told.append("approved by " + " and ".join(sorted(by.person for by in approval.by)))
+    seen.told.append("approved by " + " and ".join(sorted(str(by.person) for by in approval.by)))
     await shift.world.card(shift.lane, pending.request, "Approved")
 
 

@@ -6,9 +6,10 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
+from approvals.action import partition_of
 from storage.redis import RedisStore
 from storage.redis.keys import Keys
-from tests.e2e.world import DURABLE, World, a_world
+from tests.e2e.world import AGENT, DURABLE, World, a_world
 from tests.faults.rows import Fault
 from tests.faults.traffic import PACE, Traffic, decided_once
 from tests.servers import Cluster, Guarded, Server, clustered, guarded, running, wait_until
@@ -52,8 +53,8 @@ async def _by_hand(count: int) -> str:
 async def _by_cluster(break_it: Callable[[Cluster, Server], None], count: int) -> str:
     with clustered(*DURABLE) as redis:
 
-        async def replace(world: World) -> None:
-            master = redis.serving(Keys(await _home(world)).meta)
+        async def replace(_: World) -> None:
+            master = redis.serving(Keys(_home()).meta)
             replica = redis.replica_of(master)
             break_it(redis, master)
             await asyncio.to_thread(wait_until, lambda: replica in redis.masters(), 30.0)
@@ -64,11 +65,8 @@ async def _by_cluster(break_it: Callable[[Cluster, Server], None], count: int) -
         return await _through(redis.nodes[0], redis.url, settings, replace, count)
 
 
-async def _home(world: World) -> int:
+def _home() -> int:
     """The partition of the lanes' agent."""
-    from approvals.action import partition_of
-    from tests.e2e.world import AGENT
-
     return partition_of(AGENT, 3)
 
 

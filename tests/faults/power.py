@@ -95,7 +95,12 @@ FAULTS = [
     Fault("power fails", "torn tail of the AOF (`always`)", torn_always),
     Fault("power fails just after a yes", "it is not on disk (`everysec`)", decision_lost, slow=True),
     Fault("power fails after a spend", "it is sealed, not on disk (`everysec`)", sealed_spend_lost, slow=True),
-    Fault("power fails just after a spend", "neither sealed nor on disk (`everysec`)", fresh_spend_lost, slow=True),
+    Fault(
+        "power fails just after a spend",
+        "neither sealed nor on disk (`everysec`), and the tool forgot it too",
+        fresh_spend_lost,
+        slow=True,
+    ),
 ]
 
 

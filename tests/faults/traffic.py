@@ -11,6 +11,7 @@ import json
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any, Final
 
 import sayso
 from approvals.errors import ApprovalsError, NotFound
@@ -20,7 +21,7 @@ from tests.e2e.world import ALICE, Lane, World, text_of
 
 #: What a person reads who must not take the click for safe.
 DOUBTS = ("not yet safe", "do not know this request", "Something went wrong", "not certain", "could not")
-PACE = {"resend": 0.5, "repair": 2.0, "spend": 60.0, "submit": 60.0, "report": 60.0}
+PACE: Final[dict[str, Any]] = {"resend": 0.5, "repair": 2.0, "spend": 60.0, "submit": 60.0, "report": 60.0}
 
 
 @dataclass
@@ -53,9 +54,10 @@ class Traffic:
         pending = await client.ask_nowait(
             lane.kind, target=f"bank:{number}", arguments={"n": number}, call=f"run/{number}"
         )
-        clicking = asyncio.create_task(self._click(lane, pending))
+        deciding = asyncio.create_task(pending.decision())
+        clicking = asyncio.create_task(self._click(lane, pending, deciding))
         try:
-            approval = await pending.decision()
+            approval = await deciding
             await self.heard(approval)
             async with approval.spend() as action:
                 self.acts[action.target] += 1
@@ -85,9 +87,9 @@ class Traffic:
             self.agents.setdefault(approval.request, set()).add(key_of(approval.receipt))
             self._more.notify_all()
 
-    async def _click(self, lane: Lane, pending: sayso.Pending) -> None:
-        """Click on what stands there, until the agent has its answer."""
-        while not pending.done:
+    async def _click(self, lane: Lane, pending: sayso.Pending, deciding: asyncio.Task[sayso.Approval]) -> None:
+        """Click on what stands there, again after a moment, until the agent has its answer."""
+        while not deciding.done():
             await self.world.card(lane, pending.request)
             for card in self.world.cards(lane, pending.request):
                 try:
@@ -97,7 +99,7 @@ class Traffic:
                 key = await self._kept(pending.request) if clicked.ok else None
                 if key is not None:
                     self.people.setdefault(pending.request, (lane, key))
-            await _moment()
+            await asyncio.wait([deciding], timeout=0.3)
 
     async def _kept(self, request: str) -> str | None:
         """The spend key of the decision that the memory has."""
@@ -130,8 +132,3 @@ async def decided_once(store: RedisStore, requests: Callable[[], set[str]]) -> b
             if "request" in record and record["event"] in ("approved", "spent"):
                 seen[record["request"], record["event"]] += 1
     return set(seen.values()) <= {1} and {request for request, _ in seen} >= requests()
-
-
-async def _moment() -> None:
-    """A person's pause between two clicks on a card that has not changed."""
-    await asyncio.sleep(0.3)

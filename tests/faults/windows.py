@@ -173,7 +173,12 @@ async def _promote_the_lagging(wanted: int) -> tuple[list[str], list[str], set[s
         assert "+OK" in lagging.command("REPLICAOF", "NO", "ONE")
         async with await RedisStore.connect(lagging.url, replicas=0) as store:
             ids = [*told, *more, *untold, *untold_later]
-            return [*told, *more], [*untold, *untold_later], {id_ for id_ in ids if await _is_decided(store, id_)}, findings
+            return (
+                [*told, *more],
+                [*untold, *untold_later],
+                {id_ for id_ in ids if await _is_decided(store, id_)},
+                findings,
+            )
 
 
 async def _decided(store: RedisStore, count: int) -> tuple[list[str], list[str]]:
@@ -182,7 +187,7 @@ async def _decided(store: RedisStore, count: int) -> tuple[list[str], list[str]]
     untold: list[str] = []
     for _ in range(count):
         request = a_request(now=await store.now())
-        await store.create(request.id, lambda *_, request=request: a_change(request))  # type: ignore[misc] # bound early
+        await store.create(request.id, lambda *_, request=request: a_change(request))
         try:
             after = await store.update(request.id, _yes)
             await store.publish(after.request, {"status": "approved"})
@@ -226,17 +231,19 @@ def _online(server: Server) -> int:
 @contextmanager
 def _pair() -> Iterator[tuple[Server, Server]]:
     """A master and its only replica, which has everything."""
-    with running(*DURABLE, *QUICK) as master:
-        with running(*DURABLE, *QUICK, "--replicaof", f"127.0.0.1 {master.port}") as replica:
-            wait_until(lambda: _online(master) == 1)
-            yield master, replica
+    with ExitStack() as stack:
+        master = stack.enter_context(running(*DURABLE, *QUICK))
+        follow = ("--replicaof", f"127.0.0.1 {master.port}")
+        replica = stack.enter_context(running(*DURABLE, *QUICK, *follow))
+        wait_until(lambda: _online(master) == 1)
+        yield master, replica
 
 
 def _at(part: str, method: str, nth: int, when: str) -> dict[str, Any]:
     return {"part": part, "method": method, "nth": nth, "when": when}
 
 
-async def _asked(stack: AsyncExitStack, world: World, **more: str) -> tuple[Lane, sayso.Pending]:
+async def _asked(stack: AsyncExitStack, world: World, **more: Any) -> tuple[Lane, sayso.Pending]:
     """A lane and what an agent that stays asks there."""
     lane, client = world.lane(), await stack.enter_async_context(world.agent(spend=40.0))
     return lane, await client.ask_nowait(lane.kind, target="bank:acme", arguments=ARGUMENTS, **more)
