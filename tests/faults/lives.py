@@ -192,7 +192,7 @@ async def _changed(shift: Shift, client: sayso.Sayso, seen: Seen) -> None:
 
 
 async def _expired(shift: Shift, client: sayso.Sayso, seen: Seen) -> None:
-    pending = await _ask(shift, client, within="3s")
+    pending = await _ask(shift, client, within="2s")
     try:
         await pending.decision()
     except sayso.Expired:

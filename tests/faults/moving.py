@@ -124,7 +124,7 @@ def _hand_over(redis: Cluster, master: Server) -> None:
 
 
 FAULTS = [
-    Fault(TRAFFIC, "Redis killed (`always`)", lambda: _redis_killed("always", 12)),
+    Fault(TRAFFIC, "Redis killed (`always`)", lambda: _redis_killed("always", 9)),
     Fault(TRAFFIC, "Redis killed (`everysec`)", lambda: _redis_killed("everysec", 36), slow=True),
     Fault(TRAFFIC, "Sentinel: master killed", lambda: _by_sentinel(_kill_master, 36), slow=True),
     Fault(TRAFFIC, "Sentinel: `SENTINEL FAILOVER`", lambda: _by_hand(36), slow=True),

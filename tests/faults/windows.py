@@ -138,7 +138,7 @@ FAULTS = [
     Fault(WINDOW, "signer down", signer_down),
     Fault(WINDOW, "replica hangs", replica_down),
     Fault("between spend and answer", "master killed, Sentinel promotes", failover_before_the_answer, slow=True),
-    Fault("decisions while a replica lags", "it is promoted (2 of 2 confirm)", lagging_replica_promoted),
+    Fault("decisions while a replica lags", "it is promoted (2 of 2 confirm)", lagging_replica_promoted, slow=True),
     Fault(
         "decisions while a replica lags",
         "it is promoted (1 of 2 confirms)",
@@ -148,7 +148,7 @@ FAULTS = [
 ]
 
 ARGUMENTS = {"amount": "9.50"}
-_BULK = 40  #: MB, more than lies between two sockets: what is written after it does not reach one who hangs
+_BULK = 24  #: MB, more than lies between two sockets: what is written after it does not reach one who hangs
 
 
 async def _promote_the_lagging(wanted: int) -> tuple[list[str], list[str], set[str], Sequence[str]]:
