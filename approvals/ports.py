@@ -47,6 +47,20 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Trouble:
+    """What somebody did to their own intake stream: `erased`, `blocked`, `flooded` or `replaced`, and how much of it.
+
+    `at` is when it was noticed, in ms.
+    """
+
+    owner: str
+    tool: bool
+    what: str
+    much: str
+    at: int = 0
+
+
+@dataclass(frozen=True)
 class Answer:
     """One message on an out stream; `type` and `body` as docs/reference/redis-contract.md has them."""
 
@@ -259,6 +273,10 @@ class Inbox(Protocol):
 
     async def watch(self, agents: Sequence[str], audiences: Sequence[str]) -> None:
         """Take from the streams of exactly these from now on."""
+        ...
+
+    async def inspect(self, *, limit: int) -> Sequence[Trouble]:
+        """Look at the next `limit` streams for what their owners did to them; it is journalled, and told, once."""
         ...
 
 

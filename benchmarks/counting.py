@@ -59,7 +59,10 @@ async def _ask(agent: Any, name: str, count: int, *, at_once: int, first: int) -
         await pipeline.execute()
         decided = 0
         while decided < len(group):
-            entries = (await agent.xread({out: last}, block=5_000))[0][1]
+            heard = await agent.xread({out: last}, block=20_000)
+            if not heard:
+                raise RuntimeError(f"{len(group) - decided} of {len(group)} requests were not decided")
+            entries = heard[0][1]
             decided += sum(fields[b"type"] == b"decision" for _, fields in entries)
             last = entries[-1][0]
         await asyncio.sleep(0.005)  # the replies of what was published are still on their way through the line

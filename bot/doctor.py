@@ -11,6 +11,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from approvals.errors import ApprovalsError, PolicyInvalid
 from approvals.policy import Policy
+from approvals.ports import Trouble
 from bot.policies import read_policy
 from bot.settings import Settings
 from bot.signing import KeyProblem
@@ -20,6 +21,7 @@ from handlers.slack.errors import ApiProblem, NotReady
 from handlers.slack.identity import Identity, identify
 
 _SKEW_MS = 5_000
+_RECENT_MS = 7 * 86_400_000
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,9 @@ async def _redis(settings: Settings) -> list[Finding]:
             skew = abs(await store.now() - int(time.time() * 1000))
             found = [Finding("ok", f"Redis answers: {store.server}")]
             found += [_risk(*finding.split(": ", 1)) for finding in store.findings]
+            found += [
+                _tampered(trouble) for trouble in await store.troubles() if time.time() * 1000 - trouble.at < _RECENT_MS
+            ]
     except ApprovalsError as exc:
         return [
             Finding(
@@ -77,6 +82,18 @@ async def _redis(settings: Settings) -> list[Finding]:
 def _risk(name: str, what: str) -> Finding:
     """What is risky about Redis, or could not be proven: a warning, because the bot works all the same."""
     return Finding("warning", f"Redis: {what}", f"see {name} in docs/how-to/redis.md")
+
+
+def _tampered(trouble: Trouble) -> Finding:
+    """What an agent or a tool did to its own stream; it harms nobody else."""
+    who = f"{'tool' if trouble.tool else 'agent'} {trouble.owner}"
+    what = {
+        "erased": f"erased {trouble.much} entries of its stream that nobody had read",
+        "blocked": "gave its stream the largest id, so that it takes no more entries",
+        "flooded": f"has {trouble.much} entries in its stream",
+        "replaced": f"has a {trouble.much} in place of its stream",
+    }[trouble.what]
+    return Finding("warning", f"{who} {what}", "ask its owner; see docs/how-to/redis.md")
 
 
 def _key(settings: Settings) -> list[Finding]:

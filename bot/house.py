@@ -265,6 +265,7 @@ def _loops(store: Store, inbox: Inbox, approvals: Approvals, sealer: Sealer, kit
     steps: list[tuple[str, Callable[[], Awaitable[bool]], float]] = [
         ("intake", intake.take, 0.0),
         ("reclaim", intake.reclaim, 5.0),
+        ("inspect", intake.inspect, 30.0),
         ("timers", clock.timers, 0.5),
         ("announcements", clock.announcements, 0.5),
         ("silent", clock.silent, 2.0),

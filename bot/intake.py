@@ -6,20 +6,23 @@ from collections.abc import Sequence
 
 import structlog
 
+from approvals import wire
 from approvals.desk import Desk
-from approvals.errors import ApprovalsError
+from approvals.errors import ApprovalsError, EntryRefused
 from approvals.ports import Entry, Inbox
 from bot.loops import each
 
 log = structlog.get_logger("sayso.intake")
 
 BATCH = 100
+INSPECTED = 500  #: streams that are looked at in one go
+MOST_TRIES = 3  #: times that an entry may break the bot's own code before it is put aside
 BLOCK_MS = 1_000  #: how long one look waits for entries; also how long a shutdown may have to wait
 ABANDONED_MS = 15_000  #: an entry held this long without an answer belongs to somebody who died
 
 
 class Intake:
-    """Two steps for two loops: new entries, and those that a dead taker left behind."""
+    """Steps for three loops: new entries, those that a dead taker left behind, and what owners did to their streams."""
 
     def __init__(self, inbox: Inbox, desk: Desk) -> None:
         self._inbox = inbox
@@ -32,6 +35,12 @@ class Intake:
     async def reclaim(self) -> bool:
         """Handle entries whose taker died."""
         return await self._handle_all(await self._inbox.reclaim(idle=ABANDONED_MS, limit=BATCH))
+
+    async def inspect(self) -> bool:
+        """Notice agents and tools that erase, block or flood their own stream; the journal has it, once."""
+        for trouble in await self._inbox.inspect(limit=INSPECTED):
+            log.warning("a stream was tampered with", owner=trouble.owner, what=trouble.what, much=trouble.much)
+        return False
 
     async def _handle_all(self, entries: Sequence[Entry]) -> bool:
         await each(self._in_turn(lane) for lane in _lanes(entries))
@@ -50,8 +59,17 @@ class Intake:
             except ApprovalsError as exc:
                 log.warning("entry stays for later", type=entry.type, error=type(exc).__name__)
                 return
+            except Exception:  # a defect of ours must not be met again and again, nor hold up what comes after it
+                log.exception("entry broke the bot", type=entry.type, deliveries=entry.deliveries)
+                if entry.deliveries >= MOST_TRIES:
+                    await self._put_aside(entry)
+                return
             if handled.dead_letter:
                 log.warning("entry refused", type=entry.type, reason=handled.dead_letter)
+
+    async def _put_aside(self, entry: Entry) -> None:
+        refusal = EntryRefused("unsupported", "this version cannot handle this entry", remedy="tell who runs the bot")
+        await self._inbox.answer(entry, wire.refused(entry, refusal), dead_letter=refusal.reason)
 
 
 def _lanes(entries: Sequence[Entry]) -> list[list[Entry]]:

@@ -31,6 +31,7 @@ appendonly yes
 appendfsync always
 save ""
 maxmemory-policy noeviction
+proto-max-bulk-len 1mb
 daemonize yes
 pidfile "{directory}/server.pid"
 logfile "{directory}/server.log"

@@ -13,7 +13,7 @@ from approvals.errors import EpochChanged, NotFound, OutsideWindow, OverLimit
 from approvals.indices import Query
 from approvals.lifecycle import ENDED
 from approvals.limits import Limits
-from approvals.ports import Answer, Change, Entry, JournalEntry, Page, Post, Queue, Stored
+from approvals.ports import Answer, Change, Entry, JournalEntry, Page, Post, Queue, Stored, Trouble
 from approvals.request import Request
 from storage.documents import json_text, read_request, request_text
 from storage.places import cursor_at, place_of, position
@@ -35,8 +35,12 @@ class _Kept:
     posts: dict[str, Post] = field(default_factory=dict)
     tokens: dict[str, str] = field(default_factory=dict)  #: who intends to post where
 
+    read: Request | None = None  #: what `text` says, read once
+
     def request(self) -> Request:
-        return read_request(self.text, self.version, self.entry)
+        if self.read is None:
+            self.read = read_request(self.text, self.version, self.entry)
+        return self.read
 
 
 @dataclass
@@ -272,8 +276,7 @@ class MemoryStore:
     def _is_full(self, request: Request, limits: Limits) -> bool:
         """Whether an agent has as many open as it may, so that this one must not come to them."""
         mine = Query(agent=limits.agent)
-        others = [one for one in self._requests() if mine.covers(one) and one.id != request.id]
-        return mine.covers(request) and len(others) >= limits.open
+        return mine.covers(request) and sum(mine.covers(one) for one in self._requests()) >= limits.open
 
     def _commit(self, change: Change, known: Stored | None, limits: Limits | None = None) -> Stored | None:
         """Commit a change to what is known; None when the request is no longer that."""
@@ -297,7 +300,7 @@ class MemoryStore:
         journal.append(JournalEntry(len(journal) + 1, now, json_text(change.record)))
         if kept is None:
             kept = self._kept[request.id] = _Kept(b"", 0, None, None)
-        kept.text = request_text(request)
+        kept.text, kept.read = request_text(request), None
         kept.version += 1
         kept.entry = len(journal) if change.decides else kept.entry
         kept.until = now + self._retention if request.status in ENDED else None
@@ -358,6 +361,9 @@ class MemoryInbox:
 
     async def aclose(self) -> None:
         """Nothing is open."""
+
+    async def inspect(self, *, limit: int) -> Sequence[Trouble]:
+        return ()  # nobody can do anything to a stream in this process
 
     async def watch(self, agents: Sequence[str], audiences: Sequence[str]) -> None:
         self._watched = {(agent, False) for agent in agents} | {(audience, True) for audience in audiences}

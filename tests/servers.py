@@ -98,6 +98,11 @@ class Server:
             line.sendall(_wire(*words))
             return line.recv(65_536).decode()
 
+    @property
+    def runs(self) -> bool:
+        """Whether it was started, and neither killed nor stopped since."""
+        return self._process is not None
+
     def _command(self) -> Sequence[str]:
         here = ("--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.directory))
         return [str(self._binary), *here, "--save", "", *self.options]

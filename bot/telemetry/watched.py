@@ -28,6 +28,7 @@ from approvals.ports import (
     Signer,
     Store,
     Stored,
+    Trouble,
 )
 from approvals.request import Request
 from bot.telemetry.labels import OTHER, Labels, word
@@ -262,6 +263,10 @@ class WatchedInbox:
     async def reclaim(self, *, idle: int, limit: int) -> Sequence[Entry]:
         with _timed(self._metrics, "reclaim"):
             return await self._inbox.reclaim(idle=idle, limit=limit)
+
+    async def inspect(self, *, limit: int) -> Sequence[Trouble]:
+        with _timed(self._metrics, "inspect"):
+            return await self._inbox.inspect(limit=limit)
 
     async def answer(self, entry: Entry, *answers: Answer, dead_letter: str | None = None) -> None:
         with _timed(self._metrics, "answer"):

@@ -71,8 +71,8 @@ def _own(intakes: Sequence[str], outs: Sequence[str], more: str = "") -> str:
 
 def _bot() -> str:
     """Scripts are checked twice: EVALSHA for its keys, and every command inside under the same user."""
-    streams = "+xreadgroup +xpending +xclaim +xack +xdel +xgroup|create"
-    hashes = _keys("meta", "keys", "request:*", "posts:*", "rate:*")
+    streams = "+xreadgroup +xpending +xclaim +xack +xdel +xgroup|create +xinfo|stream +xinfo|groups +xrange +type"
+    hashes = _keys("meta", "keys", "troubles", "request:*", "posts:*", "rate:*")
     sets = _keys("timers", "cards", "announcements", "silent", "pending", "pending:*", "status:*", "code:*", "like:*")
     strings = _keys("decision:*", "doc:*", "policy:*", "shown:*")
     return " ".join(
@@ -81,6 +81,7 @@ def _bot() -> str:
             f"(~{_ANY}:* +evalsha)",
             f"({_keys('in:*')} {streams})",
             f"({_keys('out:*', 'dead', 'journal')} +xadd)",
+            f"({_keys('out:*')} +pexpire)",
             f"(%R~{_ANY}:journal +xrange +xrevrange)",
             f"({hashes} {_HASHES})",
             f"({sets} {_SORTED_SETS})",

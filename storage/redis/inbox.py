@@ -6,21 +6,24 @@ import asyncio
 import random
 import secrets
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, Self, TypeVar
 
 from redis.exceptions import ResponseError
 
 from approvals.action import partition_of
 from approvals.errors import StoreUnavailable
-from approvals.ports import Answer, Entry
-from approvals.strict_json import MAX_BYTES
+from approvals.ports import Answer, Entry, Trouble
 from storage.documents import json_text
 from storage.redis.keys import GROUP, Keys, intake_keys
 from storage.redis.link import Command, Link, Word
 
 _STREAM_GONE: Final = frozenset({"NOGROUP", "WRONGTYPE", "UNBLOCKED"})  #: somebody removed or replaced a stream
 _GRACE: Final = 3.0  #: seconds beyond the wait after which a reader's server counts as lost
+TOO_MANY: Final = 10_000  #: entries in one intake stream
+KEPT_ASIDE: Final = 1_000  #: about how many dead letters are kept
+OUT_KEPT: Final = 7 * 86_400_000  #: ms for which an out stream is kept after its last entry
+_LETTER: Final = 4_096  #: bytes of a dead letter's body that are kept
 LONGEST_BLOCK: Final = 10_000  #: ms; a longer wait on one command could not be told from a dead connection
 
 
@@ -34,17 +37,28 @@ _Thing = TypeVar("_Thing")
 class RedisInbox:
     """An Inbox over the streams of docs/reference/redis-contract.md. One task takes; any may answer."""
 
-    def __init__(self, link: Link, url: str, *, partitions: int, consumer: str | None, kept: int) -> None:
+    def __init__(
+        self,
+        link: Link,
+        url: str,
+        *,
+        partitions: int,
+        consumer: str | None,
+        kept: int,
+        clock_offset: Callable[[], int] = lambda: 0,
+    ) -> None:
         self.consumer = consumer or f"bot-{secrets.token_hex(6)}"
         self._link = link
         # Its own connection: a blocked reader must not hold up anything else, and must outlast the usual time-out.
         self._reader = Link.to(url, timeout=LONGEST_BLOCK / 1000 + 5, connections=partitions + _READS, retries=0)
         self._partitions = partitions
         self._kept = kept
+        self._clock_offset = clock_offset
         self._streams: dict[str, tuple[str, bool]] = {}
         self._ready: dict[str, tuple[str, bool]] = {}  #: those of the streams that can be read
         self._portions: list[Sequence[str]] = []  #: the same, as they are read together
         self._taken: deque[Entry] = deque()
+        self._turn = 0  #: which streams are inspected next
         self._reads: dict[str, asyncio.Task[list[Entry]]] = {}  #: by the first of their streams
 
     async def __aenter__(self) -> Self:
@@ -80,6 +94,28 @@ class RedisInbox:
             found += [self._entry(stream, *owners[stream], id_, fields, times) for id_, times, fields in claimed]
         return found
 
+    async def inspect(self, *, limit: int) -> Sequence[Trouble]:
+        streams = sorted(self._streams)
+        turn = [streams[(self._turn + step) % len(streams)] for step in range(min(limit, len(streams)))]
+        self._turn += len(turn)
+        commands = [self._link.words("inspect", [stream], GROUP, TOO_MANY) for stream in turn]
+        found = zip(turn, await self._in_portions(commands), strict=True)
+        troubles = [self._trouble(stream, reply) for stream, reply in found if isinstance(reply, list) and reply[0]]
+        return [trouble for keys, trouble in troubles if await self._is_new(keys, trouble)]
+
+    def _trouble(self, stream: str, reply: Sequence[Any]) -> tuple[Keys, Trouble]:
+        owner, tool = self._streams[stream]
+        what, much = reply
+        text = much.decode() if isinstance(much, bytes) else str(much)
+        return Keys(self._partition(stream, owner, tool)), Trouble(owner, tool, what.decode(), text)
+
+    async def _is_new(self, keys: Keys, trouble: Trouble) -> bool:
+        """Whether nobody noticed it before; then it stands in the journal."""
+        record = {"v": 1, "event": f"stream_{trouble.what}", "by": by_owner(trouble.owner, trouble.tool)}
+        args = (self._clock_offset(), by_owner(trouble.owner, trouble.tool), f"{trouble.what} {trouble.much}")
+        all_keys = [keys.meta, keys.journal, keys.troubles]
+        return bool(await self._link.script("notice", all_keys, *args, json_text({**record, "much": trouble.much})))
+
     async def answer(self, entry: Entry, *answers: Answer, dead_letter: str | None = None) -> None:
         keys = Keys(entry.partition)
         words = [word for answer in answers for word in (answer.type, json_text(answer.body))]
@@ -92,7 +128,9 @@ class RedisInbox:
             dead_letter or "",
             entry.owner,
             (entry.type or "")[:100],
-            (entry.body or b"")[:MAX_BYTES],
+            (entry.body or b"")[:_LETTER],
+            KEPT_ASIDE,
+            OUT_KEPT,
             *words,
         )
 
@@ -176,6 +214,9 @@ class RedisInbox:
         """How many streams one read may name, so that the reads have connections enough."""
         return max(_TOGETHER, -(-streams // _READS))
 
+    def _partition(self, stream: str, owner: str, tool: bool) -> int:
+        return int(stream[len("{sayso:") : stream.index("}")]) if tool else partition_of(owner, self._partitions)
+
     async def _claim(self, stream: str, idle: int, limit: int) -> Sequence[Any]:
         try:
             return list(await self._link.script("reclaim", [stream], GROUP, self.consumer, idle, limit))
@@ -187,9 +228,13 @@ class RedisInbox:
     def _entry(
         self, stream: str, owner: str, tool: bool, id_: bytes, fields: Sequence[bytes], deliveries: int = 1
     ) -> Entry:
-        partition = int(stream[len("{sayso:") : stream.index("}")]) if tool else partition_of(owner, self._partitions)
         type_, body = _shape(fields)
-        return Entry(partition, owner, tool, id_.decode(), type_, body, deliveries)
+        return Entry(self._partition(stream, owner, tool), owner, tool, id_.decode(), type_, body, deliveries)
+
+
+def by_owner(owner: str, tool: bool) -> str:
+    """How the journal names the owner of a stream."""
+    return f"tool:{owner}" if tool else f"agent:{owner}"
 
 
 def _portions(things: Sequence[_Thing], size: int) -> list[Sequence[_Thing]]:

@@ -16,12 +16,12 @@ from approvals.errors import EpochChanged, NotConfirmed, NotFound, OutsideWindow
 from approvals.indices import Query, indices
 from approvals.lifecycle import ENDED
 from approvals.limits import Limits
-from approvals.ports import Change, JournalEntry, Page, Post, Queue, Stored
+from approvals.ports import Change, JournalEntry, Page, Post, Queue, Stored, Trouble
 from approvals.request import Request
 from storage.documents import json_text, post_text, read_post, read_request, request_text
 from storage.places import Place, cursor_at, place_of, position
 from storage.redis.checks import WIRE_VERSION, Server, about_replicas, claim_config, examine
-from storage.redis.inbox import RedisInbox
+from storage.redis.inbox import OUT_KEPT, RedisInbox
 from storage.redis.keys import NAMES, Keys, home_of
 from storage.redis.link import Command, Link, Word
 
@@ -111,7 +111,14 @@ class RedisStore:
 
     def inbox(self, consumer: str | None = None) -> RedisInbox:
         """The intake streams of this memory, taken from under the name `consumer` (one for each process)."""
-        return RedisInbox(self._link, self._url, partitions=self.partitions, consumer=consumer, kept=OUT_ENTRIES)
+        return RedisInbox(
+            self._link,
+            self._url,
+            partitions=self.partitions,
+            consumer=consumer,
+            kept=OUT_ENTRIES,
+            clock_offset=lambda: self.clock_offset,
+        )
 
     async def now(self) -> int:
         seconds, microseconds = await self._link.call("TIME")
@@ -180,6 +187,7 @@ class RedisStore:
             max(DAY, request.terms.use_within + request.terms.outcome_within),
             int(again),
             OUT_ENTRIES,
+            OUT_KEPT,
         )
 
     async def list(self, query: Query, cursor: str = "", limit: int = 25) -> Page:
@@ -307,6 +315,16 @@ class RedisStore:
         home = self._keys[0]
         args = (self.clock_offset, kid, json_text(public), json_text(record))
         return bool(await self._link.script("register_key", [home.keys, home.meta, home.journal], *args))
+
+    async def troubles(self) -> Sequence[Trouble]:
+        """What was last noticed of each owner of an intake stream, the latest first."""
+        found = []
+        for keys in self._keys:
+            flat = await self._link.call("HGETALL", keys.troubles)
+            found += [
+                _trouble(owner.decode(), text.decode()) for owner, text in zip(flat[::2], flat[1::2], strict=True)
+            ]
+        return sorted(found, key=lambda trouble: trouble.at, reverse=True)
 
     # ---- reading
 
@@ -464,6 +482,13 @@ def _stored(now: int, request: Sequence[Any], flat: Sequence[bytes]) -> Stored |
     names = [name.decode() for name in flat[::2]]
     posts = {name: read_post(name, post) for name, post in zip(names, flat[1::2], strict=True)}
     return Stored(read_request(text, int(version), int(entry) or None), now, posts)
+
+
+def _trouble(by: str, text: str) -> Trouble:
+    """What notice.lua has kept."""
+    kind, _, owner = by.partition(":")
+    at, what, much = text.split(" ", 2)
+    return Trouble(owner, kind == "tool", what, much, int(at))
 
 
 class _Range:

@@ -132,7 +132,7 @@ def _sign_nothing_while(down: Path) -> None:
     original = FileSigner.sign
 
     async def signing(self: FileSigner, typ: str, claims: Mapping[str, Any]) -> str:
-        if typ == receipts.TYP and down.exists():  # noqa: ASYNC240 - one look at a local file, in a test
+        if typ == receipts.TYP and down.exists():  # noqa: ASYNC240 - a local file, in a test's own process
             _say("unsigned")
             raise SignerUnavailable("the test has cut the line to the signer")
         return await original(self, typ, claims)

@@ -73,7 +73,7 @@ class Seen:
             return f"FAILED: {self.failed}"
         decided = sum(self.events.count(event) for event in DECISIONS)
         words = f"{_many(self.cards, 'card')}, {_many(decided, 'decision')}, {_many(len(self.acts), 'act')}"
-        told = f"agent told: {', '.join(self.told)}"
+        told = "agent told: " + ", ".join(self.told)
         return f"{words}, {told}" + ("" if self.died else " (this call was not reached)")
 
 
@@ -118,8 +118,8 @@ async def calls_of(life: Life) -> Sequence[Step]:
     return steps[next(number for number, step in enumerate(steps) if step.method == "create") :]
 
 
-async def surveyed(life: Life, steps: Sequence[Step], *, at_once: int = 3) -> Sequence[tuple[Step, Seen]]:
-    """Die at each of these steps. Which call is the n-th may differ between runs: one not reached is tried again."""
+async def surveyed(life: Life, steps: Sequence[Step], *, at_once: int = 4) -> Sequence[tuple[Step, Seen]]:
+    """Die at each of these steps. Two runs may differ in their calls: one that was not reached is tried again."""
     turns = asyncio.Semaphore(at_once)
 
     async def one(step: Step) -> tuple[Step, Seen]:
@@ -192,7 +192,7 @@ async def _changed(shift: Shift, client: sayso.Sayso, seen: Seen) -> None:
 
 
 async def _expired(shift: Shift, client: sayso.Sayso, seen: Seen) -> None:
-    pending = await _ask(shift, client, within="3s")
+    pending = await _ask(shift, client, within="2s")
     try:
         await pending.decision()
     except sayso.Expired:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 
@@ -75,7 +76,7 @@ async def test_a_huge_body_is_kept_aside_shortened(redis: RedisRoom, inbox: Redi
     assert len(entry.body or b"") == 1_000_000
     await inbox.answer(entry, dead_letter="too_large")
     ((_, letter),) = await redis.client.xrange(Keys(0).dead)
-    assert len(letter[b"body"]) == 65_536
+    assert len(letter[b"body"]) == 4_096
 
 
 async def test_an_agent_that_erases_its_stream_erases_nothing_else(redis: RedisRoom, inbox: RedisInbox) -> None:
@@ -105,6 +106,65 @@ async def test_an_agent_that_exhausts_its_ids_silences_only_itself(redis: RedisR
     await redis.append(OTHER, REQUEST)
     assert [entry.owner for entry in await inbox.take(limit=10, block=1_000)] == [OTHER]
     assert len(await redis.answers(AGENT)) == 1
+
+
+async def noticed(redis: RedisRoom, inbox: RedisInbox) -> list[tuple[str, str, str]]:
+    """What is noticed just now."""
+    return [(one.owner, one.what, one.much) for one in await inbox.inspect(limit=100)]
+
+
+async def test_what_agents_do_to_their_streams_is_noticed_journalled_and_told_once(
+    redis: RedisRoom, inbox: RedisInbox
+) -> None:
+    for _ in range(3):
+        await redis.append(AGENT, REQUEST)
+        await redis.append(OTHER, REQUEST)
+    for entry in await inbox.take(limit=2, block=1_000):
+        await inbox.answer(entry, Answer("pending", {}))
+    assert await noticed(redis, inbox) == []
+    await redis.client.xtrim(Keys(0).intake(AGENT, tool=False), maxlen=0, approximate=False)
+    last = "18446744073709551615-18446744073709551615"
+    await redis.client.execute_command("XADD", Keys(0).intake(OTHER, tool=False), last, "type", "request", "body", "{}")
+    await redis.client.set(Keys(0).intake("ledger", tool=True), "not a stream")
+    second = redis.inbox("bot-2")
+    await second.watch([AGENT, OTHER], ["ledger"])
+    told = await noticed(redis, inbox) + await noticed(redis, second)
+    assert told == [("export-bot", "blocked", last), (AGENT, "erased", "2"), ("ledger", "replaced", "string")]
+    assert {trouble.owner for trouble in await redis.store.troubles()} == {"ledger", AGENT, "export-bot"}
+    events = [json.loads(entry.record) async for entry in redis.store.journal(0)]
+    assert [(one["event"], one["by"]) for one in events[1:]] == [
+        ("stream_blocked", "agent:export-bot"),
+        ("stream_erased", f"agent:{AGENT}"),
+        ("stream_replaced", "tool:ledger"),
+    ]
+    await redis.append(AGENT, REQUEST)
+    await redis.append(AGENT, REQUEST)
+    await redis.client.xtrim(Keys(0).intake(AGENT, tool=False), maxlen=1, approximate=False)
+    assert await noticed(redis, inbox) == [(AGENT, "erased", "3")]
+
+
+async def test_a_stream_with_very_many_entries_is_noticed(redis: RedisRoom, inbox: RedisInbox) -> None:
+    stream = Keys(0).intake(AGENT, tool=False)
+    pipeline = redis.client.pipeline(transaction=False)
+    for _ in range(10_001):
+        pipeline.xadd(stream, REQUEST)
+    await pipeline.execute()
+    assert await noticed(redis, inbox) == [(AGENT, "flooded", "10001")]
+
+
+async def test_streams_are_inspected_in_turns(redis: RedisRoom, inbox: RedisInbox) -> None:
+    await redis.client.set(Keys(0).intake("ledger", tool=True), "not a stream")
+    assert [bool(await inbox.inspect(limit=1)) for _ in range(3)].count(True) == 1
+
+
+async def test_dead_letters_are_bounded_and_answers_do_not_stay_forever(redis: RedisRoom, inbox: RedisInbox) -> None:
+    for _ in range(12):
+        for _ in range(100):
+            await redis.append(AGENT, {b"junk": b"x"})
+        for entry in await inbox.take(limit=300, block=1_000):
+            await inbox.answer(entry, Answer("refused", {}), dead_letter="malformed")
+    assert await redis.client.xlen(Keys(0).dead) < 1_150
+    assert 0 < await redis.client.pttl(Keys(0).out(AGENT, tool=False)) <= 7 * 86_400_000
 
 
 async def test_a_deleted_stream_is_made_again(redis: RedisRoom, inbox: RedisInbox) -> None:

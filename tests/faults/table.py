@@ -1,0 +1,96 @@
+"""Runs every fault and writes docs/reference/faults.md from what was seen: `python -m tests.faults.table`."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from tests.faults.lives import LIVES, Life, Seen, Step, both_sides, calls_of, surveyed
+from tests.faults.rows import Fault
+from tests.faults.test_faults import FAULTS
+
+PAGE: Final = Path(__file__).parents[2] / "docs" / "reference" / "faults.md"
+
+_HEAD: Final = """\
+# What was broken, and what was seen
+
+Written by `python -m tests.faults.table` from one run of every fault; the same faults are tests (`tests/faults`): a
+sample in a normal run, with a printed seed (`SAYSO_FAULTS_SEED` repeats it), all of them in `make check-full`. Bots,
+agents' streams, Redis, Sentinel and Cluster are real processes on one machine; Slack is the sandbox.
+"""
+
+_LIVES: Final = """
+## A bot killed at every call
+
+`kill -9` before and after every call that a bot makes to the memory, to the inbox, to Slack or with its key, from the
+intake of a request to its end. Another bot is started whenever one dies; people click again where Slack says that the
+app did not answer; agents wait. The calls are those that an undisturbed bot made. “Not reached”: in that run the call
+with this number was not made (two loops of a bot may take each other's work), so that nobody died.
+"""
+
+_OTHERS: Final = """
+## Windows, failovers, power failures
+
+| step | fault | what was seen |
+| --- | --- | --- |
+"""
+
+
+async def page() -> tuple[str, bool]:
+    """The page as text, and whether everything was as it should be."""
+    text, good = _HEAD + _LIVES, True
+    for life in LIVES:
+        found = await surveyed(life, both_sides(await calls_of(life)))
+        text += "".join(f"{line}\n" for line in _section(life, found))
+        good = good and not any(life.wrong(seen) for _, seen in found)
+    rows = [await _row(fault) for fault in FAULTS]
+    return text + _OTHERS + "".join(rows), good and not any("FAILED" in row for row in rows)
+
+
+def _section(life: Life, found: Sequence[tuple[Step, Seen]]) -> Iterator[str]:
+    """The table of a life; a row for each call, so that before and after stand side by side."""
+    died = sum(seen.died for _, seen in found)
+    yield f"\n### {life.name[0].upper()}{life.name[1:]}\n"
+    yield f"{died} bots killed at {len(found)} steps; to be seen each time: {_wanted(life)}.\n"
+    yield "| call | killed before it | killed after it |"
+    yield "| --- | --- | --- |"
+    for before, after in zip(found[::2], found[1::2], strict=True):
+        yield f"| `{before[0].call}` | {_cell(life, before[1])} | {_cell(life, after[1])} |"
+
+
+def _wanted(life: Life) -> str:
+    return str(Seen(died=True, cards=life.cards, events=[*life.events], acts=["x"] * life.acts, told=[*life.told]))
+
+
+def _cell(life: Life, seen: Seen) -> str:
+    return _plain("; ".join(life.wrong(seen)) or str(seen))
+
+
+async def _row(fault: Fault) -> str:
+    try:
+        async with asyncio.timeout(150):
+            seen = await fault.run()
+    except Exception as exc:  # whatever it is, it is what was seen
+        seen = f"FAILED: {type(exc).__name__}: {exc}"
+    row = f"| {fault.step} | {fault.fault} | {_plain(seen)} |\n"
+    sys.stdout.write(row)
+    return row
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.replace("|", "/").split())[:400]
+
+
+def main() -> int:
+    """Write the page; 1 when anything was not as it should be."""
+    text, good = asyncio.run(page())
+    PAGE.write_text(text, encoding="utf-8")
+    sys.stdout.write(text)
+    return 0 if good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
