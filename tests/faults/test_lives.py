@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.faults.lives import LIVES, Life, both_sides, calls_of, surveyed
+from tests.faults.lives import LIVES, Life, Seen, Step, both_sides, calls_of, surveyed
 
 pytestmark = pytest.mark.redis
 
