@@ -44,6 +44,7 @@ async def page() -> tuple[str, bool]:
     text, good = _HEAD + _LIVES, True
     for life in LIVES:
         found = await surveyed(life, both_sides(await calls_of(life)))
+        sys.stdout.write(f"{life.name}: {len(found)} steps\n")
         text += "".join(f"{line}\n" for line in _section(life, found))
         good = good and not any(life.wrong(seen) for _, seen in found)
     rows = [await _row(fault) for fault in FAULTS]
@@ -88,7 +89,6 @@ def main() -> int:
     """Write the page; 1 when anything was not as it should be."""
     text, good = asyncio.run(page())
     PAGE.write_text(text, encoding="utf-8")
-    sys.stdout.write(text)
     return 0 if good else 1
 
 
