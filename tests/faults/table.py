@@ -38,7 +38,7 @@ _OTHERS: Final = """
 | --- | --- | --- |
 """
 
-_LIMITS: Final = """\
+_LIMITS: Final = """
 What stays possible, and is not hidden by the table: with `everysec` a power failure takes back the last second. Then a
 yes that the agent was told of is asked again, and a spend that neither the disk nor a head outside Redis had is granted
 a second time, to a tool that was started anew (one that runs on remembers what it used). With fewer confirming replicas
