@@ -115,9 +115,7 @@ class World:
     def agent(self, *, audience: str | None = None, **pace: float) -> sayso.Sayso:
         """A client of the lanes' agent."""
         quick = {"block": 2.0, "most_backoff": 0.3, "resend": 1.0} | pace
-        return sayso.Sayso.connect(
-            self.url, agent=AGENT, trust=self.trust, audience=audience, pace=sayso.Pace(**quick)
-        )
+        return sayso.Sayso.connect(self.url, agent=AGENT, trust=self.trust, audience=audience, pace=sayso.Pace(**quick))
 
     def tool(self, audience: str = TOOL) -> sayso.Tool:
         """A separate tool."""
