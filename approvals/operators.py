@@ -6,7 +6,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import Literal
 
-from approvals.commits import binding, change_of, home, record_of, under_policy
+from approvals.commits import binding, change_of, home, record_of, still_in_force, under_policy
 from approvals.errors import EntryRefused, IllegalTransition, NotConfirmed, NotFound, OutsideWindow
 from approvals.freeze import Freeze
 from approvals.indices import Query
@@ -78,6 +78,7 @@ class Operators:
         """Stop an agent, a kind or everything, in every partition; what is pending is denied with the reason."""
 
         async def commit(policy: Policy) -> Done | Refused:
+            await still_in_force(self._policies, policy)  # "frozen already" must not be an older truth
             by = await self._operator(account, "freeze", policy)
             if isinstance(by, Refused):
                 return by
@@ -97,6 +98,7 @@ class Operators:
         """Let it go on; by another person than the one who froze it."""
 
         async def commit(policy: Policy) -> Done | Refused:
+            await still_in_force(self._policies, policy)
             by = await self._operator(account, "unfreeze", policy)
             if isinstance(by, Refused):
                 return by
@@ -152,6 +154,7 @@ class Operators:
             stored = await self._store.get(request)
             by = await self._operator(account, role, policy, stored if while_open else None)
             if isinstance(by, Refused):
+                await still_in_force(self._policies, policy)
                 record = record_of(stored.request, stored.request, f"{role}_refused")
                 await self._store.note({**record, "account": account.id, "reason": by.reason}, partition=home(request))
                 return by

@@ -382,6 +382,25 @@ async def test_two_freezes_on_two_bots_at_once_are_both_in_force() -> None:
     assert {freeze.name for freeze in (await other.policies.refresh()).freezes} == {AGENT, OTHER}
 
 
+async def test_a_bot_that_has_not_heard_of_an_unfreeze_freezes_again() -> None:
+    """It must not say that this is frozen already: nothing would be."""
+    house = await a_house(**with_leads())
+    await house.approvals.operators.freeze(CAROL, "all", "", "")
+    other = await house.neighbour()
+    await other.approvals.operators.unfreeze(DAVE, "all", "")
+    assert isinstance(await house.approvals.operators.freeze(CAROL, "all", "", "again"), Done)
+    with pytest.raises(EntryRefused, match="again"):
+        await other.asked("late")
+
+
+async def test_a_bot_that_has_not_heard_of_a_freeze_can_lift_it() -> None:
+    house = await a_house(**with_leads())
+    other = await house.neighbour()
+    await house.approvals.operators.freeze(CAROL, "all", "", "")
+    assert isinstance(await other.approvals.operators.unfreeze(DAVE, "all", ""), Done)
+    assert (await house.asked("after")).status is Status.PENDING
+
+
 async def test_an_unfreeze_does_not_lift_what_was_frozen_elsewhere_meanwhile() -> None:
     house = await a_house(**with_two_agents())
     await house.approvals.operators.freeze(CAROL, "agent", AGENT, "")

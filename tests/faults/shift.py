@@ -37,6 +37,7 @@ class Shift:
         self.lane = lane
         self.deaths: list[int] = []
         self.bot: Bot
+        self.over = asyncio.Event()
         self._up = asyncio.Event()
         self._plan: Mapping[str, Any] = {
             "hasty": True,
@@ -49,9 +50,15 @@ class Shift:
         self._up.set()
 
     async def relieve(self) -> None:
-        """Whenever the bot ends, start another; until cancelled."""
-        while True:
-            self.deaths.append(await _end_of(self.bot))
+        """Whenever the bot ends, start another, until it is over; never leaves a start half done."""
+        over = asyncio.create_task(self.over.wait())
+        while not over.done():
+            end = asyncio.create_task(_end_of(self.bot))
+            await asyncio.wait([end, over], return_when=asyncio.FIRST_COMPLETED)
+            if not end.done():
+                end.cancel()
+                return
+            self.deaths.append(end.result())
             self._up.clear()
             self.bot = await self.world.bot(**self._plan)
             self._up.set()
@@ -133,8 +140,8 @@ async def a_shift(world: World, **plan: Any) -> AsyncIterator[Shift]:
         try:
             yield shift
         finally:
-            relief.cancel()
-            await asyncio.wait([relief])
+            shift.over.set()
+            await relief
 
 
 async def _end_of(bot: Bot) -> int:

@@ -38,16 +38,25 @@ _OTHERS: Final = """
 | --- | --- | --- |
 """
 
+_LIMITS: Final = """
+What stays possible, and is not hidden by the table: with `everysec` a power failure takes back the last second. Then a
+yes that the agent was told of is asked again, and a spend that neither the disk nor a head outside Redis had is granted
+a second time, to a tool that was started anew (one that runs on remembers what it used). With fewer confirming replicas
+than there are, a failover to one that lags takes decisions back. `appendfsync always`, and every replica confirming,
+are the defaults that exclude both.
+"""
+
 
 async def page() -> tuple[str, bool]:
     """The page as text, and whether everything was as it should be."""
     text, good = _HEAD + _LIVES, True
     for life in LIVES:
         found = await surveyed(life, both_sides(await calls_of(life)))
+        sys.stdout.write(f"{life.name}: {len(found)} steps\n")
         text += "".join(f"{line}\n" for line in _section(life, found))
         good = good and not any(life.wrong(seen) for _, seen in found)
     rows = [await _row(fault) for fault in FAULTS]
-    return text + _OTHERS + "".join(rows), good and not any("FAILED" in row for row in rows)
+    return text + _OTHERS + "".join(rows) + _LIMITS, good and not any("FAILED" in row for row in rows)
 
 
 def _section(life: Life, found: Sequence[tuple[Step, Seen]]) -> Iterator[str]:
@@ -88,7 +97,6 @@ def main() -> int:
     """Write the page; 1 when anything was not as it should be."""
     text, good = asyncio.run(page())
     PAGE.write_text(text, encoding="utf-8")
-    sys.stdout.write(text)
     return 0 if good else 1
 
 

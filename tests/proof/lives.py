@@ -41,8 +41,8 @@ ACTIONS = (
 )
 ATTEMPTS = tuple(f"attempt-{number:016}" for number in range(3))
 PEOPLE = ("alice", "bob", "carol", "dave", "dana", "olga", "stranger")
-CHAIN = {"dana", "olga"}  #: who stands behind the agents
-OPS, LEADS = {"alice", "bob", "carol"}, {"carol", "dave"}
+CHAIN = {"dana", "olga"}  #: who stands behind the agents; they are in the groups, and must not count all the same
+OPS, LEADS = {"alice", "bob", "carol", "dana"}, {"carol", "dave", "olga"}
 NEED = 2
 CHANNEL = "slack:C0OPS"
 MESSAGE = {"channel": "C0OPS", "ts": "1.1"}
@@ -219,8 +219,8 @@ class Side:
             partition_of(agent, PARTITIONS), agent, False, f"{self.entries}-0", kind, json.dumps(body).encode()
         )
         handled = await self.bots[bot].desk.handle(entry)
-        told = [(one.type, *(one.body.get(name) for name in ("status", "reason", "granted", "recorded")))
-                for one in handled.answers]  # fmt: skip
+        names = ("status", "reason", "granted", "recorded")
+        told = [(one.type, {name: one.body[name] for name in names if name in one.body}) for one in handled.answers]
         return told, handled.dead_letter
 
     async def _of_tool(self, body: Mapping[str, Any]) -> Mapping[str, Any] | None:

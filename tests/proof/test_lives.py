@@ -23,7 +23,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from approvals.action import request_id
+from approvals.action import Action, request_id
 from approvals.lifecycle import TRANSITIONS, Status
 from approvals.receipt import TYP
 from approvals.request import Request
@@ -55,6 +55,7 @@ any_of = st.integers(0, 20)  #: which of those that are there
 people = st.sampled_from([*PEOPLE, *("alice", "bob", "carol") * 3, "dave"])
 answers = st.sampled_from(["approve", "approve", "approve", "deny", "changes"])
 operators = st.sampled_from(["carol", "dave", "carol", "dave", "alice"])
+deaths = st.sampled_from(["", "", "", "after create", "after update", "before publish", "after publish"])
 troubles = st.sampled_from(
     [
         ("arm", "after create"),
@@ -90,7 +91,10 @@ class Lives(RuleBasedStateMachine):
         self.said: dict[tuple[str, str], str] = {}  #: what each person was last told that counts
         self.decided: list[dict[str, Any]] = [{}, {}]
         self.status: dict[tuple[str, str], str] = {}  #: where each request stood after the last step
-        self.frozen: list[tuple[str, ...]] = []
+        self.frozen: list[tuple[str, ...]] = []  #: what was stopped, perhaps by a bot that died over it
+        self.sure: list[tuple[str, ...]] = []  #: of these, what an operator was told is frozen
+        self.used: dict[str, str] = {}  #: the attempt that was granted
+        self.kinds: dict[str, str] = {}
         self.troubled = False
 
     def both(self, name: str, *args: Any) -> Any:
@@ -121,7 +125,27 @@ class Lives(RuleBasedStateMachine):
             self.late.append(sent)
             return
         self.past.append(sent)
-        self.both("deliver", bot, sent)
+        self.deliver(bot, sent)
+
+    def deliver(self, bot: int, sent: Sent) -> None:
+        """An entry is handled; of what is granted and refused, what must be so is looked at."""
+        kind, agent, body = sent
+        id_ = request_id(agent, body["call"], PARTITIONS) if kind == "request" else str(body.get("receipt"))
+        before = {one.id: one.status for one in self.runner.run(self.sides[0].requests())}.get(id_)
+        told = self.both("deliver", bot, sent)
+        answers = dict(told[0]) if isinstance(told, tuple) else {}
+        if kind == "spend" and answers.get("spend", {}).get("granted"):
+            assert before is not Status.APPROVED or not self._is_frozen(id_)
+            assert self.used.setdefault(id_, str(body["attempt"])) == body["attempt"]  # 2: whoever asks, how often ever
+        if kind == "request" and before is not None and answers:
+            same = Action(**body["action"]).digest() == self.actions.get(id_, "")
+            assert same or id_ not in self.actions or answers["refused"]["reason"] in ("conflict", "not_found")  # 9
+
+    def _is_frozen(self, request: str) -> bool:
+        """Whether a request falls under what an operator was told is frozen."""
+        agent = next(agent for agent, call in CALLS if request_id(agent, call, PARTITIONS) == request)
+        payment = self.kinds.get(request, "").startswith("payments.")
+        return any(scope in (("all", ""), ("agent", agent)) or (scope[0] == "kind" and payment) for scope in self.sure)
 
     def there(self, *statuses: str) -> list[tuple[str, str]]:
         """The calls whose requests stand so; all that were made where nothing is said."""
@@ -179,13 +203,20 @@ class Lives(RuleBasedStateMachine):
     @precondition(lambda self: self.past)
     @rule(bot=bots, place=any_of)
     def an_entry_is_delivered_again(self, bot: int, place: int) -> None:
-        self.both("deliver", bot, self.past[place % len(self.past)])
+        self.deliver(bot, self.past[place % len(self.past)])
 
     def click(self, bot: int, request: str, who: str, answer: str) -> None:
         """Somebody answers, and remembers what was counted."""
         told = self.both("click", bot, request, who, answer)
-        if told[0] == "counted" or "crashed" in told:
+        self.remember(told, request, who, answer)
+
+    def remember(self, told: Any, request: str, who: str, answer: str) -> None:
+        """What was counted is what a person was told; where the bot died over it, what is stored."""
+        if told[0] == "counted":
             self.said[request, who] = answer
+        elif "crashed" in told:
+            stored = self.runner.run(self.sides[0].store.get(request)).request.vote_of(who)
+            self.said[request, who] = stored.answer if stored else "nothing"
 
     @precondition(lambda self: self.there())
     @rule(bot=bots, place=any_of, who=people, answer=answers)
@@ -203,9 +234,7 @@ class Lives(RuleBasedStateMachine):
     @rule(bot=bots, place=any_of, who=people)
     def takes_back(self, bot: int, place: int, who: str) -> None:
         _, request = self.pick(place, PENDING)
-        told = self.both("retract", bot, request, who)
-        if told[0] == "counted" or "crashed" in told:
-            self.said[request, who] = "nothing"
+        self.remember(self.both("retract", bot, request, who), request, who, "nothing")
 
     @precondition(lambda self: self.there(PENDING, APPROVED, UNKNOWN))
     @rule(bot=bots, place=any_of, who=operators, ended=st.sampled_from(["succeeded", "failed"]))
@@ -222,18 +251,26 @@ class Lives(RuleBasedStateMachine):
         told = self.both("operate", 0, "freeze", who, *scope, "incident")
         if told[0] != "refused":
             self.frozen.append(scope)
+        if told[0] == "done":
+            self.sure.append(scope)
 
     @precondition(lambda self: self.frozen)
     @rule(bot=bots, who=operators, place=any_of)
     def somebody_lets_it_go_on(self, bot: int, who: str, place: int) -> None:
         scope = self.frozen[place % len(self.frozen)]
-        told = self.both("operate", bot, "unfreeze", who, *scope)
-        if told[0] == "done" or told[1:] == ("not_frozen",):
+        if self.unfreeze(bot, who, *scope):
             self.frozen.remove(scope)
 
-    @rule(bot=bots, which=st.sampled_from(CALLS), far=st.integers(1, 5), attempt=st.sampled_from(ATTEMPTS))
-    def an_ordinary_life(self, bot: int, which: tuple[str, str], far: int, attempt: str) -> None:
-        """What happens nearly always, so far; in between is where the rest has to find its place."""
+    def unfreeze(self, bot: int, who: str, *scope: str) -> bool:
+        """An operator lets something go on; whether it is no longer frozen."""
+        told = self.both("operate", bot, "unfreeze", who, *scope)
+        if told[0] != "refused":
+            self.sure = [one for one in self.sure if one != scope]
+        return bool(told[0] == "done" or told[1:] == ("not_frozen",))
+
+    @rule(bot=bots, which=st.sampled_from(CALLS), far=st.integers(1, 5), attempt=st.sampled_from(ATTEMPTS), dies=deaths)
+    def an_ordinary_life(self, bot: int, which: tuple[str, str], far: int, attempt: str, dies: str) -> None:
+        """What happens nearly always, so far, and perhaps a bot dies over the last step of it."""
         request = request_id(*which, PARTITIONS)
         body = {"v": 1, "call": which[1], "action": ACTIONS[0].model_dump(), "cancel_on_disconnect": False}
         steps: list[Callable[[], None]] = [
@@ -249,7 +286,9 @@ class Lives(RuleBasedStateMachine):
                 False,
             ),
         ]
-        for step in steps[:far]:
+        for number, step in enumerate(steps[:far], 1):
+            if number == far and dies:
+                self.both("arm", dies)
             step()
 
     @rule(bot=bots, loop=st.sampled_from(["timers", "timers", "announcements", "announcements", "silent", "frozen"]))
@@ -282,7 +321,7 @@ class Lives(RuleBasedStateMachine):
         while self.frozen:
             scope = self.frozen.pop()
             for who in ("carol", "dave"):
-                self.both("operate", 1, "unfreeze", who, *scope)
+                self.unfreeze(1, who, *scope)
 
     # -- what always holds --------------------------------------------------------------------------------------------
 
@@ -302,8 +341,14 @@ class Lives(RuleBasedStateMachine):
     def _is_one_request(self, request: Request) -> None:
         """9: whatever was sent under its call since, the action is the first one."""
         assert self.actions.setdefault(request.id, request.digest) == request.digest
+        self.kinds[request.id] = request.action.kind
         people = [vote.person for vote in request.votes]
         assert len(set(people)) == len(people)
+        assert not {*people} & CHAIN
+        assert {vote.person: vote.answer for vote in request.votes}.items() <= {
+            who: answer for (about, who), answer in self.said.items() if about == request.id
+        }.items()
+        assert request.status is not Status.PENDING or not self._is_frozen(request.id)
 
     def _was_decided_once(self, request: Request, decided: dict[str, Any]) -> None:
         """2: the decision is the one that was first seen; and 1 and 4, when it is first seen."""
