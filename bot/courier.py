@@ -15,7 +15,7 @@ from dataclasses import replace
 import structlog
 
 from approvals.card import Card, card_of
-from approvals.errors import ChatRefused, ChatUnavailable, NotFound
+from approvals.errors import ChatRefused, ChatUnavailable, NotConfirmed, NotFound
 from approvals.lifecycle import Status
 from approvals.notes import Note, notes_of
 from approvals.ports import ChatPlatform, Post, Queue, Store, Stored
@@ -26,6 +26,7 @@ log = structlog.get_logger("sayso.courier")
 
 LEASE_MS = 30_000  #: longer than any one post may take, so that no second courier posts meanwhile
 BATCH = 50
+TRY_UNSAFE_AGAIN_MS = 500
 TRY_REFUSED_AGAIN_MS = 60_000  #: somebody may invite the bot meanwhile
 _NOTE = "#"  #: between a destination and the key of a note under its card
 LOOK_BACK_MS = 10_000  #: how far before the intention a lost post is looked for: clocks differ
@@ -74,6 +75,9 @@ class Courier:
         except NotFound:
             await self._store.settle(Queue.CARDS, request, 0)
             return
+        if stored.request.decision is not None and not await self._is_safe(stored):
+            await self._store.postpone(Queue.CARDS, request, TRY_UNSAFE_AGAIN_MS)
+            return
         card = card_of(stored.request)
         with structlog.contextvars.bound_contextvars(request=request, trace=stored.request.trace):
             waits = [await self._destination(stored, destination, card) for destination in _destinations(stored)]
@@ -81,6 +85,14 @@ class Courier:
             await self._store.postpone(Queue.CARDS, request, min(left))
         else:
             await self._store.settle(Queue.CARDS, request, stored.request.version)
+
+    async def _is_safe(self, stored: Stored) -> bool:
+        """Whether a decision is on as many replicas as make it safe: nobody is shown one that could still be lost."""
+        try:
+            await self._store.update(stored.request.id, lambda _: None, known=stored)
+        except NotConfirmed:
+            return False
+        return True
 
     async def _destination(self, stored: Stored, destination: str, card: Card) -> int:
         """Make one destination current; returns 0, or the ms after which to try again."""

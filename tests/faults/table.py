@@ -18,7 +18,7 @@ _HEAD: Final = """\
 # What was broken, and what was seen
 
 Written by `python -m tests.faults.table` from one run of every fault; the same faults are tests (`tests/faults`): a
-sample in a normal run, with a printed seed (`SAYSO_FAULTS_SEED` repeats it), all of them in `make check-full`. Bots,
+sample in a normal run, with a seed that a failure prints and that repeats it, all of them in `make check-full`. Bots,
 agents' streams, Redis, Sentinel and Cluster are real processes on one machine; Slack is the sandbox.
 """
 
