@@ -41,7 +41,7 @@ test: $(NEEDS_UV) ## every test but the exhaustive ones; says loudly what it had
 	@$(PYTEST)
 
 quick: $(NEEDS_UV) ## the tests that need neither a Redis server nor a browser, in under a minute
-	@$(PYTEST) -q -m "not browser and not redis and not full"
+	@$(PYTEST) -q --hypothesis-profile=quick -m "not browser and not redis and not full"
 
 check: $(NEEDS_UV) ## what CI runs: lint, format, types, then the tests
 	@$(RUN) ruff check .

@@ -5,6 +5,9 @@ from __future__ import annotations
 import os
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("quick", max_examples=15)  # `make quick`: the contributor's loop stays under a minute
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
