@@ -11,7 +11,7 @@ from pathlib import Path
 
 import structlog
 
-from approvals.journal import HEAD_TYP, Head, extended, genesis, origin
+from approvals.journal import HEAD_TYP, Head, beginning, extended, genesis, origin
 from approvals.ports import JournalEntry, Signer, Store
 
 log = structlog.get_logger("sayso.sealer")
@@ -113,6 +113,10 @@ class Sealer:
         """The signed head over what is new; None where nothing is, or where it does not follow what was sealed."""
         head = self._heads[partition]
         sealed, fresh = await self._read(partition, head)
+        if sealed is None and (begins := await self._beginning(partition, head)):
+            head = self._heads[partition] = begins
+            self._sealed.pop(partition, None)
+            sealed, fresh = await self._read(partition, head)
         if head.number and (sealed is None or sealed != self._sealed.get(partition, sealed)):
             self._lost(partition, "the last sealed entry is gone or was changed")
             return None
@@ -127,6 +131,11 @@ class Sealer:
         token = await self._signer.sign(HEAD_TYP, after.claims(await self._store.now()))
         self._heads[partition], self._sealed[partition] = after, fresh[-1]
         return token
+
+    async def _beginning(self, partition: int, head: Head) -> Head | None:
+        """The head with which a journal begins that was exported and trimmed beyond what we have sealed."""
+        found = beginning(await self._store.trimmed(partition), head.origin, self._signer)
+        return found if found is not None and found.number > head.number else None
 
     async def _read(self, partition: int, head: Head) -> tuple[JournalEntry | None, list[JournalEntry]]:
         """The last sealed entry as it stands now, and the entries after it."""
