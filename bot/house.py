@@ -28,6 +28,7 @@ from bot.intake import Intake
 from bot.keys import signer_for
 from bot.loops import Loop
 from bot.policies import AdoptedPolicy, read_policy
+from bot.rollback import RollBack
 from bot.sealer import HeadsFile, Sealer
 from bot.settings import Settings
 from bot.signing import FileSigner, read_key, write_trust
@@ -272,6 +273,7 @@ def _loops(store: Store, inbox: Inbox, approvals: Approvals, sealer: Sealer, kit
         ("silent", clock.silent, 2.0),
         ("frozen", clock.frozen, 10.0),
         ("tidy", clock.tidy, 30.0),
+        ("rollback", RollBack(store, sealer, approvals).step, 5.0),
         ("sealer", sealer.step, 1.0),
     ]
     return [Loop(name, step, idle=idle, failed=kit.loop_failed) for name, step, idle in steps]
