@@ -9,6 +9,7 @@ ApprovalsError
 │   ├── OutsideWindow       the commit came before `not_before` or after `not_after`; nothing was changed
 │   ├── OverLimit           an agent asks too much, or has too much open; nothing was created
 │   ├── EpochChanged        the partition runs under another policy than the caller's; refresh and try again
+│   ├── NotExported         the journal may be shortened only as far as it lies outside; nothing was dropped
 │   ├── NotConfirmed        committed, but not yet on enough replicas; publish nothing, try again
 │   └── StoreUnavailable    the memory cannot be reached; nothing is known, nothing is approved
 ├── ChatError
@@ -86,6 +87,14 @@ class EpochChanged(StoreError):
     def __init__(self, epoch: str) -> None:
         super().__init__(f"the partition now runs under policy {epoch}")
         self.epoch = epoch
+
+
+class NotExported(StoreError):
+    """The journal was exported only up to `exported`, and what lies nowhere else is never dropped."""
+
+    def __init__(self, exported: int) -> None:
+        super().__init__(f"the journal was exported up to entry {exported}")
+        self.exported = exported
 
 
 class NotConfirmed(StoreError):

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from approvals.ports import JournalEntry
+from approvals.ports import JournalEntry, Signer
 
 HEAD_TYP = "journal-head+jwt"  #: JWS type of a signed head; never a receipt's
 
@@ -54,6 +54,13 @@ class Defect:
     what: str
 
 
+def beginning(trimmed: tuple[int, str] | None, name: str, signer: Signer) -> Head | None:
+    """The head with which a trimmed journal begins, if our key signed it for this journal and this entry."""
+    claims = signer.verify(HEAD_TYP, trimmed[1]) if trimmed else None
+    head = Head.from_claims(claims) if claims else None
+    return head if head and trimmed and (head.origin, head.number) == (name, trimmed[0]) else None
+
+
 def extended(head: Head, entries: Iterable[JournalEntry]) -> Head:
     """The head after more entries; raises ValueError when they do not follow it without a gap."""
     number, value = head.number, head.value
@@ -64,14 +71,22 @@ def extended(head: Head, entries: Iterable[JournalEntry]) -> Head:
     return Head(head.origin, number, value)
 
 
-def verify(name: str, entries: Iterable[JournalEntry], heads: Iterable[Head]) -> tuple[Head, list[Defect]]:
-    """Walk a whole journal against the heads kept outside Redis; returns the last head and every defect found."""
+def verify(
+    name: str, entries: Iterable[JournalEntry], heads: Iterable[Head], *, begins: Head | None = None
+) -> tuple[Head, list[Defect]]:
+    """Walk a journal against the heads kept outside Redis; returns the last head and every defect found.
+
+    `begins` is the head of the entry at which a journal begins whose earlier entries were exported and dropped; that
+    entry itself is covered by the head, not by what stands here.
+    """
     expected: dict[int, set[bytes]] = {}
     for outside in heads:
         if outside.origin == name:
             expected.setdefault(outside.number, set()).add(outside.value)
-    head, defects = Head(name, 0, genesis(name)), list[Defect]()
+    head, defects = begins or Head(name, 0, genesis(name)), list[Defect]()
     for entry in entries:
+        if begins is not None and entry.number <= begins.number:
+            continue
         if entry.number != head.number + 1:
             defects.append(Defect(head.number + 1, f"missing or out of order: entry {entry.number} stands here"))
         head = Head(name, entry.number, link(head.value, entry))

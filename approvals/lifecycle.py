@@ -57,6 +57,9 @@ TRANSITIONS: Final[dict[tuple[Status, Event], Status]] = {
 #: Nothing more can happen to these.
 ENDED: Final = frozenset(Status) - {status for status, _ in TRANSITIONS}
 
+#: Nothing more will happen to these by itself, so that they need not be kept forever; a person may still settle one.
+OVER: Final = ENDED | {Status.UNKNOWN}
+
 
 def step(status: Status, event: Event) -> Status:
     """The status that follows; raises IllegalTransition when the table has no such step."""

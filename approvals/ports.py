@@ -240,6 +240,25 @@ class Store(Protocol):
         """The journal of a partition in order, from the entry after number `after`."""
         ...
 
+    async def tidy(self, *, limit: int) -> int:
+        """Forget requests whose time after the end is over, `limit` in each partition at most; returns how many."""
+        ...
+
+    async def mark_exported(self, partition: int, number: int) -> int:
+        """Note that a journal lies outside up to an entry; returns how far it does. Raises NotFound."""
+        ...
+
+    async def trim_journal(self, partition: int, first: int, head: str) -> int:
+        """Drop the entries before `first` and keep its signed head in their place; returns where the journal begins.
+
+        Raises NotExported.
+        """
+        ...
+
+    async def trimmed(self, partition: int) -> tuple[int, str] | None:
+        """The number and the signed head of the entry at which a journal begins; None: it begins with the first."""
+        ...
+
     async def heard(self, agent: str, patience: int) -> None:
         """Note that an agent is there; in `patience` ms it is due in Queue.SILENT unless it is heard of again."""
         ...

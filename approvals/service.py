@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -378,6 +379,33 @@ class Approvals:
         await self._publisher.publish(after)
         self._nudge()
         return after
+
+    async def lapse_unused(self, decided_before: int) -> None:
+        """Let every approval lapse that was decided before an instant (ms) and is not known to have been used.
+
+        For a memory that was rolled back: each of them may have been used in the time that it has forgotten.
+        """
+        cursor: str | None = ""
+        while cursor is not None:
+            page = await self._store.list(Query(statuses=(Status.APPROVED,)), cursor, _PAGE)
+            for request in page.requests:
+                if request.decision is not None and request.decision.at < decided_before:
+                    await self._lapse(request.id)
+            cursor = page.cursor
+
+    async def _lapse(self, request: str) -> None:
+        async def commit(policy: Policy) -> Stored:
+            def change(now: Stored) -> Change | None:
+                if now.request.status is not Status.APPROVED:
+                    return None
+                return change_of(now.request, now.request.lapsed(now.now), policy, {"by": "roll-back"})
+
+            return await self._store.update(request, change)
+
+        with suppress(NotFound):
+            after = (await under_policy(self._policies, commit)).request
+            await self._publisher.published(after)
+            self._nudge()
 
     async def publish(self, request: str) -> None:
         """Publish a decision that was committed but not announced, because something was down."""

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from approvals.journal import Defect, Head, origin, verify
+from approvals.journal import HEAD_TYP, Defect, Head, beginning, origin, verify
 from approvals.ports import JournalEntry, Signer, Store
 from bot.sealer import HeadsFile
+
+NEVER = 2**60  #: ms; nothing is older
 
 
 @dataclass(frozen=True)
@@ -37,7 +40,8 @@ async def verify_store(store: Store, signer: Signer, heads: Path, issuer: str) -
     found = []
     for partition in range(store.partitions):
         entries = [entry async for entry in store.journal(partition)]
-        found.append(_finding(origin(issuer, partition), entries, sealed))
+        name = origin(issuer, partition)
+        found.append(_finding(name, entries, sealed, begins=beginning(await store.trimmed(partition), name, signer)))
     return found
 
 
@@ -53,20 +57,67 @@ def verify_export(lines: Iterable[str], signer: Signer, heads: Path) -> list[Fin
 async def export(store: Store, issuer: str, out: TextIO) -> int:
     """Write every entry as one JSON object a line; returns how many.
 
-    `record` is the exact text that the chain covers, so that an export can be verified as Redis can.
+    `record` is the exact text that the chain covers, so that an export can be verified as Redis can. What was trimmed
+    before stands in an earlier export, up to the entry with which the journal begins now.
     """
-    written = 0
-    for partition in range(store.partitions):
-        name = origin(issuer, partition)
-        async for entry in store.journal(partition):
-            line = {"journal": name, "number": entry.number, "at": entry.at, "record": entry.record.decode()}
-            out.write(json.dumps(line, ensure_ascii=False) + "\n")
-            written += 1
-    return written
+    last = [await _export(store, partition, issuer, out) for partition in range(store.partitions)]
+    return sum(written for written, _ in last)
 
 
-def _finding(name: str, entries: list[JournalEntry], sealed: list[Head]) -> Finding:
-    head, defects = verify(name, entries, sealed)
+async def archive(store: Store, signer: Signer, heads: Path, issuer: str, path: Path, *, older: int) -> tuple[int, int]:
+    """Export to a new file, and drop from Redis what lies there and is `older` (ms); returns how much of both.
+
+    Each journal then begins with a sealed entry, so that the rest of it is verified from its head on. Raises
+    FileExistsError, and ValueError for a head in the file that is not ours.
+    """
+    sealed = list(HeadsFile(heads).read(signer))
+    with path.open("x", encoding="utf-8") as file:
+        exported = [await _export(store, partition, issuer, file) for partition in range(store.partitions)]
+        file.flush()
+        os.fsync(file.fileno())
+    dropped = 0
+    before = await store.now() - older
+    for partition, (_, last) in enumerate(exported):
+        first = await _last_before(store, partition, last, before)
+        numbers = [head for head in sealed if head.origin == origin(issuer, partition) and head.number <= first]
+        if numbers:
+            await store.mark_exported(partition, last)
+            dropped += await _trim(store, signer, partition, max(numbers, key=lambda head: head.number))
+    return sum(written for written, _ in exported), dropped
+
+
+async def _export(store: Store, partition: int, issuer: str, out: TextIO) -> tuple[int, int]:
+    """Write a journal; returns how many entries, and the number of the last one."""
+    name, written = origin(issuer, partition), 0
+    begins = await store.trimmed(partition)
+    last = begins[0] if begins else 0
+    async for entry in store.journal(partition, last):
+        line = {"journal": name, "number": entry.number, "at": entry.at, "record": entry.record.decode()}
+        out.write(json.dumps(line, ensure_ascii=False) + "\n")
+        written, last = written + 1, entry.number
+    return written, last
+
+
+async def _last_before(store: Store, partition: int, last: int, before: int) -> int:
+    """The number of the last entry that is old enough; 0: none is."""
+    found = 0
+    async for entry in store.journal(partition):
+        if entry.at >= before or entry.number > last:
+            break
+        found = entry.number
+    return found
+
+
+async def _trim(store: Store, signer: Signer, partition: int, head: Head) -> int:
+    """Let a journal begin with a sealed entry; returns how many were dropped."""
+    token = await signer.sign(HEAD_TYP, head.claims(await store.now()))
+    begins = await store.trimmed(partition)
+    first = await store.trim_journal(partition, head.number, token)
+    return first - (begins[0] if begins else 1)
+
+
+def _finding(name: str, entries: list[JournalEntry], sealed: list[Head], *, begins: Head | None = None) -> Finding:
+    head, defects = verify(name, entries, sealed, begins=begins)
     last = max((one.number for one in sealed if one.origin == name), default=0)
     return Finding(name, len(entries), head, last, tuple(defects))
 

@@ -244,18 +244,33 @@ def audit_verify(
 @audit_app.command("export")
 def audit_export(
     form: Annotated[str, typer.Option("--format", help="jsonl: one JSON object a line.")] = "jsonl",
+    to: Annotated[Path | None, typer.Option(help="A new file instead of standard output.")] = None,
+    trim: Annotated[int | None, typer.Option(help="Then drop from Redis what is older than so many days.")] = None,
 ) -> None:
-    """Write the whole journal to standard output."""
-    from bot.house import open_store
+    """Write the journal to standard output or a file. With --trim, what the file holds is dropped from Redis.
+
+    Dropping takes the rights of the user `archivist`, and the signing key, which seals the point where the journal
+    then begins.
+    """
+    from bot.house import open_signer, open_store
 
     if form != "jsonl":
         _fail(f"there is no format {form!r}; jsonl is")
+    if trim is not None and to is None:
+        _fail("--trim needs --to: what is dropped has to lie somewhere")
+    if to is not None and to.exists():
+        _fail(f"{to} is there already; name a new file")
     settings = _settings()
 
     async def write() -> None:
         async with open_store(settings, read_only=True) as store:
-            written = await audits.export(store, settings.issuer, sys.stdout)
-            err.print(f"{written} entries")
+            if to is None:
+                err.print(f"{await audits.export(store, settings.issuer, sys.stdout)} entries")
+                return
+            older = audits.NEVER if trim is None else trim * 86_400_000
+            signer = open_signer(settings)
+            written, dropped = await audits.archive(store, signer, settings.heads, settings.issuer, to, older=older)
+            err.print(f"{written} entries in {to}; {dropped} dropped from Redis")
 
     _run(write())
 

@@ -12,7 +12,7 @@ LEASE_MS = 10_000
 
 
 class Clock:
-    """A step for each of four loops. Expiry does not depend on them: every commit compares the time itself."""
+    """A step for each of five loops. Expiry does not depend on them: every commit compares the time itself."""
 
     def __init__(self, store: Store, approvals: Approvals) -> None:
         self._store = store
@@ -37,6 +37,10 @@ class Clock:
             await self._approvals.disconnected(agent)
             await self._store.settle(Queue.SILENT, agent, 0)
         return bool(due)
+
+    async def tidy(self) -> bool:
+        """Forget what ended long ago."""
+        return await self._store.tidy(limit=BATCH) >= BATCH
 
     async def frozen(self) -> bool:
         """Deny what was asked before a freeze and is still pending, because the bot that froze it died."""

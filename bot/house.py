@@ -28,6 +28,7 @@ from bot.intake import Intake
 from bot.keys import signer_for
 from bot.loops import Loop
 from bot.policies import AdoptedPolicy, read_policy
+from bot.rollback import RollBack
 from bot.sealer import HeadsFile, Sealer
 from bot.settings import Settings
 from bot.signing import FileSigner, read_key, write_trust
@@ -39,7 +40,7 @@ from bot.telemetry.sampler import EVERY, Sampler
 from bot.telemetry.watched import WatchedDirectory
 from handlers.api.routes import api_routes
 from handlers.slack.door import SlackDoor, open_door
-from storage.redis.store import RedisStore
+from storage.redis.store import DAY, RedisStore
 
 log = structlog.get_logger("sayso.house")
 
@@ -63,6 +64,8 @@ async def open_store(settings: Settings, *, read_only: bool = False) -> AsyncIte
         settings.redis_url,
         partitions=settings.partitions,
         replicas=settings.redis_replicas,
+        retention=settings.keep_requests_days * DAY,
+        renderings=settings.keep_renderings_days * DAY,
         read_only=read_only,
     )
     async with store:
@@ -270,6 +273,8 @@ def _loops(store: Store, inbox: Inbox, approvals: Approvals, sealer: Sealer, kit
         ("announcements", clock.announcements, 0.5),
         ("silent", clock.silent, 2.0),
         ("frozen", clock.frozen, 10.0),
+        ("tidy", clock.tidy, 30.0),
+        ("rollback", RollBack(store, sealer, approvals).step, 5.0),
         ("sealer", sealer.step, 1.0),
     ]
     return [Loop(name, step, idle=idle, failed=kit.loop_failed) for name, step, idle in steps]

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import structlog
 
-from approvals.journal import HEAD_TYP, Head, extended, genesis, origin
+from approvals.journal import HEAD_TYP, Head, beginning, extended, genesis, origin
 from approvals.ports import JournalEntry, Signer, Store
 
 log = structlog.get_logger("sayso.sealer")
@@ -67,6 +67,7 @@ class Sealer:
         self._file = heads
         self._heads = {p: _first(origin(issuer, p)) for p in range(store.partitions)}
         self._sealed: dict[int, JournalEntry] = {}  #: the last sealed entry of each partition, as it was then
+        self._prior: dict[int, Head] = {}  #: of each head that was read from the file, the one before it
         self._resumed = False
         self._said = ""
         self._broken = set(self._heads)  #: partitions not known to hold what was sealed: at first, all
@@ -105,6 +106,7 @@ class Sealer:
         for head in heads:
             partition = int(head.origin.rsplit("-", 1)[-1])
             if partition in self._heads and head.number > self._heads[partition].number:
+                self._prior[partition] = self._heads[partition]
                 self._heads[partition] = head
         self._resumed = True
         return True
@@ -113,9 +115,18 @@ class Sealer:
         """The signed head over what is new; None where nothing is, or where it does not follow what was sealed."""
         head = self._heads[partition]
         sealed, fresh = await self._read(partition, head)
+        if sealed is None and (begins := await self._beginning(partition, head)):
+            head = self._heads[partition] = begins
+            self._sealed.pop(partition, None)
+            sealed, fresh = await self._read(partition, head)
         if head.number and (sealed is None or sealed != self._sealed.get(partition, sealed)):
             self._lost(partition, "the last sealed entry is gone or was changed")
             return None
+        if sealed is not None and partition not in self._sealed:
+            if not await self._leads_to(partition, head):
+                self._lost(partition, "other entries stand where the last sealed ones stood")
+                return None
+            self._sealed[partition] = sealed
         try:
             after = extended(head, fresh)
         except ValueError as exc:
@@ -127,6 +138,30 @@ class Sealer:
         token = await self._signer.sign(HEAD_TYP, after.claims(await self._store.now()))
         self._heads[partition], self._sealed[partition] = after, fresh[-1]
         return token
+
+    async def _leads_to(self, partition: int, head: Head) -> bool:
+        """Whether the entries since the head before are those that were sealed, where they are still kept.
+
+        While no bot of ours ran, an older Redis may have been restored, and have grown past the last head again.
+        """
+        prior = self._prior.pop(partition, None)
+        if prior is None:
+            return True
+        between: list[JournalEntry] = []
+        async for entry in self._store.journal(partition, prior.number):
+            if entry.number > head.number:
+                break
+            between.append(entry)
+        kept = bool(between) and between[0].number == prior.number + 1  # else exported, and trimmed since
+        try:
+            return not kept or extended(prior, between) == head
+        except ValueError:  # a gap among them
+            return False
+
+    async def _beginning(self, partition: int, head: Head) -> Head | None:
+        """The head with which a journal begins that was exported and trimmed beyond what we have sealed."""
+        found = beginning(await self._store.trimmed(partition), head.origin, self._signer)
+        return found if found is not None and found.number > head.number else None
 
     async def _read(self, partition: int, head: Head) -> tuple[JournalEntry | None, list[JournalEntry]]:
         """The last sealed entry as it stands now, and the entries after it."""

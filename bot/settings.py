@@ -52,6 +52,8 @@ class Settings(BaseSettings):
     redis_url: Url = Field(default="redis://127.0.0.1:6379/0", repr=False, validation_alias=_usual("redis_url"))
     redis_replicas: int | None = Field(default=None, ge=0)
     partitions: int = Field(default=1, ge=1, le=1024)
+    keep_requests_days: int = Field(default=30, ge=1, le=3650)
+    keep_renderings_days: int = Field(default=90, ge=1, le=3650)
     policy: Path = Field(default=Path("policy.yaml"))
     issuer: str = Field(default="https://sayso.localhost", min_length=1)
     state: Path = Field(default=Path(".sayso"))

@@ -9,9 +9,9 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Final, Self
 
 from approvals.action import likeness, partition_of, partition_of_request
-from approvals.errors import EpochChanged, NotFound, OutsideWindow, OverLimit
+from approvals.errors import EpochChanged, NotExported, NotFound, OutsideWindow, OverLimit
 from approvals.indices import Query
-from approvals.lifecycle import ENDED
+from approvals.lifecycle import OVER
 from approvals.limits import Limits
 from approvals.ports import Answer, Change, Entry, JournalEntry, Page, Post, Queue, Stored, Trouble
 from approvals.request import Request
@@ -62,6 +62,9 @@ class MemoryStore:
         self._kept: dict[str, _Kept] = {}
         self._queues: dict[Queue, dict[str, int]] = {queue: {} for queue in Queue}
         self._journals: list[list[JournalEntry]] = [[] for _ in range(partitions)]
+        self._last = [0] * partitions
+        self._exported = [0] * partitions
+        self._trimmed: dict[int, tuple[int, str]] = {}
         self._epoch = ""
         self._policies: dict[str, str] = {}
         self._keys: dict[str, Mapping[str, Any]] = {}
@@ -205,13 +208,36 @@ class MemoryStore:
         pace.hold = max(pace.hold, (self._now() + milliseconds) * 1000)
 
     async def note(self, record: Mapping[str, Any], *, partition: int = 0) -> int:
-        journal = self._journals[partition]
-        journal.append(JournalEntry(len(journal) + 1, self._now(), json_text(record)))
-        return len(journal)
+        return self._noted(partition, json_text(record), self._now())
 
     async def journal(self, partition: int, after: int = 0) -> AsyncIterator[JournalEntry]:
-        for entry in self._journals[partition][after:]:
+        for entry in [entry for entry in self._journals[partition] if entry.number > after]:
             yield entry
+
+    async def tidy(self, *, limit: int) -> int:
+        gone = [id_ for id_ in list(self._kept) if self._find(id_) is None]
+        for decided in [key for key in self._streams.decisions if key[1] not in self._kept]:
+            del self._streams.decisions[decided]
+        return len(gone)
+
+    async def mark_exported(self, partition: int, number: int) -> int:
+        if number > self._last[partition]:
+            raise NotFound(f"the journal of partition {partition} has no entry {number}")
+        self._exported[partition] = max(self._exported[partition], number)
+        return self._exported[partition]
+
+    async def trim_journal(self, partition: int, first: int, head: str) -> int:
+        if first > self._exported[partition]:
+            raise NotExported(self._exported[partition])
+        begins = self._trimmed.get(partition, (0, ""))[0]
+        if first > begins:
+            journal = self._journals[partition]
+            self._journals[partition] = [entry for entry in journal if entry.number >= first]
+            self._trimmed[partition] = (first, head)
+        return max(first, begins)
+
+    async def trimmed(self, partition: int) -> tuple[int, str] | None:
+        return self._trimmed.get(partition)
 
     async def heard(self, agent: str, patience: int) -> None:
         self._queues[Queue.SILENT][agent] = self._now() + patience
@@ -273,6 +299,12 @@ class MemoryStore:
     def _requests(self) -> Sequence[Request]:
         return [kept.request() for kept in map(self._find, list(self._kept)) if kept is not None]
 
+    def _noted(self, partition: int, record: bytes, at: int) -> int:
+        """The number of a new entry."""
+        self._last[partition] += 1
+        self._journals[partition].append(JournalEntry(self._last[partition], at, record))
+        return self._last[partition]
+
     def _is_full(self, request: Request, limits: Limits) -> bool:
         """Whether an agent has as many open as it may, so that this one must not come to them."""
         mine = Query(agent=limits.agent)
@@ -296,14 +328,13 @@ class MemoryStore:
 
     def _write(self, change: Change, kept: _Kept | None, known: Stored | None, now: int) -> Stored:
         request = change.request
-        journal = self._journals[self._partition(request.id)]
-        journal.append(JournalEntry(len(journal) + 1, now, json_text(change.record)))
+        number = self._noted(self._partition(request.id), json_text(change.record), now)
         if kept is None:
             kept = self._kept[request.id] = _Kept(b"", 0, None, None)
         kept.text, kept.read = request_text(request), None
         kept.version += 1
-        kept.entry = len(journal) if change.decides else kept.entry
-        kept.until = now + self._retention if request.status in ENDED else None
+        kept.entry = number if change.decides else kept.entry
+        kept.until = now + self._retention if request.status in OVER else None
         self._schedule(change, kept, now)
         written = kept.request()
         return replace(known, request=written, now=now) if known else Stored(written, now)

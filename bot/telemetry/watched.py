@@ -222,6 +222,22 @@ class WatchedStore:
             async for entry in self._store.journal(partition, after):
                 yield entry
 
+    async def tidy(self, *, limit: int) -> int:
+        with _timed(self._metrics, "tidy"):
+            return await self._store.tidy(limit=limit)
+
+    async def mark_exported(self, partition: int, number: int) -> int:
+        with _timed(self._metrics, "mark_exported"):
+            return await self._store.mark_exported(partition, number)
+
+    async def trim_journal(self, partition: int, first: int, head: str) -> int:
+        with _timed(self._metrics, "trim_journal"):
+            return await self._store.trim_journal(partition, first, head)
+
+    async def trimmed(self, partition: int) -> tuple[int, str] | None:
+        with _timed(self._metrics, "trimmed"):
+            return await self._store.trimmed(partition)
+
     async def heard(self, agent: str, patience: int) -> None:
         with _timed(self._metrics, "heard"):
             await self._store.heard(agent, patience)

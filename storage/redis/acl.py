@@ -24,14 +24,14 @@ _HELLO: Final = (
 
 _ANY: Final = "{sayso:*}"
 _HASHES: Final = "+hget +hset +hmget +hgetall +hlen +hexists +pexpire +pttl +persist +exists"
-_STRINGS: Final = "+get +set +exists"
+_STRINGS: Final = "+get +set +exists +pexpire"
 _SORTED_SETS: Final = "+zadd +zrem +zrange +zrangebyscore +zremrangebyrank +zcard +pexpire +persist"
 
 
 def acl_lines(
     agents: Sequence[str], audiences: Sequence[str], partitions: int, passwords: Mapping[str, str] | None = None
 ) -> list[str]:
-    """The lines for `default` (off), `admin`, `bot`, `auditor`, every `agent-<name>` and every `tool-<name>`.
+    """The lines for `default` (off), `admin`, `bot`, `auditor`, `archivist`, each `agent-<name>` and `tool-<name>`.
 
     `passwords` by user name, in clear; only their SHA-256 appears in a line. A user without one is off until somebody
     sets one: `ACL SETUSER agent-x on ><password>`. A replica's own user (masteruser) is the operator's to add.
@@ -40,7 +40,7 @@ def acl_lines(
     for name in (*agents, *audiences):
         if not re.fullmatch(NAME, name) or name == "tool":
             raise ValueError(f"{name!r} is not a name of the wire ([a-z0-9][a-z0-9_-]*, not 'tool')")
-    users = {"admin": "~* &* +@all", "bot": _bot(), "auditor": _auditor()}
+    users = {"admin": "~* &* +@all", "bot": _bot(), "auditor": _auditor(), "archivist": _archivist()}
     users |= {f"agent-{agent}": _agent(agent, partitions) for agent in agents}
     users |= {f"tool-{audience}": _tool(audience, partitions) for audience in audiences}
     known = passwords or {}
@@ -73,7 +73,9 @@ def _bot() -> str:
     """Scripts are checked twice: EVALSHA for its keys, and every command inside under the same user."""
     streams = "+xreadgroup +xpending +xclaim +xack +xdel +xgroup|create +xinfo|stream +xinfo|groups +xrange +type"
     hashes = _keys("meta", "keys", "troubles", "request:*", "posts:*", "rate:*")
-    sets = _keys("timers", "cards", "announcements", "silent", "pending", "pending:*", "status:*", "code:*", "like:*")
+    sets = _keys(
+        "timers", "cards", "announcements", "silent", "ended", "pending", "pending:*", "status:*", "code:*", "like:*"
+    )
     strings = _keys("decision:*", "doc:*", "policy:*", "shown:*")
     return " ".join(
         (
@@ -100,6 +102,19 @@ def _auditor() -> str:
             f"(%R~{_ANY}:journal %R~{_ANY}:dead +xrange +xrevrange +xread +xlen)",
             f"({texts} %R~{CONFIG} %R~{NAMES} +get)",
             f"({hashes} +hget +hmget +hgetall)",
+        )
+    )
+
+
+def _archivist() -> str:
+    """Reads the journal, marks what was exported, and drops what lies outside; the bot itself cannot."""
+    return " ".join(
+        (
+            _none(f"{_HELLO} +info +time +config|get +script|load"),
+            f"(~{_ANY}:meta ~{_ANY}:journal +evalsha)",
+            f"(~{_ANY}:journal +xrange +xrevrange +xtrim)",
+            f"(~{_ANY}:meta +hget +hmget +hset)",
+            f"(%R~{CONFIG} %R~{_ANY}:policy:* +get)",
         )
     )
 

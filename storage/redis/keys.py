@@ -29,6 +29,7 @@ class Keys:
         self.meta = self._key("meta")  #: hash: journal (last number), epoch, epoch_number, notes
         self.journal = self._key("journal")  #: stream with ids <number>-0
         self.keys = self._key("keys")  #: hash: key id to the public half of a signing key (partition 0)
+        self.ended = self._key("ended")  #: sorted set: requests that are over, by when they are forgotten
         self.troubles = self._key("troubles")  #: hash: owner of an intake stream to when and what was noticed
         self.dead = self._key("dead")  #: stream of refused intake entries
         self.pending = self.index("pending")

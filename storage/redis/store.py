@@ -12,9 +12,17 @@ from typing import Any, Final, Self
 from redis.exceptions import RedisError
 
 from approvals.action import likeness, partition_of, partition_of_request
-from approvals.errors import EpochChanged, NotConfirmed, NotFound, OutsideWindow, OverLimit, StoreUnavailable
+from approvals.errors import (
+    EpochChanged,
+    NotConfirmed,
+    NotExported,
+    NotFound,
+    OutsideWindow,
+    OverLimit,
+    StoreUnavailable,
+)
 from approvals.indices import Query, indices
-from approvals.lifecycle import ENDED
+from approvals.lifecycle import OVER
 from approvals.limits import Limits
 from approvals.ports import Change, JournalEntry, Page, Post, Queue, Stored, Trouble
 from approvals.request import Request
@@ -29,6 +37,7 @@ DAY: Final = 86_400_000
 OUT_ENTRIES: Final = 10_000  #: about how many an out stream keeps
 _PAGE: Final = 500
 _MOST_LOOKED_AT: Final = 500  #: places of a list for one page, however few of them are wanted
+_TIDY_LEASE: Final = 60_000  #: ms for which whoever forgets requests has them for itself
 _FOREVER: Final = 2**53  #: beyond every instant
 
 
@@ -39,7 +48,17 @@ class RedisStore:
     """
 
     def __init__(
-        self, link: Link, url: str, *, partitions: int, server: Server, replicas: int, retention: int, confirm: int
+        self,
+        link: Link,
+        url: str,
+        *,
+        partitions: int,
+        server: Server,
+        replicas: int,
+        retention: int,
+        confirm: int,
+        renderings: int,
+        answers: int,
     ) -> None:
         self.partitions = partitions
         self.findings = server.findings
@@ -49,6 +68,8 @@ class RedisStore:
         self._link = link
         self._url = url
         self._retention = retention
+        self._renderings = renderings
+        self._answers = answers
         self._confirm = confirm
         self._keys = [Keys(partition) for partition in range(partitions)]
         self._turn = 0
@@ -62,6 +83,8 @@ class RedisStore:
         replicas: int | None = None,
         clock_offset: int = 0,
         retention: int = 30 * DAY,
+        renderings: int = 90 * DAY,
+        answers: int = OUT_ENTRIES,
         confirm: int = 500,
         timeout: float = 2.0,
         connections: int = 32,
@@ -70,7 +93,9 @@ class RedisStore:
         """A store on a server that was examined and is fit.
 
         `replicas`: on how many a decision must be before it is published (None: as many as are connected now).
-        `retention`: ms for which an ended request is kept; as long, the same call is the same request. `confirm`:
+        `retention`: ms for which an ended request is kept; as long, the same call is the same request. `renderings`:
+        ms for which what was on screen is kept after it was last shown. `answers`: about how many an out stream keeps.
+        `confirm`:
         ms to wait for replicas, less than `timeout`. `timeout`: seconds for one attempt at a command. `read_only`:
         for the auditor, who may only read journal, policies and renderings. Raises ServerUnfit, StoreUnavailable.
         """
@@ -94,6 +119,8 @@ class RedisStore:
             server=replace(server, findings=(*server.findings, *found)),
             replicas=wanted,
             retention=retention,
+            renderings=renderings,
+            answers=answers,
             confirm=confirm,
         )
         store.clock_offset = clock_offset
@@ -116,7 +143,7 @@ class RedisStore:
             self._url,
             partitions=self.partitions,
             consumer=consumer,
-            kept=OUT_ENTRIES,
+            kept=self._answers,
             clock_offset=lambda: self.clock_offset,
         )
 
@@ -186,7 +213,7 @@ class RedisStore:
             json_text(document),
             max(DAY, request.terms.use_within + request.terms.outcome_within),
             int(again),
-            OUT_ENTRIES,
+            self._answers,
             OUT_KEPT,
         )
 
@@ -243,7 +270,7 @@ class RedisStore:
 
     async def keep_rendering(self, digest: str, rendering: bytes) -> None:
         key = self._at_home(digest).shown(digest)
-        await self._link.call("SET", key, rendering, "PX", 2 * self._retention)
+        await self._link.call("SET", key, rendering, "PX", self._renderings)
 
     async def rendering(self, digest: str) -> bytes | None:
         kept = await self._link.call("GET", self._at_home(digest).shown(digest))
@@ -285,6 +312,44 @@ class RedisStore:
             if reply < 0:
                 raise EpochChanged((await self.epoch() or ("", ""))[0])
             number = number or reply
+
+    async def tidy(self, *, limit: int) -> int:
+        forgotten = 0
+        for keys in self._keys:
+            due = await self._link.script("due", [keys.ended], self.clock_offset, limit, _TIDY_LEASE)
+            forgotten += sum([await self._forget(keys, id_.decode()) for id_ in due])
+        return forgotten
+
+    async def _forget(self, keys: Keys, request: str) -> bool:
+        stored = await self._load(keys, request)
+        own = [keys.request(request), keys.document(request), keys.posts(request)]
+        if stored is None:
+            own += [keys.decision("", request), keys.ended]
+        else:
+            gone = stored.request
+            lists = [keys.index(name) for name in indices(gone)]
+            queues = [keys.queue(queue) for queue in (Queue.TIMERS, Queue.CARDS, Queue.ANNOUNCEMENTS)]
+            like = keys.like(likeness(gone.agent, gone.action))
+            own += [keys.decision(gone.agent, request), keys.ended, keys.code(gone.code), like, *lists, *queues]
+        version: Word = stored.request.version if stored else ""
+        return bool(await self._link.script("forget", own, request, version))
+
+    async def mark_exported(self, partition: int, number: int) -> int:
+        mark = int(await self._link.script("exported", [self._keys[partition].meta], number))
+        if mark < 0:
+            raise NotFound(f"the journal of partition {partition} has no entry {number}")
+        return mark
+
+    async def trim_journal(self, partition: int, first: int, head: str) -> int:
+        keys = self._keys[partition]
+        now_first, exported = await self._link.script("trim", [keys.meta, keys.journal], first, head)
+        if first > int(exported):
+            raise NotExported(int(exported))
+        return int(now_first)
+
+    async def trimmed(self, partition: int) -> tuple[int, str] | None:
+        first, head = await self._link.call("HMGET", self._keys[partition].meta, "trimmed", "trim_head")
+        return (int(first), head.decode()) if first else None
 
     async def epoch(self) -> tuple[str, str] | None:
         digest = await self._link.call("HGET", self._keys[0].meta, "epoch")
@@ -449,7 +514,7 @@ class RedisStore:
             int(change.show),
             int(change.announce),
             int(change.decides),
-            self._retention if request.status in ENDED else "",
+            self._retention if request.status in OVER else "",
             "" if most_open is None else most_open,
         )
 
@@ -535,5 +600,6 @@ def _touched(keys: Keys, request: Request, names: Sequence[str]) -> list[str]:
         keys.code(request.code),
         keys.like(likeness(request.agent, request.action)),
         keys.document(request.id),
+        keys.ended,
         *(keys.index(name) for name in names),
     ]

@@ -239,6 +239,24 @@ async def test_a_sealer_notices_at_once_that_sealed_entries_are_gone_or_were_cha
 
 
 @pytest.mark.redis
+@pytest.mark.parametrize("steps", [1, 2])
+async def test_a_sealer_that_starts_notices_a_history_that_grew_past_its_last_head_again(
+    real: RedisStore, redis: Server, signer: FileSigner, heads: Path, steps: int
+) -> None:
+    """An older Redis was restored while no bot ran, and others have written since: a spend may be forgotten."""
+    for number in range(steps):
+        await write(real, f"sealed {number}")
+        await a_sealer(real, signer, heads).step()
+    last = 5 + steps
+    await rewrite(redis, lambda rows: [*rows[: last - 1], (f"{last}-0", {**rows[last - 1][1], "record": "{}"})])
+    await write(real, "h", "i")
+    sealer, before = a_sealer(real, signer, heads), kept(heads)
+    await sealer.step()
+    assert (sealer.behind, sealer.holds_spends()) == (True, True)
+    assert kept(heads) == before
+
+
+@pytest.mark.redis
 async def test_a_gap_is_never_sealed(real: RedisStore, redis: Server, signer: FileSigner, heads: Path) -> None:
     sealer = a_sealer(real, signer, heads)
     await write(real, "f", "g")

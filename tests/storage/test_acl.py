@@ -242,7 +242,7 @@ async def test_nobody_without_a_password_gets_in(guarded: Server) -> None:
 async def test_users_without_a_password_are_off() -> None:
     lines = acl_lines([AGENT], [TOOL], 1)
     assert [line.split()[1:3] for line in lines] == [
-        [user, "off"] for user in ("default", "admin", "bot", "auditor", f"agent-{AGENT}", f"tool-{TOOL}")
+        [user, "off"] for user in ("default", "admin", "bot", "auditor", "archivist", f"agent-{AGENT}", f"tool-{TOOL}")
     ]
     assert not any("nopass" in line or ">" in line for line in lines)
 

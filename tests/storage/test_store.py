@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from approvals.action import likeness, request_id
-from approvals.errors import EpochChanged, IllegalTransition, NotFound, OutsideWindow, OverLimit
+from approvals.errors import EpochChanged, IllegalTransition, NotExported, NotFound, OutsideWindow, OverLimit
 from approvals.indices import Query
 from approvals.lifecycle import Event, Status
 from approvals.limits import Limits
@@ -403,6 +403,88 @@ async def test_the_decisions_journal_number_stays_with_the_request(room: Room) -
     )
     assert spent.request.decision_entry == decided
     assert (await room.store.get(stored.request.id)).request.decision_entry == decided
+
+
+async def test_what_was_not_exported_is_never_dropped(room: Room) -> None:
+    for number in range(9):
+        await room.store.note({"n": number})
+    with pytest.raises(NotExported) as refused:
+        await room.store.trim_journal(0, 5, "head-5")
+    assert refused.value.exported == 0
+    assert await room.store.mark_exported(0, 7) == 7
+    assert await room.store.mark_exported(0, 3) == 7  # it never moves back
+    with pytest.raises(NotExported):
+        await room.store.trim_journal(0, 8, "head-8")
+    with pytest.raises(NotFound):
+        await room.store.mark_exported(0, 11)
+    assert [number for number, _ in await journal(room.store, 0)] == list(range(1, 11))
+    assert await room.store.trimmed(0) is None
+
+
+async def test_a_trimmed_journal_begins_with_the_sealed_entry_and_goes_on_counting(room: Room) -> None:
+    for number in range(9):
+        await room.store.note({"n": number})
+    await room.store.mark_exported(0, 10)
+    assert await room.store.trim_journal(0, 5, "head-5") == 5
+    assert await room.store.trim_journal(0, 4, "head-4") == 5
+    assert await room.store.trimmed(0) == (5, "head-5")
+    assert [number for number, _ in await journal(room.store, 0)] == [5, 6, 7, 8, 9, 10]
+    assert [entry.number async for entry in room.store.journal(0, 2)] == [5, 6, 7, 8, 9, 10]
+    assert [entry.number async for entry in room.store.journal(0, 8)] == [9, 10]
+    assert await room.store.note({"n": "after"}) == 11
+    assert await room.store.trim_journal(0, 10, "head-10") == 10
+    assert [number for number, _ in await journal(room.store, 0)] == [10, 11]
+
+
+# ---- how long things are kept
+
+DAY = 86_400_000
+
+
+async def test_what_ended_is_forgotten_after_its_retention_with_all_that_named_it(room: Room) -> None:
+    stored = await approved(room)
+    id_ = stored.request.id
+    await room.store.record_post(id_, Post(CHANNEL, "posted", 1))
+    await room.store.publish(stored.request, {"status": "approved"})
+    ended = await room.store.update(id_, lambda s: a_change(s.request.lapsed(s.now)))
+    living = await create(room)
+    room.advance(29 * DAY)
+    assert await room.store.tidy(limit=10) == 0
+    assert (await room.store.get(id_)).request == ended.request
+    room.advance(2 * DAY)
+    assert await room.store.tidy(limit=10) == 1
+    with pytest.raises(NotFound):
+        await room.store.get(id_)
+    assert await room.store.find(ended.request.code) == []
+    assert await listed(room, statuses=tuple(Status)) == [living.request.id]
+    assert await room.decision(AGENT, id_) is None
+    assert await room.store.tidy(limit=10) == 0
+
+
+async def test_what_nobody_could_settle_is_forgotten_too_unless_somebody_does(room: Room) -> None:
+    lost = []
+    for number in range(2):
+        stored = await approved(room)
+        id_ = stored.request.id
+        await room.store.update(id_, lambda s, n=number: a_change(s.request.spent(f"attempt-{n}", AGENT, s.now)))  # type: ignore[misc] # bound early
+        await room.store.update(id_, lambda s: a_change(s.request.reported(Event.LOSE, s.now)))
+        lost.append(id_)
+    room.advance(29 * DAY)
+    await room.store.update(lost[1], lambda s: a_change(s.request.reported(Event.SUCCEED, s.now)))
+    room.advance(2 * DAY)
+    assert await room.store.tidy(limit=10) == 1
+    with pytest.raises(NotFound):
+        await room.store.get(lost[0])
+    assert (await room.store.get(lost[1])).request.status is Status.SUCCEEDED
+
+
+async def test_the_same_call_after_its_retention_is_a_new_request(room: Room) -> None:
+    stored = await create(room, call="run-1/step")
+    await room.store.update(stored.request.id, lambda s: a_change(s.request.withdrawn(s.now)))
+    room.advance(31 * DAY)
+    await room.store.tidy(limit=10)
+    again = await create(room, call="run-1/step")
+    assert (again.request.id, again.request.version) == (stored.request.id, 1)
 
 
 # ---- list and find

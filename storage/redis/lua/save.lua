@@ -2,14 +2,15 @@
 --
 -- KEYS[1] request (hash)   KEYS[2] posts (hash)   KEYS[3] meta (hash)   KEYS[4] journal (stream)
 -- KEYS[5] timers   KEYS[6] cards   KEYS[7] announcements   KEYS[8] code   KEYS[9] like
--- (sorted sets)   KEYS[10] document (string)   KEYS[11..] the lists it joins, then those it leaves (sorted sets)
+-- (sorted sets)   KEYS[10] document (string)   KEYS[11] ended (sorted set)
+-- KEYS[12..] the lists it joins, then those it leaves (sorted sets)
 --
 -- ARGV[1] clock offset in ms (tests)     ARGV[2] request id           ARGV[3] version it was computed from, 0: none
 -- ARGV[4] epoch it was computed under    ARGV[5] not before (ms)      ARGV[6] not after (ms) or ''
 -- ARGV[7] token of this commit           ARGV[8] document             ARGV[9] journal record
 -- ARGV[10] asked at (ms)                 ARGV[11] how many it joins   ARGV[12] next due (ms) or ''
 -- ARGV[13] '1': show   ARGV[14] '1': announce   ARGV[15] '1': decides   ARGV[16] ms to keep it from now on, or ''
--- ARGV[17] how many may stand in KEYS[11], its agent's open requests, or ''
+-- ARGV[17] how many may stand in KEYS[12], its agent's open requests, or ''
 --
 -- returns {'saved', now, version, decision's journal number or 0}
 --      or {'landed', now}: this very commit came through before (its answer was lost, the client sent it again)
@@ -32,7 +33,7 @@ local epoch = meta[2] or ''
 if epoch ~= ARGV[4] then return {'epoch', now, epoch} end
 if now < tonumber(ARGV[5]) then return {'early', now} end
 if ARGV[6] ~= '' and now >= tonumber(ARGV[6]) then return {'late', now} end
-if ARGV[17] ~= '' and redis.call('ZCARD', KEYS[11]) >= tonumber(ARGV[17]) then return {'full', now} end
+if ARGV[17] ~= '' and redis.call('ZCARD', KEYS[12]) >= tonumber(ARGV[17]) then return {'full', now} end
 
 -- The journal first: if it refuses the entry, nothing has been changed.
 local number = tonumber(meta[1] or 0) + 1
@@ -40,16 +41,18 @@ redis.call('XADD', KEYS[4], number .. '-0', 'at', now, 'record', ARGV[9])
 redis.call('HSET', KEYS[3], 'journal', number)
 
 local decision = ARGV[15] == '1' and number or tonumber(known[3] or 0)
-if ARGV[16] ~= '' then
-  redis.call('SET', KEYS[10], ARGV[8], 'PX', ARGV[16])
+-- What ended is forgotten when its time comes (forget.lua); should nobody do it, it goes by itself a week later.
+local backstop = ARGV[16] ~= '' and string.format('%.0f', ARGV[16] + 604800000)
+if backstop then
+  redis.call('SET', KEYS[10], ARGV[8], 'PX', backstop)
 else
   redis.call('SET', KEYS[10], ARGV[8])
 end
 redis.call('HSET', KEYS[1], 'version', version + 1, 'decision_entry', decision,
   'tokens', string.sub(token .. tokens, 1, 8 * #token), 'due', ARGV[12])
 
-for i = 11, #KEYS do
-  if i - 11 < joins then redis.call('ZADD', KEYS[i], ARGV[10], id) else redis.call('ZREM', KEYS[i], id) end
+for i = 12, #KEYS do
+  if i - 12 < joins then redis.call('ZADD', KEYS[i], ARGV[10], id) else redis.call('ZREM', KEYS[i], id) end
 end
 if ARGV[12] ~= '' then redis.call('ZADD', KEYS[5], ARGV[12], id) else redis.call('ZREM', KEYS[5], id) end
 if ARGV[13] == '1' then redis.call('ZADD', KEYS[6], now, id) end
@@ -63,11 +66,12 @@ if version == 0 then
     redis.call('PERSIST', KEYS[i])
   end
 end
-if ARGV[16] ~= '' then
-  redis.call('PEXPIRE', KEYS[1], ARGV[16])
-  redis.call('PEXPIRE', KEYS[2], ARGV[16])
+if backstop then
+  redis.call('ZADD', KEYS[11], string.format('%.0f', now + ARGV[16]), id)
+  redis.call('PEXPIRE', KEYS[1], backstop)
+  redis.call('PEXPIRE', KEYS[2], backstop)
   for i = 8, 9 do
-    if redis.call('ZRANGE', KEYS[i], -1, -1)[1] == id then redis.call('PEXPIRE', KEYS[i], ARGV[16]) end
+    if redis.call('ZRANGE', KEYS[i], -1, -1)[1] == id then redis.call('PEXPIRE', KEYS[i], backstop) end
   end
 end
 return {'saved', now, version + 1, decision}
