@@ -93,9 +93,7 @@ class Tools:
             return NotGranted(stored.request.id, "lapsed", "the receipt's time is over")
         if refusal := _unspendable(after, audience, document, claims):
             return refusal
-        await self._publisher.publish(
-            after.request, again=False
-        )  # raises NotConfirmed: then the entry is taken up again
+        await self._publisher.publish(after.request)  # raises NotConfirmed: then the entry is taken up again
         self._nudge()
         return Granted(after.request)
 
