@@ -29,7 +29,7 @@ async def under_policy(policies: Policies, work: Callable[[Policy], Awaitable[_R
 
 async def still_in_force(policies: Policies, policy: Policy) -> None:
     """Raise EpochChanged where a refusal rests on a policy, or a freeze, that is no longer in force."""
-    now = await policies.refresh()
+    now = await policies.look()
     if now.epoch != policy.epoch:
         raise EpochChanged(now.epoch)
 

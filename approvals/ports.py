@@ -356,6 +356,10 @@ class Policies(Protocol):
         """The policy this process works under."""
         ...
 
+    async def look(self) -> Policy:
+        """The policy now in force, for a refusal that must not rest on an older one; changes nothing in the store."""
+        ...
+
     async def refresh(self) -> Policy:
         """The policy the partitions now run under, after EpochChanged."""
         ...

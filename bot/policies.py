@@ -115,17 +115,22 @@ class AdoptedPolicy:
         if self._policy.epoch == instead_of:  # nothing newer was taken over meanwhile
             self._policy = wanted
 
-    async def refresh(self) -> Policy:
-        """Take over the policy in force. Raises StoreUnavailable when none is readable: then nothing is decided."""
+    async def look(self) -> Policy:
+        """Take over the policy in force, writing nothing. Raises StoreUnavailable when none is readable."""
         found = await self._store.epoch()
         if found is None:
             raise StoreUnavailable("no policy is in force")
         if found[0] != self._policy.epoch:
             rulebook = self._read(*found)
             self._policy, self._text = rulebook.policy(), rulebook.text
-        policy, text = self._policy, self._text
+        return self._policy
+
+    async def refresh(self) -> Policy:
+        """Take over the policy in force. Raises StoreUnavailable when none is readable: then nothing is decided."""
+        policy = await self.look()
+        text = self._text
         # A replica may have died between two partitions; then this finishes what it began.
-        await self._adopt(policy, text, {"v": 1, "event": "policy", "policy": policy.digest}, instead_of=found[0])
+        await self._adopt(policy, text, {"v": 1, "event": "policy", "policy": policy.digest}, instead_of=policy.epoch)
         return policy
 
     async def _adopt(self, policy: Policy, text: str, record: Mapping[str, Any], *, instead_of: str | None) -> None:
