@@ -135,6 +135,50 @@ class Page:
     cursor: str | None
 
 
+@dataclass(frozen=True)
+class Kept:
+    """A small document as it lies on the shelf; `version` counts how often it was put down."""
+
+    name: str
+    document: Mapping[str, Any]
+    version: int
+
+
+class Shelf(Protocol):
+    """Small documents beside the requests: what a review showed, who stands in for whom, where a bot was installed.
+
+    A name is `<folder>/<rest>`. A folder lies in one partition and is listed as a whole: keep those small that are.
+    Every method may raise StoreUnavailable.
+    """
+
+    async def kept(self, name: str) -> Kept | None:
+        """What lies under a name now."""
+        ...
+
+    async def keep(
+        self,
+        name: str,
+        document: Mapping[str, Any],
+        *,
+        version: int | None = None,
+        ttl: int | None = None,
+        record: Mapping[str, Any] | None = None,
+    ) -> Kept | None:
+        """Put a document (JSON) down, for `ttl` ms or for good; `record` goes into the journal in the same step.
+
+        With `version` only where that lies there now (0: nothing); else None, and nothing was done.
+        """
+        ...
+
+    async def drop(self, name: str, *, version: int | None = None, record: Mapping[str, Any] | None = None) -> bool:
+        """Take a document away; `record` is journalled where one was. False: another than `version` lies there."""
+        ...
+
+    async def folder(self, folder: str) -> Sequence[Kept]:
+        """Everything in a folder, by name."""
+        ...
+
+
 class Store(Protocol):
     """The memory of requests. Every method may raise StoreUnavailable.
 
@@ -142,6 +186,11 @@ class Store(Protocol):
     """
 
     partitions: int
+
+    @property
+    def shelf(self) -> Shelf:
+        """What is kept beside the requests."""
+        ...
 
     async def now(self) -> int:
         """The store's time in ms since the epoch: the only clock that decides anything."""

@@ -11,6 +11,8 @@ from approvals.action import Frozen
 
 Effect = Literal["send", "share", "publish", "delete", "transfer", "deploy", "grant", "other"]
 Risk = Literal["low", "medium", "high", "critical"]
+#: How those who are asked learn of it: named on the card, by a message of their own, or not at all (they still may).
+Notify = Literal["mention", "dm", "none"]
 
 
 class Factor(Frozen):
@@ -22,6 +24,7 @@ class Factor(Frozen):
     name: str
     sources: tuple[str, ...] = Field(min_length=1)
     need: int = Field(default=1, ge=1)
+    notify: Notify = "mention"
 
 
 class Escalation(Frozen):
@@ -43,6 +46,13 @@ class AskedAgain(Frozen):
     deny_within: int = 0  #: for so long it is denied by rule; 0: never
 
 
+class Piece(Frozen):
+    """A part of a sentence: our words, or a value out of the request, which must be drawn literally."""
+
+    text: str
+    ours: bool = False
+
+
 class Presentation(Frozen):
     """How policy words a kind on cards; never taken from the request."""
 
@@ -52,6 +62,9 @@ class Presentation(Frozen):
     effect: Effect = "other"
     risk: Risk = "high"
     reversible: bool = False
+    summary: tuple[Piece, ...] = ()  #: one sentence of what would happen; empty: the title has to do
+    denials: tuple[str, ...] = ()  #: reasons for a no that are offered
+    secret: tuple[str, ...] = ()  #: paths of arguments that are shown masked
 
 
 class Terms(Frozen):
@@ -68,6 +81,10 @@ class Terms(Frozen):
     escalation: tuple[Escalation, ...] = ()
     longest: int | None = None  #: ms from the asking beyond which nobody can extend the deadline; None: nobody at all
     asked_again: AskedAgain = AskedAgain()
+    reasons: tuple[Literal["approve", "deny"], ...] = ()  #: answers that count only with a reason
+    min_look: int = 0  #: ms for which an approver must have had the whole action before their eyes
+    confirm_code: bool = False  #: whether an approver types the code that they were shown
+    unseen: bool = False  #: whether masked arguments may be approved
     within: int
     use_within: int
     receipt_ttl: int
@@ -86,6 +103,10 @@ class Terms(Frozen):
                 "deny_quorum": min(self.deny_quorum, other.deny_quorum),
                 "escalation": tuple(_still_open(step, self.factors, other) for step in self.escalation),
                 "longest": min(self.longest or 0, other.longest or 0) or None,
+                "reasons": tuple(sorted({*self.reasons, *other.reasons})),
+                "min_look": max(self.min_look, other.min_look),
+                "confirm_code": self.confirm_code or other.confirm_code,
+                "unseen": self.unseen and other.unseen,
                 "use_within": min(self.use_within, other.use_within),
                 "receipt_ttl": min(self.receipt_ttl, other.receipt_ttl),
             }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import zlib
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,7 @@ from approvals.ports import Answer, Change, Entry, JournalEntry, Page, Post, Que
 from approvals.request import Request
 from storage.documents import json_text, read_request, request_text
 from storage.places import cursor_at, place_of, position
+from storage.shelf import MemoryShelf
 
 DAY: Final = 86_400_000
 PUBLISH_WITHIN: Final = 2_000  #: ms that whoever commits has for publishing, before others do it
@@ -71,6 +73,7 @@ class MemoryStore:
         self._renderings: dict[str, bytes] = {}
         self._paces: dict[str, _Pace] = defaultdict(_Pace)
         self._streams = _Streams()
+        self.shelf = MemoryShelf(now, self._note_in)
 
     async def __aenter__(self) -> Self:
         return self
@@ -304,6 +307,10 @@ class MemoryStore:
         self._last[partition] += 1
         self._journals[partition].append(JournalEntry(self._last[partition], at, record))
         return self._last[partition]
+
+    def _note_in(self, folder: str, record: Mapping[str, Any]) -> None:
+        """Put an entry into the journal of a folder's home partition."""
+        self._noted(zlib.crc32(folder.encode()) % self.partitions, json_text(record), self._now())
 
     def _is_full(self, request: Request, limits: Limits) -> bool:
         """Whether an agent has as many open as it may, so that this one must not come to them."""

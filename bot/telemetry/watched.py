@@ -22,9 +22,11 @@ from approvals.ports import (
     Entry,
     Inbox,
     JournalEntry,
+    Kept,
     Page,
     Post,
     Queue,
+    Shelf,
     Signer,
     Store,
     Stored,
@@ -109,6 +111,7 @@ class WatchedStore:
 
     def __init__(self, store: Store, metrics: Metrics, time: StoreTime, observers: Sequence[Observer]) -> None:
         self.partitions = store.partitions
+        self.shelf = WatchedShelf(store.shelf, metrics)
         self._store = store
         self._metrics = metrics
         self._time = time
@@ -262,6 +265,38 @@ class WatchedStore:
                 what(observer)
             except Exception:
                 log.exception("observer failed", observer=type(observer).__name__)
+
+
+class WatchedShelf:
+    """A Shelf: times every operation."""
+
+    def __init__(self, shelf: Shelf, metrics: Metrics) -> None:
+        self._shelf = shelf
+        self._metrics = metrics
+
+    async def kept(self, name: str) -> Kept | None:
+        with _timed(self._metrics, "kept"):
+            return await self._shelf.kept(name)
+
+    async def keep(
+        self,
+        name: str,
+        document: Mapping[str, Any],
+        *,
+        version: int | None = None,
+        ttl: int | None = None,
+        record: Mapping[str, Any] | None = None,
+    ) -> Kept | None:
+        with _timed(self._metrics, "keep"):
+            return await self._shelf.keep(name, document, version=version, ttl=ttl, record=record)
+
+    async def drop(self, name: str, *, version: int | None = None, record: Mapping[str, Any] | None = None) -> bool:
+        with _timed(self._metrics, "drop"):
+            return await self._shelf.drop(name, version=version, record=record)
+
+    async def folder(self, folder: str) -> Sequence[Kept]:
+        with _timed(self._metrics, "folder"):
+            return await self._shelf.folder(folder)
 
 
 class WatchedInbox:

@@ -25,7 +25,7 @@ _HELLO: Final = (
 _ANY: Final = "{sayso:*}"
 _HASHES: Final = "+hget +hset +hmget +hgetall +hlen +hexists +pexpire +pttl +persist +exists"
 _STRINGS: Final = "+get +set +exists +pexpire"
-_SORTED_SETS: Final = "+zadd +zrem +zrange +zrangebyscore +zremrangebyrank +zcard +pexpire +persist"
+_SORTED_SETS: Final = "+zadd +zrem +zrange +zrangebyscore +zremrangebyrank +zremrangebyscore +zcard +pexpire +persist"
 
 
 def acl_lines(
@@ -72,9 +72,19 @@ def _own(intakes: Sequence[str], outs: Sequence[str], more: str = "") -> str:
 def _bot() -> str:
     """Scripts are checked twice: EVALSHA for its keys, and every command inside under the same user."""
     streams = "+xreadgroup +xpending +xclaim +xack +xdel +xgroup|create +xinfo|stream +xinfo|groups +xrange +type"
-    hashes = _keys("meta", "keys", "troubles", "request:*", "posts:*", "rate:*")
+    hashes = _keys("meta", "keys", "troubles", "request:*", "posts:*", "rate:*", "kept:*")
     sets = _keys(
-        "timers", "cards", "announcements", "silent", "ended", "pending", "pending:*", "status:*", "code:*", "like:*"
+        "timers",
+        "cards",
+        "announcements",
+        "silent",
+        "ended",
+        "pending",
+        "pending:*",
+        "status:*",
+        "code:*",
+        "like:*",
+        "folder:*",
     )
     strings = _keys("decision:*", "doc:*", "policy:*", "shown:*")
     return " ".join(

@@ -86,6 +86,14 @@ class Keys:
         """Hash: the pace of a destination, in its home partition."""
         return self._key("rate", destination)
 
+    def kept(self, name: str) -> str:
+        """Hash: version, document, until, token of a small document (the shelf), in its folder's home partition."""
+        return self._key("kept", name)
+
+    def folder(self, folder: str) -> str:
+        """Sorted set: the names of the documents in a folder, by the instant at which they are forgotten."""
+        return self._key("folder", folder)
+
     def _key(self, *parts: str) -> str:
         return ":".join((self._tag, *parts))
 

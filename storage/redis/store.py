@@ -32,6 +32,7 @@ from storage.redis.checks import WIRE_VERSION, Server, about_replicas, claim_con
 from storage.redis.inbox import OUT_KEPT, RedisInbox
 from storage.redis.keys import NAMES, Keys, home_of
 from storage.redis.link import Command, Link, Word
+from storage.redis.shelf import RedisShelf
 
 DAY: Final = 86_400_000
 OUT_ENTRIES: Final = 10_000  #: about how many an out stream keeps
@@ -73,6 +74,7 @@ class RedisStore:
         self._confirm = confirm
         self._keys = [Keys(partition) for partition in range(partitions)]
         self._turn = 0
+        self.shelf = RedisShelf(link, partitions, lambda: self.clock_offset)
 
     @classmethod
     async def connect(

@@ -115,6 +115,14 @@ async def test_the_bots_own_user_may_do_everything_the_memory_does(users: Users)
     assert (await store.get(RID)).request.version == 3
 
 
+async def test_the_bots_own_user_keeps_what_lies_on_the_shelf(users: Users) -> None:
+    shelf = (await users.store()).shelf
+    assert await shelf.keep("views/one", {"n": 1}, ttl=60_000, record={"event": "kept"})
+    assert await shelf.keep("views/one", {"n": 2}, version=1)
+    assert [kept.document for kept in await shelf.folder("views")] == [{"n": 2}]
+    assert await shelf.drop("views/one")
+
+
 async def test_the_bots_user_may_confirm_on_replicas(users: Users) -> None:
     store = await users.store(replicas=0)
     with pytest.raises(StoreUnavailable):
