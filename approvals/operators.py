@@ -12,7 +12,8 @@ from approvals.freeze import Freeze
 from approvals.indices import Query
 from approvals.lifecycle import Event, Status
 from approvals.people import NotAllowed, Operator, Voter, may_answer, may_operate
-from approvals.policy import Policy, Role
+from approvals.policy import Policy
+from approvals.policy_file import Role
 from approvals.ports import Account, Change, Directory, Policies, Store, Stored
 from approvals.publishing import Publisher
 from approvals.request import Intervention, Request

@@ -7,7 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from approvals.errors import DirectoryUnavailable
-from approvals.policy import Policy, Role
+from approvals.policy import Policy
+from approvals.policy_file import Role
 from approvals.ports import Account, Directory
 from approvals.request import Vote
 from approvals.terms import Terms

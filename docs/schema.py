@@ -9,7 +9,7 @@ from typing import Final
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from approvals.policy import PolicyFile
+from approvals.policy_file import PolicyFile
 
 SCHEMA: Final = Path(__file__).parent / "reference" / "policy.schema.json"
 

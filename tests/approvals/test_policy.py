@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from approvals.errors import EntryRefused, PolicyInvalid
-from approvals.policy import NOT_BUILT, Policy
+from approvals.policy import Policy
+from approvals.policy_file import NOT_BUILT
 from approvals.question import Question
 from approvals.terms import Factor, Terms, met, strictest
 from tests.approvals.make import (

@@ -7,7 +7,8 @@ import json
 import pytest
 import yaml
 
-from approvals.policy import NOT_BUILT, Policy
+from approvals.policy import Policy
+from approvals.policy_file import NOT_BUILT
 from bot.initial import write
 from bot.policies import parse_policy, read_policy
 from docs import schema

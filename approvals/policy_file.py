@@ -1,0 +1,204 @@
+"""The policy file: its sections and keys, and what a value of each looks like.
+
+The text is YAML on disk; these shapes check the mapping that was read from it.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from fnmatch import fnmatchcase
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+
+from approvals.action import KIND, NAME
+from approvals.terms import Effect, Risk
+
+_UNITS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
+
+#: Keys of the final shape whose feature is not built yet: a load error that says so, never ignored.
+NOT_BUILT: Final = frozenset(
+    {"when", "exempts", "reason", "min_look", "confirm_code", "notify"}
+    | {"break_glass", "step_up", "secret", "shown", "money", "environment", "sample_review"}
+)
+
+
+def _duration(value: Any) -> Any:
+    """Milliseconds from 90s, 15m, 2h or 1d."""
+    if isinstance(value, str) and (found := re.fullmatch(r"([1-9][0-9]{0,5})([smhd])", value)):
+        return int(found[1]) * _UNITS[found[2]]
+    raise ValueError("write a duration as a number and a unit: 90s, 15m, 2h, 1d")
+
+
+Duration = Annotated[int, BeforeValidator(_duration)]
+Glob = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")]
+AgentName = Annotated[str, StringConstraints(pattern=rf"^{NAME}$")]
+KindName = Annotated[str, StringConstraints(pattern=rf"^{KIND}$")]
+Account = Annotated[str, StringConstraints(pattern=r"^[a-z]+(:[A-Za-z0-9._@-]+){2}$")]
+Destination = Annotated[str, StringConstraints(pattern=r"^slack:[CDGU][A-Z0-9]{2,20}$")]
+Line = Annotated[str, StringConstraints(min_length=1, max_length=80, pattern=r"^[^\n\r\t<>&*_`~|]+$")]
+
+
+class Section(BaseModel):
+    """A part of the policy file: unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class LimitsEntry(Section):
+    """How many requests of an agent may be open at once, and how many it may ask in a minute."""
+
+    open: int = Field(default=2_000, ge=1, le=1_000_000)
+    per_minute: int = Field(default=2_000, ge=1, le=1_000_000)
+
+
+class AgentEntry(Section):
+    """A registered agent: who answers for it, for whom it acts, what it may ask and how much, until when."""
+
+    owner: str
+    principals: tuple[str, ...] = Field(min_length=1)
+    kinds: tuple[Glob, ...] = Field(min_length=1)
+    limits: LimitsEntry = LimitsEntry()
+    until: date | None = None
+
+
+class AudienceEntry(Section):
+    """A tool that checks receipts, and the kinds it executes."""
+
+    kinds: tuple[Glob, ...] = Field(min_length=1)
+
+
+class KindEntry(Section):
+    """What a kind does and how cards word it."""
+
+    title: Line
+    done: Line
+    not_done: Line
+    effect: Effect
+    risk: Risk = "high"
+    reversible: bool = False
+
+
+class PersonEntry(Section):
+    """A person and the accounts that are theirs."""
+
+    accounts: tuple[Account, ...] = ()
+
+
+class GroupEntry(Section):
+    """Approvers: named people, a chat platform's user group, or both."""
+
+    people: tuple[str, ...] = ()
+    slack_usergroup: Annotated[str, StringConstraints(pattern=r"^S[A-Z0-9]{2,20}$")] | None = None
+
+    def sources(self) -> tuple[str, ...]:
+        """The group as the sources of a factor."""
+        named = tuple(f"person:{person}" for person in self.people)
+        return named if self.slack_usergroup is None else (*named, f"slack:usergroup:{self.slack_usergroup}")
+
+
+class FactorEntry(Section):
+    """One demand of a rule: so many approvals from these groups."""
+
+    name: Id | None = None
+    groups: tuple[str, ...] = Field(alias="from", min_length=1)
+    approvals: int = Field(default=1, ge=1, le=20)
+
+
+class Match(Section):
+    """What a rule applies to; globs, and every list that is given must match."""
+
+    kind: tuple[Glob, ...] = ("*",)
+    target: tuple[Glob, ...] = ("*",)
+    agent: tuple[Glob, ...] = ("*",)
+
+    def covers(self, kind: str, target: str, agent: str) -> bool:
+        """Whether all three match one of their globs."""
+        return matches(self.kind, kind) and matches(self.target, target) and matches(self.agent, agent)
+
+
+class ReminderEntry(Section):
+    """When those who have not answered are reminded: first after `first`, then `times` as long each time."""
+
+    first: Duration
+    times: float = Field(default=2.0, ge=1.0, le=10.0)
+    most: int = Field(default=3, ge=1, le=10)
+
+    def offsets(self) -> tuple[int, ...]:
+        """The reminders in ms from the asking."""
+        gaps = [self.first * self.times**number for number in range(self.most)]
+        return tuple(int(sum(gaps[: number + 1])) for number in range(self.most))
+
+
+class EscalationEntry(Section):
+    """A step for when nobody answers: these groups may answer too, and these places are asked."""
+
+    after: Duration
+    to: tuple[str, ...] = ()
+    destinations: tuple[Destination, ...] = ()
+
+
+class AskedAgainEntry(Section):
+    """What follows when the same is asked again after a denial: a mark on the card, or another denial."""
+
+    within: Duration = 3_600_000
+    effect: Literal["mark", "deny"] = "mark"
+
+
+class Demands(Section):
+    """What is demanded when a rule, or the default, applies."""
+
+    effect: Literal["allow", "require", "deny"] = "require"
+    factors: tuple[FactorEntry, ...] = Field(default=(), max_length=10)
+    destinations: tuple[Destination, ...] = ()
+    deny_quorum: int | None = Field(default=None, ge=1, le=20)
+    reminders: ReminderEntry | None = None
+    escalate: tuple[EscalationEntry, ...] = Field(default=(), max_length=10)
+    extend_to: Duration | None = None
+    asked_again: AskedAgainEntry | None = None
+    within: Duration | None = None
+    use_within: Duration | None = None
+    receipt_ttl: Duration | None = None
+
+
+class RuleEntry(Demands):
+    """A named set of demands and what it applies to."""
+
+    id: Id
+    match: Match = Match()
+
+
+class Defaults(Demands):
+    """What holds where no rule says more; it always requires a human."""
+
+    effect: Literal["require"] = "require"
+    factors: tuple[FactorEntry, ...] = Field(min_length=1, max_length=10)
+    destinations: tuple[Destination, ...] = Field(min_length=1)
+    within: Duration = 1_800_000
+    use_within: Duration = 900_000
+    receipt_ttl: Duration = 120_000
+    outcome_within: Duration = 900_000
+
+
+Role = Literal["freeze", "unfreeze", "revoke", "extend", "resolve", "see"]
+
+
+class PolicyFile(Section):
+    """The whole file, in its published shape (docs/reference/policy.schema.json)."""
+
+    version: Literal[1]
+    defaults: Defaults
+    agents: dict[AgentName, AgentEntry] = Field(default_factory=dict)
+    audiences: dict[AgentName, AudienceEntry] = Field(default_factory=dict)
+    kinds: dict[KindName, KindEntry] = Field(default_factory=dict)
+    people: dict[Id, PersonEntry] = Field(default_factory=dict)
+    groups: dict[Id, GroupEntry] = Field(default_factory=dict)
+    roles: dict[Role, tuple[str, ...]] = Field(default_factory=dict)
+    rules: tuple[RuleEntry, ...] = ()
+
+
+def matches(globs: tuple[str, ...], value: str) -> bool:
+    """Whether a value matches any of the globs."""
+    return any(fnmatchcase(value, glob) for glob in globs)
