@@ -19,6 +19,7 @@ from approvals.request import Request
 from storage.documents import json_text, read_request, request_text
 from storage.places import cursor_at, place_of, position
 from storage.shelf import MemoryShelf
+from storage.windows import MemoryWindows
 
 DAY: Final = 86_400_000
 PUBLISH_WITHIN: Final = 2_000  #: ms that whoever commits has for publishing, before others do it
@@ -75,6 +76,7 @@ class MemoryStore:
         self._paces: dict[str, _Pace] = defaultdict(_Pace)
         self._streams = _Streams()
         self.shelf = MemoryShelf(now, self._note_in)
+        self.windows = MemoryWindows(now)
 
     async def __aenter__(self) -> Self:
         return self

@@ -33,6 +33,7 @@ from storage.redis.inbox import OUT_KEPT, RedisInbox
 from storage.redis.keys import NAMES, Keys, home_of
 from storage.redis.link import Command, Link, Word
 from storage.redis.shelf import RedisShelf
+from storage.redis.windows import RedisWindows
 
 DAY: Final = 86_400_000
 OUT_ENTRIES: Final = 10_000  #: about how many an out stream keeps
@@ -75,6 +76,7 @@ class RedisStore:
         self._keys = [Keys(partition) for partition in range(partitions)]
         self._turn = 0
         self.shelf = RedisShelf(link, partitions, lambda: self.clock_offset)
+        self.windows = RedisWindows(link, partitions, lambda: self.clock_offset, replicas=replicas, confirm=confirm)
 
     @classmethod
     async def connect(
