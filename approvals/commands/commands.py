@@ -42,12 +42,12 @@ class Commands:
     async def answer(self, text: str, caller: Caller) -> Answer:
         """Do what a text asks for. Raises ApprovalsError where nothing can be looked up or done right now."""
         command = typed.parse(text)
+        if isinstance(command, typed.Misunderstood):
+            return misunderstood(command)
+        if isinstance(command, typed.Help):
+            return usage()
         policy = await self._policies.look()  # a refusal, or an answer, must not rest on an older one
         match command:
-            case typed.Misunderstood():
-                return misunderstood(command)
-            case typed.Help():
-                return usage()
             case typed.Pending(which):
                 return await self._lists.pending(which, caller, policy)
             case typed.History(which):

@@ -30,21 +30,21 @@ def record_of(request: Request, policy: Policy, cards: Line, buttons: Sequence[B
 
 def trail_of(request: Request, policy: Policy) -> list[Line]:
     """What happened, in order, each line with its instant, its person, and what was on their screen."""
-    found: list[tuple[int, Line]] = [(request.asked_at, _step("asked by", request.asked_at, theirs(request.agent)))]
+    found: list[tuple[int, Line]] = [(request.asked_at, _step("asked by ", request.asked_at, theirs(request.agent)))]
     found += [(vote.at, _voted(vote, policy)) for vote in request.votes]
     if (decision := request.decision) is not None:
         rule: list[Piece | str] = [theirs(decision.rule)] if decision.rule else []
-        word = f"{decision.status.value} by" if rule else decision.status.value
+        word = f"{decision.status.value} by " if rule else decision.status.value
         entry: list[Piece | str] = (
             [f" · journal entry {request.decision_entry}"] if request.decision_entry is not None else []
         )
         found.append((decision.at, _step(word, decision.at, *rule, *entry, *_reason(decision.reason))))
     if request.spend is not None:
         spend = request.spend
-        found.append((spend.at, _step("receipt used by", spend.at, theirs(spend.audience))))
+        found.append((spend.at, _step("receipt used by ", spend.at, theirs(spend.audience))))
     for one in request.interventions:
         who = people([one.person], policy)
-        found.append((one.at, _step(f"{one.did} by", one.at, *who, *_reason(one.reason))))
+        found.append((one.at, _step(f"{one.did} by ", one.at, *who, *_reason(one.reason))))
     if request.closed_at is not None and request.status is Status.LAPSED:
         found.append((request.closed_at, _step("not used in time", request.closed_at)))
     if request.outcome is not None:
@@ -57,11 +57,11 @@ def trail_of(request: Request, policy: Policy) -> list[Line]:
 def _voted(vote: Vote, policy: Policy) -> Line:
     who = people([vote.person], policy)
     seen = theirs(vote.shown[:19])
-    return _step(f"{_ANSWERS[vote.answer]} by", vote.at, *who, " · saw ", seen, *_reason(vote.reason))
+    return _step(f"{_ANSWERS[vote.answer]} by ", vote.at, *who, " · saw ", seen, *_reason(vote.reason))
 
 
 def _step(word: str, at: int, *pieces: Piece | str) -> Line:
-    return line(At(at=at), f" {word} ", *pieces)
+    return line(At(at=at), f" {word}", *pieces)
 
 
 def _reason(reason: str) -> list[Piece | str]:

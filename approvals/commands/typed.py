@@ -179,10 +179,10 @@ def parse(text: str) -> Command | Misunderstood:
     """The command in a text; nothing at all asks for help."""
     name, _, rest = text.strip().partition(" ")
     name, words = name.lower() or "help", rest.split()
-    if name not in _PARSERS:
-        return Misunderstood("There is no such command", name, _nearest(name, [*_PARSERS]))
+    if name not in PARSERS:
+        return Misunderstood("There is no such command", name, _nearest(name, [*PARSERS]))
     try:
-        return _PARSERS[name](words)
+        return PARSERS[name](words)
     except _Wrong as wrong:
         return Misunderstood(wrong.sentence, wrong.said, wrong.near, usage=name)
 
@@ -319,7 +319,7 @@ def _said(words: list[str]) -> str:
     return " ".join(words)[:REASON]
 
 
-_PARSERS: Mapping[str, Callable[[list[str]], Command]] = {
+PARSERS: Mapping[str, Callable[[list[str]], Command]] = {
     "pending": _pending,
     "show": _show,
     "history": _history,
