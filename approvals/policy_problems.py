@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from approvals.errors import Problem
-from approvals.policy_file import Demands, FactorEntry, GroupEntry, Match, PolicyFile, RuleEntry, matches
+from approvals.policy_file import Demands, FactorEntry, Match, PolicyFile, RuleEntry, matches
 from approvals.terms import Factor, progress
 
 _Path = tuple[str | int, ...]
@@ -155,12 +155,7 @@ def _too_few(file: PolicyFile) -> Iterator[Problem]:
 def _people(file: PolicyFile, groups: Iterable[str]) -> set[str] | None:
     """Everybody in these groups; None where that is known only at the click."""
     found = [file.groups[group] for group in groups]
-    return None if any(_is_open(group) for group in found) else {one for group in found for one in group.people}
-
-
-def _is_open(group: GroupEntry) -> bool:
-    """Whether a group has members whom only a directory knows."""
-    return any(not source.startswith("person:") for source in group.sources())
+    return None if any(group.is_open for group in found) else {one for group in found for one in group.people}
 
 
 def _asked(demands: Demands, file: PolicyFile) -> set[str] | None:
@@ -219,7 +214,7 @@ def _barred_groups(file: PolicyFile, demands: Demands, chain: tuple[str, str]) -
     named = {"principal": principal, "owner": owner}
     people = (file.people.get(named.get(one, "")) for one in demands.exclude_team_of)
     groups = {*demands.exclude, *(person.team for person in people if person and person.team)}
-    return {group for group in groups if not _is_open(file.groups[group])}
+    return {group for group in groups if not file.groups[group].is_open}
 
 
 def _factor(file: PolicyFile, entry: FactorEntry, demands: Demands, principal: str) -> Factor | None:
