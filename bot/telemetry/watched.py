@@ -35,8 +35,10 @@ from approvals.ports import (
     Stored,
     Trouble,
     Waiting,
+    Windows,
 )
 from approvals.request import Request
+from approvals.windows import Share
 from bot.telemetry.labels import OTHER, Labels, word
 from bot.telemetry.metrics import Metrics
 
@@ -117,6 +119,7 @@ class WatchedStore:
         self.partitions = store.partitions
         self.shelf = WatchedShelf(store.shelf, metrics)
         self.outbox = WatchedOutbox(store.outbox, metrics)
+        self.windows = WatchedWindows(store.windows, metrics)
         self._store = store
         self._metrics = metrics
         self._time = time
@@ -330,6 +333,26 @@ class WatchedOutbox:
     async def hand_back(self, lease: Lease, wait: int) -> None:
         with _timed(self._metrics, "outbox_hand_back"):
             await self._outbox.hand_back(lease, wait)
+
+
+class WatchedWindows:
+    """Windows: times every operation."""
+
+    def __init__(self, windows: Windows, metrics: Metrics) -> None:
+        self._windows = windows
+        self._metrics = metrics
+
+    async def reserve(self, holder: str, shares: Sequence[Share], *, hold: int, token: str) -> Mapping[str, int]:
+        with _timed(self._metrics, "reserve"):
+            return await self._windows.reserve(holder, shares, hold=hold, token=token)
+
+    async def release(self, holder: str, shares: Sequence[Share], *, token: str) -> None:
+        with _timed(self._metrics, "release"):
+            await self._windows.release(holder, shares, token=token)
+
+    async def recount(self, holder: str, shares: Sequence[Share], since: int | None) -> None:
+        with _timed(self._metrics, "recount"):
+            await self._windows.recount(holder, shares, since)
 
 
 class WatchedInbox:

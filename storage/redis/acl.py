@@ -89,6 +89,7 @@ def _bot() -> str:
         "folder:*",
         "destinations",
         "outbox:*",
+        "counted:*",
     )
     strings = _keys("decision:*", "doc:*", "policy:*", "shown:*")
     return " ".join(
@@ -102,6 +103,7 @@ def _bot() -> str:
             f"({hashes} {_HASHES})",
             f"({sets} {_SORTED_SETS})",
             f"({strings} {_STRINGS})",
+            f"({_keys('amounts:*')} +hset +hget +hmget +hdel +pexpire)",
             f"(~{CONFIG} ~{NAMES} {_STRINGS})",
         )
     )
