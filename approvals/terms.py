@@ -200,8 +200,9 @@ def tightened(factors: tuple[Factor, ...], later: tuple[Factor, ...]) -> tuple[F
                 continue
             news.remove(demand)
             free.discard(place)
-            if not _implies(kept[place], demand):
-                kept[place] = demand.model_copy(update={"name": kept[place].name})
+            stricter = kept[place] if _implies(kept[place], demand) else demand
+            loud = _louder(kept[place].notify, demand.notify)
+            kept[place] = stricter.model_copy(update={"name": kept[place].name, "notify": loud})
     for demand in news:
         kept.append(demand.model_copy(update={"name": _free_name(demand.name, {one.name for one in kept})}))
     return tuple(kept)
