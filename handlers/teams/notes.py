@@ -15,6 +15,7 @@ _WORDS = {
     "escalation": "nobody has answered, so you are asked too",
     "lapsed": "this was approved, but nobody used the approval in time",
     "unknown": "the tool did not say how this ended; check what happened before anyone tries again",
+    "undeliverable": "requests wait unseen, because a destination takes no cards",
 }
 _NOT_IN_A_MENTION = re.compile(r"[^A-Za-z0-9 .-]")
 
@@ -38,6 +39,10 @@ def _said(note: Note, words: str, others: Sequence[Who]) -> list[Json]:
     runs += [ours(words)]
     if note.factors:
         runs += [ours(" · needs "), *literal(" and ".join(note.factors))]
+    if note.place:
+        runs += [ours(": "), *literal(note.place), ours(" says "), *literal(note.problem)]
+    if note.remedy:
+        runs += [ours(f"; {note.remedy}")]
     return [*runs, ours(f" · code {note.code}", weight="Bolder")]
 
 
