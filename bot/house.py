@@ -18,9 +18,10 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from pydantic import SecretStr
 
+from approvals.commands.commands import Commands
 from approvals.desk import Desk
 from approvals.errors import ApprovalsError
-from approvals.ports import Account, ChatPlatform, Inbox, Post, Signer, Store
+from approvals.ports import Account, ChatPlatform, Inbox, Signer, Store
 from approvals.service import Approvals
 from bot.clock import Clock
 from bot.courier import Courier
@@ -101,8 +102,8 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         await stack.enter_async_context(_running([*rooms.loops, sampling]))
         routes = api_routes(trust=lambda: signer.trust(settings.issuer), checks=checks)
         if slack is not None:
-            await stack.enter_async_context(slack.receiving(rooms.approvals, _posts(rooms.store)))
-            routes += slack.routes(rooms.approvals, _posts(rooms.store))
+            await stack.enter_async_context(slack.receiving(rooms.approvals, rooms.commands))
+            routes += slack.routes(rooms.approvals, rooms.commands)
         routes += await _metrics(stack, settings, kit)
         url = await stack.enter_async_context(_serving(settings.host, settings.port, routes, rooms.draining))
         for risk in store.findings:
@@ -122,6 +123,7 @@ class _Rooms:
     signer: Signer
     policies: AdoptedPolicy
     approvals: Approvals
+    commands: Commands
     sealer: Sealer
     loops: Sequence[Loop]
     draining: Draining
@@ -151,8 +153,9 @@ def _rooms(
         nudge=courier_loop.nudge,
         held=sealer.holds_spends,
     )
+    commands = Commands(approvals=approvals, store=memory, directory=directory, policies=policies)
     loops = [courier_loop, *_loops(memory, kit.inbox(inbox), approvals, sealer, kit)]
-    return _Rooms(kit, memory, directory, signing, policies, approvals, sealer, loops, Draining())
+    return _Rooms(kit, memory, directory, signing, policies, approvals, commands, sealer, loops, Draining())
 
 
 async def serve(settings: Settings) -> None:
@@ -214,13 +217,6 @@ async def _slack(stack: AsyncExitStack, settings: Settings, signer: FileSigner, 
 
 def _secret(value: SecretStr | None) -> str | None:
     return value.get_secret_value() if value is not None else None
-
-
-def _posts(store: Store) -> Callable[[str], Awaitable[Mapping[str, Post]]]:
-    async def posts(request: str) -> Mapping[str, Post]:
-        return (await store.get(request)).posts
-
-    return posts
 
 
 def _courier(
