@@ -475,7 +475,13 @@ def _asked(
     )
     after = _by_rule(asked, now)
     by = f"agent:{agent}" if after.decision is None else f"policy:{after.decision.rule}"
-    return change_of(None, after, policy, {"by": by}, show=after is asked)
+    return change_of(None, after, policy, {"by": by, **_remarkable(terms)}, show=after is asked)
+
+
+def _remarkable(terms: Terms) -> Mapping[str, Any]:
+    """What the journal says of rules that were exempted from, or count because it cannot be told whether they apply."""
+    said = {"exempted": terms.exempted, "unclear": terms.unclear}
+    return {name: list(rules) for name, rules in said.items() if rules}
 
 
 def _by_rule(asked: Request, now: int) -> Request:
