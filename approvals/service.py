@@ -5,7 +5,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from approvals.action import likeness, request_id
@@ -346,7 +346,7 @@ class Approvals:
         """Record the message of a click as the post it is, where a crash kept its courier from doing so."""
         post = _post_at(stored, click)
         if post is not None and post.state == "intended":
-            found = Post(post.destination, "posted", stored.now, click.reference, click.shown)
+            found = replace(post, state="posted", at=stored.now, reference=click.reference, shown=click.shown)
             await self._store.record_post(stored.request.id, found)
 
     # -- tools ----------------------------------------------------------------------------------------------------
