@@ -181,13 +181,14 @@ def slack_manifest(
     socket: Annotated[bool, typer.Option("--socket", help="Nothing inbound: Slack is reached by a socket.")] = False,
     http: Annotated[str | None, typer.Option("--http", help="The public https URL that Slack calls.")] = None,
 ) -> None:
-    """Print the manifest from which Slack creates the app."""
-    from handlers.slack.manifest import manifest
+    """Print the manifest from which Slack creates the app; on standard error, a link that has it filled in."""
+    from handlers.slack.manifest import create_link, manifest
 
     if socket == (http is not None):
         _fail("say either --socket, or --http https://your.host")
     made = manifest("socket") if http is None else manifest("http", http)
     print(json.dumps(made, indent=2))  # noqa: T201 - for a file, without wrapping
+    print(f"create the app: {create_link(made)}", file=sys.stderr)  # noqa: T201 - to be clicked, without wrapping
 
 
 @audit_app.command("verify")
