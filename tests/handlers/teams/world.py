@@ -22,7 +22,8 @@ from approvals.request import Request
 from approvals.service import Approvals
 from bot.policies import AdoptedPolicy, parse_policy
 from bot.signing import FileSigner
-from handlers.teams.door import Addresses, Clocks, Options, TeamsDoor
+from handlers.teams.addresses import Addresses
+from handlers.teams.door import Clocks, Options, TeamsDoor
 from handlers.teams.http import PATH
 from handlers.teams.identity import Identity
 from handlers.teams.watch import TeamsWatch
@@ -219,14 +220,7 @@ def an_activity(who: str = "alice", place: str = CHANNEL, *, service: str, **cha
 
 
 def press(
-    who: str,
-    message: Message,
-    title: str,
-    *,
-    service: str,
-    reason: str = "",
-    within: Json | None = None,
-    **changes: Any,
+    who: str, on: Message, title: str, *, service: str, reason: str = "", within: Json | None = None, **changes: Any
 ) -> Json:
     """The invoke of a button, found on the card (or `within` a part of it) by what is written on it."""
     action = button(within or on.card, title)
