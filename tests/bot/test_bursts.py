@@ -1,4 +1,4 @@
-"""More requests than the rate allows messages: they share some, each decided on its own; crash-safe as a single card."""
+"""More requests than the rate allows messages: they share some, each decided on its own; crash-safe as one card is."""
 
 from __future__ import annotations
 
