@@ -15,7 +15,7 @@ from approvals.indices import Query
 from approvals.intake import ReportDocument, RequestDocument, SpendDocument
 from approvals.lifecycle import Status
 from approvals.operators import Operators
-from approvals.people import NotAllowed, Voter, may_answer, sources_of, standing_votes
+from approvals.people import NotAllowed, Voter, may_answer, standing_votes
 from approvals.policy import Policy
 from approvals.ports import Account, Change, Directory, Policies, Post, Signer, Store, Stored
 from approvals.publishing import Publisher
@@ -243,19 +243,6 @@ class Approvals:
         """What `vote` would say to this click, without counting it; for a door that has to ask for a reason first."""
         found = await under_policy(self._policies, lambda policy: self._found(request, click, policy))
         return found.voter if isinstance(found, _Found) else found
-
-    async def waiting_for(self, account: Account, destination: str, *, limit: int = 20) -> Sequence[Request]:
-        """Pending requests that this person may answer, or that stand in the channel they are in; newest first."""
-        policy = self._policies.current()
-        mine = await sources_of(account, policy, self._directory)
-        here = await self._store.list(Query(destination=destination), limit=limit)
-        theirs = await self._store.list(Query(sources=mine), limit=limit)
-        found = {request.id: request for request in here.requests}
-        for request in theirs.requests:
-            if isinstance(await may_answer(account, request.asked, policy, self._directory), Voter):
-                found[request.id] = request
-        newest = sorted(found.values(), key=lambda request: (request.asked_at, request.id), reverse=True)
-        return newest[:limit]
 
     async def _found(
         self, request: str, click: Click, policy: Policy, *, on_card: bool = True
