@@ -18,7 +18,7 @@ from approvals.limits import Limits
 from approvals.policy_file import AgentEntry, AskedAgainEntry, Demands, EscalationEntry, PolicyFile, Role, matches
 from approvals.policy_problems import explained, problems
 from approvals.question import Question
-from approvals.terms import AskedAgain, Escalation, Factor, Presentation, Terms, joined, strictest
+from approvals.terms import AskedAgain, BreakGlass, Escalation, Factor, Presentation, Terms, joined, strictest
 
 _FOREVER: Final = 10**12
 
@@ -64,6 +64,7 @@ class Policy:
         demands = [self._file.defaults, *self._file.rules]
         found = [*(d for demand in demands for d in demand.destinations)]
         found += [d for demand in demands for step in demand.escalate for d in step.destinations]
+        found += self._file.break_glass.announce if self._file.break_glass else ()
         return tuple(dict.fromkeys(found))
 
     @property
@@ -82,8 +83,7 @@ class Policy:
 
     def role(self, role: Role) -> tuple[str, ...]:
         """The sources of those who hold a role; nobody where the file does not say."""
-        groups = self._file.roles.get(role, ())
-        return tuple(dict.fromkeys(source for group in groups for source in self._file.groups[group].sources()))
+        return self._sources_of(self._file.roles.get(role, ()))
 
     def limits_of(self, agent: str) -> Limits | None:
         """How much a registered agent may ask."""
@@ -108,7 +108,7 @@ class Policy:
         entry = self._file.kinds.get(kind)
         if entry is None:
             return Presentation(title=f"Run {kind}", done=f"Done: {kind}", not_done=f"Not done: {kind}")
-        return Presentation(**entry.model_dump())
+        return Presentation(**entry.model_dump(exclude={"break_glass"}))
 
     def admit(self, document: RequestDocument, agent: str, now: int) -> Question:
         """The question of a registered agent, with the principal and the audience it left out filled in.
@@ -194,7 +194,25 @@ class Policy:
             use_within=_shortest(demands, "use_within", base.use_within),
             receipt_ttl=_shortest(demands, "receipt_ttl", base.receipt_ttl),
             outcome_within=base.outcome_within,
+            break_glass=self._break_glass(kind),
         )
+
+    def _break_glass(self, kind: str) -> BreakGlass | None:
+        """How this kind may be let through in an emergency: never where it is not listed, or where either says no."""
+        entry, listed = self._file.break_glass, self._file.kinds.get(kind)
+        if entry is None or listed is None or listed.break_glass == "never" or not matches(entry.kinds, kind):
+            return None
+        return BreakGlass(
+            who=(self._sources_of(entry.who),),
+            announce=entry.announce,
+            use_within=entry.use_within,
+            receipt_ttl=entry.receipt_ttl,
+            remind=entry.remind,
+        )
+
+    def _sources_of(self, groups: tuple[str, ...]) -> tuple[str, ...]:
+        """The approver sources of groups, each once."""
+        return tuple(dict.fromkeys(source for group in groups for source in self._file.groups[group].sources()))
 
     def _registered(self, agent: str, now: int) -> AgentEntry:
         entry = self._file.agents.get(agent)

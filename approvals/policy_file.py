@@ -20,7 +20,7 @@ _UNITS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 #: Keys of the final shape whose feature is not built yet: a load error that says so, never ignored.
 NOT_BUILT: Final = frozenset(
     {"when", "exempts", "reason", "min_look", "confirm_code", "notify"}
-    | {"break_glass", "step_up", "secret", "shown", "money", "environment", "sample_review"}
+    | {"step_up", "secret", "shown", "money", "environment", "sample_review"}
 )
 
 
@@ -38,6 +38,7 @@ AgentName = Annotated[str, StringConstraints(pattern=rf"^{NAME}$")]
 KindName = Annotated[str, StringConstraints(pattern=rf"^{KIND}$")]
 Account = Annotated[str, StringConstraints(pattern=r"^[a-z]+(:[A-Za-z0-9._@-]+){2}$")]
 Destination = Annotated[str, StringConstraints(pattern=r"^slack:[CDGU][A-Z0-9]{2,20}$")]
+OnCall = Annotated[str, StringConstraints(pattern=r"^(pagerduty|ical):[A-Za-z0-9._-]{1,64}$")]
 Line = Annotated[str, StringConstraints(min_length=1, max_length=80, pattern=r"^[^\n\r\t<>&*_`~|]+$")]
 
 
@@ -79,6 +80,7 @@ class KindEntry(Section):
     effect: Effect
     risk: Risk = "high"
     reversible: bool = False
+    break_glass: Literal["allowed", "never"] = "allowed"
 
 
 class PersonEntry(Section):
@@ -88,15 +90,17 @@ class PersonEntry(Section):
 
 
 class GroupEntry(Section):
-    """Approvers: named people, a chat platform's user group, or both."""
+    """Approvers: named people, a chat platform's user group, whoever is on call now, or all of them."""
 
     people: tuple[str, ...] = ()
     slack_usergroup: Annotated[str, StringConstraints(pattern=r"^S[A-Z0-9]{2,20}$")] | None = None
+    oncall: tuple[OnCall, ...] = ()
 
     def sources(self) -> tuple[str, ...]:
         """The group as the sources of a factor."""
         named = tuple(f"person:{person}" for person in self.people)
-        return named if self.slack_usergroup is None else (*named, f"slack:usergroup:{self.slack_usergroup}")
+        group = () if self.slack_usergroup is None else (f"slack:usergroup:{self.slack_usergroup}",)
+        return (*named, *group, *(f"oncall:{schedule}" for schedule in self.oncall))
 
 
 class FactorEntry(Section):
@@ -182,7 +186,18 @@ class Defaults(Demands):
     outcome_within: Duration = 900_000
 
 
-Role = Literal["freeze", "unfreeze", "revoke", "extend", "resolve", "see"]
+class BreakGlassEntry(Section):
+    """Who may let a request through alone in an emergency, for which kinds, and who is told of it."""
+
+    who: tuple[str, ...] = Field(min_length=1)
+    kinds: tuple[Glob, ...] = Field(default=("*",), min_length=1)
+    announce: tuple[Destination, ...] = Field(min_length=1)
+    use_within: Duration = 300_000
+    receipt_ttl: Duration = 60_000
+    remind: Duration = 14_400_000
+
+
+Role = Literal["freeze", "unfreeze", "revoke", "extend", "resolve", "see", "delegate", "link", "review"]
 
 
 class PolicyFile(Section):
@@ -196,6 +211,7 @@ class PolicyFile(Section):
     people: dict[Id, PersonEntry] = Field(default_factory=dict)
     groups: dict[Id, GroupEntry] = Field(default_factory=dict)
     roles: dict[Role, tuple[str, ...]] = Field(default_factory=dict)
+    break_glass: BreakGlassEntry | None = None
     rules: tuple[RuleEntry, ...] = ()
 
 

@@ -39,7 +39,7 @@ def _known_keys() -> list[str]:
 
 def problems(file: PolicyFile) -> list[str]:
     """What is wrong with a file whose every key is right: each with its remedy."""
-    return [*_dangling(file), *_too_few(file), *_overlaps(file)]
+    return [*_dangling(file), *_too_few(file), *_overlaps(file), *_unreviewed(file)]
 
 
 def _dangling(file: PolicyFile) -> list[str]:
@@ -87,11 +87,8 @@ def _too_few(file: PolicyFile) -> list[str]:
     ]
     for where, demands in _demands(file):
         for factor in demands.factors:
-            groups = [file.groups.get(group) for group in factor.groups]
-            if any(group is None or group.slack_usergroup for group in groups):
-                continue  # told by _dangling, or known only at the click
-            people = {person for group in groups if group for person in group.people}
-            if factor.approvals > len(people):
+            people = _people(factor.groups, file)
+            if people is not None and factor.approvals > len(people):
                 problems.append(
                     f"{where}.factors: needs {factor.approvals} of {len(people)} people; add people or lower it"
                 )
@@ -103,13 +100,38 @@ def _too_few(file: PolicyFile) -> list[str]:
     return problems
 
 
+def _unreviewed(file: PolicyFile) -> list[str]:
+    """Emergencies that nobody would hear of afterwards, or whose receipt would live on."""
+    entry = file.break_glass
+    if entry is None:
+        return []
+    problems = [
+        f"break_glass.who: there is no group {group!r}; define it under groups"
+        for group in entry.who
+        if group not in file.groups
+    ]
+    if not file.roles.get("review"):
+        problems.append("break_glass: nobody reviews what was let through; name groups under roles.review")
+    who, review = _people(entry.who, file), _people(file.roles.get("review", ()), file)
+    if who and review and any(review <= {person} for person in who):
+        problems.append("break_glass: the only reviewer may break the glass too; add another one to roles.review")
+    if entry.receipt_ttl > 300_000:
+        problems.append("break_glass.receipt_ttl: at most 300s, so that a stolen receipt is soon worthless")
+    return problems
+
+
+def _people(groups: tuple[str, ...], file: PolicyFile) -> set[str] | None:
+    """Everybody in these groups; None where that is known only at the click, or told by _dangling."""
+    found = [file.groups.get(name) for name in groups]
+    if any(group is None or group.sources() != tuple(f"person:{one}" for one in group.people) for group in found):
+        return None
+    return {person for group in found if group for person in group.people}
+
+
 def _asked(demands: Demands, file: PolicyFile) -> set[str] | None:
     """Everybody whom the factors ask; None where that is known only at the click, or told by _dangling."""
     factors = demands.factors or file.defaults.factors
-    groups = [file.groups.get(name) for factor in factors for name in factor.groups]
-    if any(group is None or group.slack_usergroup for group in groups):
-        return None
-    return {person for group in groups if group for person in group.people}
+    return _people(tuple(name for factor in factors for name in factor.groups), file)
 
 
 def _overlaps(file: PolicyFile) -> list[str]:

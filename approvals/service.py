@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from approvals.action import likeness, request_id
+from approvals.arrangements import Arrangements
 from approvals.commits import binding, change_of, home, record_of, still_in_force, under_policy
 from approvals.errors import DirectoryUnavailable, EntryRefused, NotConfirmed, NotFound, OutsideWindow, OverLimit
 from approvals.indices import Query
@@ -76,6 +77,7 @@ class Approvals:
         self._store = store
         self._directory = directory
         self._policies = policies
+        self._arrangements = Arrangements(store.shelf)
         self._nudge = nudge
         self._publisher = Publisher(store, signer, issuer)
         self.operators = Operators(
@@ -236,12 +238,15 @@ class Approvals:
     async def waiting_for(self, account: Account, destination: str, *, limit: int = 20) -> Sequence[Request]:
         """Pending requests that this person may answer, or that stand in the channel they are in; newest first."""
         policy = self._policies.current()
-        mine = await sources_of(account, policy, self._directory)
+        arranged = await self._arrangements.now(policy, (account.id,), await self._store.now())
+        mine = await sources_of(account, policy, self._directory, arranged)
         here = await self._store.list(Query(destination=destination), limit=limit)
         theirs = await self._store.list(Query(sources=mine), limit=limit)
         found = {request.id: request for request in here.requests}
         for request in theirs.requests:
-            if isinstance(await may_answer(account, request.asked, policy, self._directory), Voter):
+            able = arranged.covering(request.action.kind)
+            voter = await may_answer(account, request.asked, policy, self._directory, arranged=able)
+            if isinstance(voter, Voter):
                 found[request.id] = request
         newest = sorted(found.values(), key=lambda request: (request.asked_at, request.id), reverse=True)
         return newest[:limit]
@@ -275,7 +280,8 @@ class Approvals:
         if terms.verdict == "deny":
             return Refused("policy_denies", "A rule of the policy now denies this request, so it cannot be answered.")
         asked = terms.escalated(request.escalated)
-        voter = await may_answer(click.account, asked, policy, self._directory, click.answer)
+        arranged = await self._arrangements.about(request, policy, stored.now, click.account.id)
+        voter = await may_answer(click.account, asked, policy, self._directory, click.answer, arranged)
         return Refused(voter.reason, voter.sentence) if isinstance(voter, NotAllowed) else voter
 
     async def _commit_vote(self, stored: Stored, click: Click, voter: Voter, policy: Policy) -> Verdict:
@@ -317,18 +323,19 @@ class Approvals:
             return Late(after)
         return Counted(after, safe=await self._publisher.published(after, now=stored.now))
 
-    async def _standing_for(self, stored: Stored, click: Click, policy: Policy) -> Mapping[str, tuple[str, ...]]:
+    async def _standing_for(self, stored: Stored, click: Click, policy: Policy) -> Mapping[str, Vote]:
         """Whose answer still stands beside this click, and for which factors.
 
         A no is never held up by what cannot be looked up: the answers of others then count as they were given.
         """
         request = stored.request
         terms = binding(request, policy, stored.now).escalated(request.escalated)
-        as_given = {vote.person: vote.factors for vote in request.votes}
+        as_given = {vote.person: vote for vote in request.votes}
         if click.answer != "approve" and terms.deny_quorum == 1:
             return as_given
+        arranged = await self._arrangements.about(request, policy, stored.now)
         try:
-            return await standing_votes(request.votes, terms, policy, self._directory)
+            return await standing_votes(request.votes, terms, policy, self._directory, arranged)
         except DirectoryUnavailable:
             if click.answer == "approve":
                 raise
@@ -545,6 +552,7 @@ def _vote(click: Click, voter: Voter, at: int) -> Vote:
         at=at,
         shown=click.shown,
         reason=click.reason,
+        behalf=voter.behalf,
     )
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from approvals import receipt as receipts
 from approvals.action import partition_of_request
+from approvals.arrangements import Arrangements
 from approvals.commits import binding, change_of, home, record_of, still_in_force, under_policy
 from approvals.errors import DirectoryUnavailable, EntryRefused, NotFound, OutsideWindow
 from approvals.intake import ReportDocument, SpendDocument
@@ -56,6 +57,7 @@ class Tools:
         self._publisher = publisher
         self._nudge = nudge
         self._held = held
+        self._arrangements = Arrangements(store.shelf)
 
     async def spend(self, audience: str, document: SpendDocument, *, partition: int) -> Granted | NotGranted:
         """Use a receipt, once. Everything is checked again; the same attempt gets the same answer again."""
@@ -113,7 +115,8 @@ class Tools:
         try:
             asked = terms.escalated(request.escalated)
             yeses = [vote for vote in request.votes if vote.answer == "approve"]
-            standing = await standing_votes(yeses, asked, policy, self._directory)
+            arranged = await self._arrangements.about(request, policy, stored.now)
+            standing = await standing_votes(yeses, asked, policy, self._directory, arranged)
         except DirectoryUnavailable:
             return NotGranted(request.id, "policy", "those who approved cannot be checked just now; try again")
         gone = frozenset(vote.person for vote in yeses) - standing.keys()
