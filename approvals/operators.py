@@ -272,7 +272,7 @@ def _not_a_second_person(by: Operator, request: Request, policy: Policy, arrange
     part = {arranged.person_of(vote.account, policy) for vote in alone} | {vote.person for vote in alone}
     if by.person in part:
         return Refused("own_emergency", "You let this through yourself, so another person has to review it.")
-    if is_behind(by.account, request.terms, policy, arranged):
+    if is_behind(by.person, by.account.id, request.terms, policy, arranged):
         return Refused("own_request", "This was asked by you, for you or by your agent, so another person reviews it.")
     return _not_linked(by, policy, arranged)
 

@@ -44,9 +44,7 @@ class Operator:
     account: Account
 
 
-_OWN = NotAllowed(
-    "own_request", "This was asked by you, for you or by your agent, so your answer cannot count."
-)
+_OWN = NotAllowed("own_request", "This was asked by you, for you or by your agent, so your answer cannot count.")
 _UNCHECKED = NotAllowed("lookup_failed", "I could not check who you are just now, so nothing was counted. Click again.")
 
 
@@ -65,7 +63,7 @@ async def may_answer(
     """
     person = arranged.person_of(account.id, policy)
     named = person or account.id
-    if is_behind(account, terms, policy, arranged):
+    if is_behind(person, account.id, terms, policy, arranged):
         return _OWN
     try:
         if refusal := _unfit(account, await directory.standing(account)):
@@ -75,7 +73,7 @@ async def may_answer(
     except DirectoryUnavailable:
         return _UNCHECKED
     handed = arranged.handed_to(named)
-    able = tuple(one for one in handed if not is_behind(account_of(one.account), terms, policy, arranged))
+    able = tuple(one for one in handed if not is_behind(one.owner, one.account, terms, policy, arranged))
     behalf = await _behalf(able, own, terms, policy, directory) if able else ()
     if behalf is None and not own:
         return _UNCHECKED
@@ -128,10 +126,10 @@ async def member(
     return Operator(arranged.person_of(account.id, policy) or account.id, account)
 
 
-def is_behind(account: Account, terms: Terms, policy: Policy, arranged: Arranged) -> bool:
-    """Whether whoever uses this account asked, is asked for, or owns the agent."""
-    chain = {*terms.excluded, *(arranged.person_of(one, policy) for one in terms.excluded)}
-    return not chain.isdisjoint((account.id, arranged.person_of(account.id, policy) or account.id))
+def is_behind(person: str | None, account: str, terms: Terms, policy: Policy, arranged: Arranged) -> bool:
+    """Whether a person who uses this account asked, is asked for, or owns the agent."""
+    chain = {*terms.excluded, *(arranged.person_of(one, policy) for one in terms.excluded)} - {None}
+    return not chain.isdisjoint((person, account))
 
 
 async def may_break_glass(
@@ -139,7 +137,7 @@ async def may_break_glass(
 ) -> Operator | NotAllowed:
     """Whether the person behind an account may let this through alone, looked up now; never their own request."""
     person = arranged.person_of(account.id, policy)
-    if is_behind(account, terms, policy, arranged):
+    if is_behind(person, account.id, terms, policy, arranged):
         return _OWN
     if terms.break_glass is None:
         return NotAllowed("no_break_glass", "The policy lets nobody approve this alone, not even in an emergency.")
@@ -230,9 +228,7 @@ async def _behalf(
     return tuple(found)
 
 
-async def _factors(
-    person: str, accounts: tuple[Account, ...], terms: Terms, directory: Directory
-) -> tuple[str, ...]:
+async def _factors(person: str, accounts: tuple[Account, ...], terms: Terms, directory: Directory) -> tuple[str, ...]:
     """The factors of these terms that a person counts for."""
     return tuple(
         [factor.name for factor in terms.factors if await _belongs(person, accounts, factor.sources, directory)]
@@ -248,9 +244,7 @@ def _unfit(account: Account, standing: str | None) -> NotAllowed | None:
     )
 
 
-async def _belongs(
-    person: str, accounts: tuple[Account, ...], sources: tuple[str, ...], directory: Directory
-) -> bool:
+async def _belongs(person: str, accounts: tuple[Account, ...], sources: tuple[str, ...], directory: Directory) -> bool:
     """Whether any source holds the person by name, or one of their accounts by a directory's word.
 
     The first account is the one that clicked, and was looked up already; another counts only in good standing.

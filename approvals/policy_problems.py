@@ -123,7 +123,7 @@ def _unreviewed(file: PolicyFile) -> list[str]:
 def _people(groups: tuple[str, ...], file: PolicyFile) -> set[str] | None:
     """Everybody in these groups; None where that is known only at the click, or told by _dangling."""
     found = [file.groups.get(name) for name in groups]
-    if any(group is None or group.sources() != tuple(f"person:{one}" for one in group.people) for group in found):
+    if any(group is None or group.is_open for group in found):
         return None
     return {person for group in found if group for person in group.people}
 

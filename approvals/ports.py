@@ -14,6 +14,7 @@ from approvals.limits import Limits
 from approvals.notes import Note
 from approvals.policy import Policy
 from approvals.request import Request
+from approvals.windows import Share
 
 
 @dataclass(frozen=True)
@@ -179,6 +180,28 @@ class Shelf(Protocol):
         ...
 
 
+class Windows(Protocol):
+    """Sums over what was asked lately, one for each window that a policy names. A request has one share in a window.
+
+    Every method may raise StoreUnavailable; `reserve` also NotConfirmed.
+    """
+
+    async def reserve(self, request: str, shares: Sequence[Share], hold: int) -> Mapping[str, int]:
+        """Add a request's shares and return what each window comes to with them, by its name.
+
+        A share counts for `hold` ms and the window's own length after that. One that stands there already is not added
+        again: the larger of the two counts.
+        """
+        ...
+
+    async def recount(self, request: str, shares: Sequence[Share], until: int) -> None:
+        """Let shares that stand there be what they are here, and count until an instant (ms) and no longer.
+
+        0: from now on they count no more. One that is gone stays away.
+        """
+        ...
+
+
 class Store(Protocol):
     """The memory of requests. Every method may raise StoreUnavailable.
 
@@ -190,6 +213,11 @@ class Store(Protocol):
     @property
     def shelf(self) -> Shelf:
         """What is kept beside the requests."""
+        ...
+
+    @property
+    def windows(self) -> Windows:
+        """What requests come to over time."""
         ...
 
     async def now(self) -> int:

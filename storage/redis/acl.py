@@ -85,6 +85,7 @@ def _bot() -> str:
         "code:*",
         "like:*",
         "folder:*",
+        "counted:*",
     )
     strings = _keys("decision:*", "doc:*", "policy:*", "shown:*")
     return " ".join(
@@ -98,6 +99,7 @@ def _bot() -> str:
             f"({hashes} {_HASHES})",
             f"({sets} {_SORTED_SETS})",
             f"({strings} {_STRINGS})",
+            f"({_keys('amounts:*')} +hset +hget +hmget +hdel +pexpire)",
             f"(~{CONFIG} ~{NAMES} {_STRINGS})",
         )
     )
