@@ -19,7 +19,7 @@ class Note(Frozen):
     """One thing to say. `asked` and `groups` are those it is for: people, and directory groups by their source."""
 
     key: str
-    what: Literal["reminder", "escalation", "lapsed", "unknown"]
+    what: Literal["reminder", "escalation", "lapsed", "unknown", "emergency"]
     code: str
     factors: tuple[str, ...] = ()  #: those that still wait for somebody
     expires_at: int | None = None
@@ -34,11 +34,28 @@ def notes_of(request: Request, accounts: Callable[[str], tuple[str, ...]]) -> tu
     """
     if request.status is Status.PENDING:
         return _waiting(request, accounts)
+    if request.unreviewed:
+        return (_emergency(request, accounts),)
     if request.status in (Status.LAPSED, Status.UNKNOWN):
         what: Literal["lapsed", "unknown"] = "lapsed" if request.status is Status.LAPSED else "unknown"
         principal = Who(person=one_line(request.principal), accounts=request.principal_accounts)
         return (Note(key=what, what=what, code=request.code, asked=(principal,)),)
     return ()
+
+
+def _emergency(request: Request, accounts: Callable[[str], tuple[str, ...]]) -> Note:
+    """That somebody let it through alone, again and again until another person has reviewed it."""
+    emergency, decision = request.terms.break_glass, request.decision
+    sources = emergency.reviewers if emergency else ()
+    alone = {vote.person for vote in decision.by} if decision else set()
+    people = [source.removeprefix("person:") for source in sources if source.startswith("person:")]
+    return Note(
+        key=f"emergency-{request.review_reminded}",
+        what="emergency",
+        code=request.code,
+        asked=tuple(Who(person=one, accounts=accounts(one)) for one in people if one not in alone),
+        groups=tuple(source for source in sources if not source.startswith("person:")),
+    )
 
 
 def _waiting(request: Request, accounts: Callable[[str], tuple[str, ...]]) -> tuple[Note, ...]:

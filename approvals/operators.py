@@ -12,12 +12,21 @@ from approvals.errors import EntryRefused, IllegalTransition, NotConfirmed, NotF
 from approvals.freeze import Freeze
 from approvals.indices import Query
 from approvals.lifecycle import Event, Status
-from approvals.people import NotAllowed, Operator, Voter, is_behind, may_answer, may_operate, member
+from approvals.people import (
+    NotAllowed,
+    Operator,
+    Voter,
+    is_behind,
+    may_answer,
+    may_break_glass,
+    may_operate,
+    member,
+)
 from approvals.policy import Policy
 from approvals.policy_file import Role
 from approvals.ports import Account, Change, Directory, Policies, Store, Stored
 from approvals.publishing import Publisher
-from approvals.request import Did, Intervention, Request
+from approvals.request import Did, Intervention, Request, Vote
 from approvals.verdicts import Done, Refused
 
 _PAGE = 200
@@ -37,12 +46,14 @@ class Operators:
         policies: Policies,
         publisher: Publisher,
         nudge: Callable[[], None],
+        new_key: Callable[[], str],
     ) -> None:
         self._store = store
         self._directory = directory
         self._policies = policies
         self._publisher = publisher
         self._nudge = nudge
+        self._new_key = new_key
         self._arrangements = Arrangements(store.shelf)
 
     async def revoke(self, request: str, account: Account, reason: str = "") -> Done | Refused:
@@ -75,6 +86,34 @@ class Operators:
             return now.request.tightened(terms).extended(until, _intervention("extended", by, now.now, ""))
 
         return await self._intervene(request, account, "extend", change, while_open=True)
+
+    async def break_glass(self, request: str, account: Account, reason: str, *, shown: str = "") -> Done | Refused:
+        """Let a pending request through alone, in an emergency; `shown` is the digest of what the person was shown.
+
+        It is announced, marked on every record, and open until another person has reviewed it.
+        """
+        if not reason.strip():
+            return Refused("reason_needed", "An emergency needs a reason, so nothing was done.")
+
+        async def commit(policy: Policy) -> Done | Refused:
+            stored = await self._store.get(request)
+            terms = binding(stored.request, policy, stored.now)
+            arranged = await self._arrangements.about(stored.request, policy, stored.now, account.id)
+            by = await may_break_glass(account, terms, policy, self._directory, arranged)
+            if isinstance(by, NotAllowed) or terms.verdict == "deny":
+                return await self._refused(stored.request, account, "break_glass", policy, by)
+            said = {"by": by.person, "account": account.id, "mode": "break_glass", "shown": shown}
+            key = self._new_key()
+
+            def change(now: Stored) -> Change:
+                vote = _alone(by, now.now, shown, reason)
+                after = now.request.tightened(binding(now.request, policy, now.now)).broken_glass(vote, jti=key)
+                until = now.request.expires_at
+                return change_of(now.request, after, policy, said, event="break_glass", not_after=until)
+
+            return await self._done(await self._store.update(request, change, known=stored), "break_glass")
+
+        return await self._unless_impossible(request, commit)
 
     async def review(self, request: str, account: Account, words: str) -> Done | Refused:
         """Say what came of an emergency, as another person than the one who broke the glass; this closes it."""
@@ -207,13 +246,21 @@ class Operators:
             if isinstance(by, Operator):
                 by = forbid(by, stored.request, policy, arranged) or by
             if isinstance(by, Refused):
-                await still_in_force(self._policies, policy)
-                record = record_of(stored.request, stored.request, f"{role}_refused")
-                await self._store.note({**record, "account": account.id, "reason": by.reason}, partition=home(request))
-                return by
+                return await self._refused(stored.request, account, role, policy, by)
             return await self._committed(stored, by, role, change, policy, while_open=while_open)
 
         return await self._unless_impossible(request, commit)
+
+    async def _refused(
+        self, request: Request, account: Account, what: str, policy: Policy, why: Refused | NotAllowed | Operator
+    ) -> Refused:
+        """The refusal, once it stands in the journal; of somebody who may, it is policy that denies it."""
+        await still_in_force(self._policies, policy)
+        if isinstance(why, Operator):
+            why = Refused("policy_denies", "A rule of the policy now denies this request, so it cannot be answered.")
+        record = record_of(request, request, f"{what}_refused")
+        await self._store.note({**record, "account": account.id, "reason": why.reason}, partition=home(request.id))
+        return Refused(why.reason, why.sentence)
 
     async def _unless_impossible(
         self, request: str, commit: Callable[[Policy], Awaitable[Done | Refused]]
@@ -284,6 +331,13 @@ def _not_linked(by: Operator, policy: Policy, arranged: Arranged) -> Refused | N
             "unlinked", "Your account is not linked to a person in the policy, and another person is needed here."
         )
     return None
+
+
+def _alone(by: Operator, at: int, shown: str, reason: str) -> Vote:
+    """The one answer of an emergency."""
+    account = by.account
+    members = {"person": by.person, "account": account.id, "via": account.via, "tenant": account.tenant}
+    return Vote(**members, answer="approve", factors=(), at=at, shown=shown, reason=reason)
 
 
 def _intervention(did: Did, by: Operator, at: int, reason: str) -> Intervention:

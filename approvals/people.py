@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Final
 
 from approvals.arrangements import NOTHING, Arranged, Delegation
 from approvals.errors import DirectoryUnavailable
@@ -45,7 +46,9 @@ class Operator:
 
 
 _OWN = NotAllowed("own_request", "This was asked by you, for you or by your agent, so your answer cannot count.")
-_UNCHECKED = NotAllowed("lookup_failed", "I could not check who you are just now, so nothing was counted. Click again.")
+UNCHECKED: Final = NotAllowed(
+    "lookup_failed", "I could not check who you are just now, so nothing was counted. Click again."
+)
 
 
 async def may_answer(
@@ -71,12 +74,12 @@ async def may_answer(
         accounts = (account, *_others(account, person, policy))
         own = await _factors(named, accounts, terms, directory)
     except DirectoryUnavailable:
-        return _UNCHECKED
+        return UNCHECKED
     handed = arranged.handed_to(named)
     able = tuple(one for one in handed if not is_behind(one.owner, one.account, terms, policy, arranged))
     behalf = await _behalf(able, own, terms, policy, directory) if able else ()
     if behalf is None and not own:
-        return _UNCHECKED
+        return UNCHECKED
     if not own and not behalf:
         return NotAllowed("not_an_approver", f"You are not among those asked here: {_names(terms)}.")
     needed = sum(factor.need for factor in terms.factors) if answer == "approve" else terms.deny_quorum
@@ -122,7 +125,7 @@ async def member(
         if refusal := _unfit(account, await directory.standing(account)):
             return refusal
     except DirectoryUnavailable:
-        return _UNCHECKED
+        return UNCHECKED
     return Operator(arranged.person_of(account.id, policy) or account.id, account)
 
 
@@ -164,7 +167,7 @@ async def _one_of(
         if await _belongs(named, (account, *_others(account, person, policy)), sources, directory):
             return Operator(named, account)
     except DirectoryUnavailable:
-        return _UNCHECKED
+        return UNCHECKED
     return None
 
 
@@ -178,7 +181,7 @@ async def standing_votes(
     standing = {}
     for vote in votes:
         voter = await may_answer(account_of(vote.account), terms, policy, directory, vote.answer, arranged)
-        if voter is _UNCHECKED:
+        if voter is UNCHECKED:
             raise DirectoryUnavailable(f"{vote.account} could not be looked up")
         if isinstance(voter, Voter) and voter.person == vote.person:
             standing[vote.person] = vote.model_copy(update={"factors": voter.factors, "behalf": voter.behalf})

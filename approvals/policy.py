@@ -208,6 +208,7 @@ class Policy:
             use_within=entry.use_within,
             receipt_ttl=entry.receipt_ttl,
             remind=entry.remind,
+            reviewers=self.role("review"),
         )
 
     def _sources_of(self, groups: tuple[str, ...]) -> tuple[str, ...]:

@@ -189,15 +189,22 @@ class Request(Frozen):
             raise IllegalTransition("policy provides for no emergency here")
         times = {"use_within": allowed.use_within, "receipt_ttl": allowed.receipt_ttl}
         short = {name: min(value, getattr(self.terms, name)) for name, value in times.items()}
+        places = tuple(dict.fromkeys((*self.terms.destinations, *allowed.announce)))
         after = self._with(
             votes=(*(known for known in self.votes if known.person != vote.person), vote),
-            terms=self.terms.model_copy(update=short),
+            terms=self.terms.model_copy(update={**short, "destinations": places}),
         )
         return after._decided(Event.APPROVE, vote.at, by=(vote,), reason=vote.reason, jti=jti, break_glass=True)
 
     def marked(self, by: Intervention) -> Request:
         """The request with something that a person did, which changes nothing of its life."""
         return self._with(interventions=(*self.interventions, by))
+
+    @property
+    def announced(self) -> tuple[str, ...]:
+        """The places where it is told although nobody is asked there any more."""
+        emergency = self.decision is not None and self.decision.break_glass
+        return self.terms.break_glass.announce if emergency and self.terms.break_glass else ()
 
     def was_marked(self, did: Did, person: str | None = None) -> bool:
         """Whether somebody, or this person, did that."""

@@ -81,7 +81,12 @@ class Approvals:
         self._nudge = nudge
         self._publisher = Publisher(store, signer, issuer)
         self.operators = Operators(
-            store=store, directory=directory, policies=policies, publisher=self._publisher, nudge=nudge
+            store=store,
+            directory=directory,
+            policies=policies,
+            publisher=self._publisher,
+            nudge=nudge,
+            new_key=_new_key,
         )
         self._tools = Tools(
             store=store,
@@ -290,7 +295,7 @@ class Approvals:
         except DirectoryUnavailable:
             return await self._uncertain(stored.request, click)
         gone = frozenset(vote.person for vote in stored.request.votes) - standing.keys()
-        jti = secrets.token_urlsafe(16)
+        jti = _new_key()
 
         def change(now: Stored) -> Change | None:
             before = now.request
@@ -432,6 +437,11 @@ class Approvals:
         return stored
 
 
+def _new_key() -> str:
+    """A name that nobody can guess: 128 bit."""
+    return secrets.token_urlsafe(16)
+
+
 def _over(limit: OverLimit) -> EntryRefused:
     """What an agent is told that asks too much."""
     if limit.retry_after is None:
@@ -495,7 +505,7 @@ def _by_rule(asked: Request, now: int) -> Request:
         )
     if asked.terms.verdict == "require":
         return asked
-    return asked.decided_by_rule(now, jti=secrets.token_urlsafe(16))
+    return asked.decided_by_rule(now, jti=_new_key())
 
 
 def _says_what_changed(asked: Request) -> bool:
@@ -533,6 +543,8 @@ def _event_of_time(before: Request, after: Request) -> str:
     """What the journal calls a step of waiting; the status names the others."""
     if after.escalated > before.escalated:
         return "escalated"
+    if after.review_reminded > before.review_reminded:
+        return "review_reminded"
     return "reminded" if after.reminded > before.reminded else ""
 
 

@@ -53,7 +53,8 @@ class BreakGlass(Frozen):
     announce: tuple[str, ...]
     use_within: int
     receipt_ttl: int
-    remind: int  #: how often a second person is reminded to review it
+    remind: int  #: how often somebody is reminded to review it
+    reviewers: tuple[str, ...] = ()  #: approver sources of those who are asked to review it
 
     def tightened_by(self, other: BreakGlass) -> BreakGlass:
         """What both allow; it is announced where either says."""
@@ -63,6 +64,7 @@ class BreakGlass(Frozen):
             use_within=min(self.use_within, other.use_within),
             receipt_ttl=min(self.receipt_ttl, other.receipt_ttl),
             remind=min(self.remind, other.remind),
+            reviewers=other.reviewers,
         )
 
 

@@ -99,7 +99,8 @@ class Courier:
         post = stored.posts.get(destination)
         if self._is_current(stored, post, card):
             return 0
-        if stored.request.status is not Status.PENDING and (post is None or post.state == "failed"):
+        asked = stored.request.status is Status.PENDING or destination in stored.request.announced
+        if not asked and (post is None or post.state == "failed"):
             return 0  # nobody ever saw it, and nothing is left to decide
         async with self._turns[destination]:
             try:

@@ -11,6 +11,7 @@ _WORDS = {
     "reminder": "this still waits for you",
     "escalation": "nobody has answered, so you are asked too",
     "lapsed": "this was approved, but nobody used the approval in time",
+    "emergency": "one person let this through alone, in an emergency; another one has to review it",
     "unknown": "the tool did not say how this ended; check what happened before anyone tries again",
 }
 
