@@ -5,16 +5,18 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from approvals.action import likeness, request_id
 from approvals.arrangements import Arrangements
 from approvals.commits import binding, change_of, home, record_of, still_in_force, under_policy
+from approvals.delegations import Delegations
 from approvals.errors import DirectoryUnavailable, EntryRefused, NotConfirmed, NotFound, OutsideWindow, OverLimit
 from approvals.indices import Query
 from approvals.intake import ReportDocument, RequestDocument, SpendDocument
 from approvals.lifecycle import Status
+from approvals.links import Links
 from approvals.operators import Operators
 from approvals.people import NotAllowed, Voter, may_answer, sources_of, standing_votes
 from approvals.policy import Policy
@@ -25,7 +27,7 @@ from approvals.terms import Terms
 from approvals.tools import Granted, NotGranted, Tools
 from approvals.verdicts import Counted, Done, Late, Refused, Verdict
 
-__all__ = ["Approvals", "Click", "Counted", "Done", "Granted", "Late", "NotGranted", "Refused", "Verdict"]
+__all__ = ["Approvals", "Click", "Counted", "Done", "Granted", "Late", "NotGranted", "Paused", "Refused", "Verdict"]
 
 _PAGE = 200
 MARKS = 5  #: earlier requests that a card tells of
@@ -46,6 +48,14 @@ class Click:
     places: tuple[str, ...]
     reference: Mapping[str, str]
     reason: str = ""
+
+
+@dataclass(frozen=True)
+class Paused:
+    """What came of denying and pausing the agent: the vote's verdict and the freeze's; None: there was no agent."""
+
+    verdict: Verdict
+    frozen: Done | Refused | None
 
 
 @dataclass(frozen=True)
@@ -88,6 +98,9 @@ class Approvals:
             nudge=nudge,
             new_key=_new_key,
         )
+        arranging = {"store": store, "directory": directory, "policies": policies, "new_key": _new_key}
+        self.delegations = Delegations(**arranging)
+        self.links = Links(**arranging)
         self._tools = Tools(
             store=store,
             directory=directory,
@@ -208,6 +221,15 @@ class Approvals:
             return await self._commit_vote(found.stored, click, found.voter, policy)
 
         return await under_policy(self._policies, commit)
+
+    async def deny_and_pause(self, request: str, click: Click) -> Paused:
+        """Deny, and freeze the agent where the person holds that role too: everything else it asked is then denied."""
+        verdict = await self.vote(request, replace(click, answer="deny"))
+        try:
+            agent = (await self._store.get(request)).request.agent
+        except NotFound:
+            return Paused(verdict, None)
+        return Paused(verdict, await self.operators.freeze(click.account, "agent", agent, click.reason))
 
     async def retract(self, request: str, click: Click) -> Verdict:
         """Take one's own answer back while the request is still open."""
