@@ -54,6 +54,11 @@ class Policy:
         return tuple(self._file.audiences)
 
     @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds that the file describes."""
+        return tuple(self._file.kinds)
+
+    @property
     def people(self) -> tuple[str, ...]:
         """The names of all people."""
         return tuple(self._file.people)
@@ -89,6 +94,16 @@ class Policy:
         """How much a registered agent may ask."""
         entry = self._file.agents.get(agent)
         return None if entry is None else Limits(agent, entry.limits.open, entry.limits.per_minute)
+
+    def agents_for(self, person: str) -> tuple[str, ...]:
+        """The agents that a person answers for, or that may act for them."""
+        found = self._file.agents.items()
+        return tuple(name for name, entry in found if person == entry.owner or person in entry.principals)
+
+    def owner_of(self, agent: str) -> str | None:
+        """Who answers for a registered agent."""
+        entry = self._file.agents.get(agent)
+        return None if entry is None else entry.owner
 
     def freeze_of(self, question: Question) -> Freeze | None:
         """The freeze that a question falls under, if any."""

@@ -309,13 +309,17 @@ class WatchedWindows:
         self._windows = windows
         self._metrics = metrics
 
-    async def reserve(self, request: str, shares: Sequence[Share], hold: int) -> Mapping[str, int]:
+    async def reserve(self, holder: str, shares: Sequence[Share], *, hold: int, token: str) -> Mapping[str, int]:
         with _timed(self._metrics, "reserve"):
-            return await self._windows.reserve(request, shares, hold)
+            return await self._windows.reserve(holder, shares, hold=hold, token=token)
 
-    async def recount(self, request: str, shares: Sequence[Share], until: int) -> None:
+    async def release(self, holder: str, shares: Sequence[Share], *, token: str) -> None:
+        with _timed(self._metrics, "release"):
+            await self._windows.release(holder, shares, token=token)
+
+    async def recount(self, holder: str, shares: Sequence[Share], since: int | None) -> None:
         with _timed(self._metrics, "recount"):
-            await self._windows.recount(request, shares, until)
+            await self._windows.recount(holder, shares, since)
 
 
 class WatchedInbox:

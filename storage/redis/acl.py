@@ -25,7 +25,9 @@ _HELLO: Final = (
 _ANY: Final = "{sayso:*}"
 _HASHES: Final = "+hget +hset +hmget +hgetall +hlen +hexists +pexpire +pttl +persist +exists"
 _STRINGS: Final = "+get +set +exists +pexpire"
-_SORTED_SETS: Final = "+zadd +zrem +zrange +zrangebyscore +zremrangebyrank +zremrangebyscore +zcard +pexpire +persist"
+_SORTED_SETS: Final = (
+    "+zadd +zrem +zscore +zrange +zrangebyscore +zremrangebyrank +zremrangebyscore +zcard +pexpire +persist"
+)
 
 
 def acl_lines(

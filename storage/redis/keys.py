@@ -91,11 +91,11 @@ class Keys:
         return self._key("kept", name)
 
     def amounts(self, window: str) -> str:
-        """Hash: request id to what it takes of a window, and their totals, in the window's home partition."""
+        """Hash: holder to what it takes of a window, and their totals, in the window's home partition."""
         return self._key("amounts", window)
 
     def counted(self, window: str) -> str:
-        """Sorted set: the requests that have a share in a window, by the instant until which it counts."""
+        """Sorted set: those who have a share in a window, by the instant until which it counts."""
         return self._key("counted", window)
 
     def folder(self, folder: str) -> str:

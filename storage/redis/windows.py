@@ -26,28 +26,33 @@ class RedisWindows:
         self._replicas = replicas
         self._confirm = confirm
 
-    async def reserve(self, request: str, shares: Sequence[Share], hold: int) -> Mapping[str, int]:
-        sums = await asyncio.gather(*(self._reserve(request, share, hold + share.length) for share in shares))
+    async def reserve(self, holder: str, shares: Sequence[Share], *, hold: int, token: str) -> Mapping[str, int]:
+        sums = await asyncio.gather(*(self._reserve(holder, share, hold + share.length, token) for share in shares))
         return {share.window: total for share, total in zip(shares, sums, strict=True)}
 
-    async def recount(self, request: str, shares: Sequence[Share], until: int) -> None:
+    async def release(self, holder: str, shares: Sequence[Share], *, token: str) -> None:
         for share in shares:
-            await self._link.script("share", self._keys(share), *self._words(request, share), "", until)
+            await self._link.script("share", self._keys(share), *self._words(holder, share), "release", "", token)
 
-    async def _reserve(self, request: str, share: Share, milliseconds: int) -> int:
+    async def recount(self, holder: str, shares: Sequence[Share], since: int | None) -> None:
+        for share in shares:
+            until = 0 if since is None else since + share.length
+            await self._link.script("share", self._keys(share), *self._words(holder, share), "recount", until, "")
+
+    async def _reserve(self, holder: str, share: Share, milliseconds: int, token: str) -> int:
         """What a window comes to; with replicas only when they have it, so that a failover forgets no share."""
-        keys, words = self._keys(share), (*self._words(request, share), milliseconds, "")
+        keys, words = self._keys(share), (*self._words(holder, share), "reserve", milliseconds, token)
         if not self._replicas:
             high, low = await self._link.script("share", keys, *words)
             return int(high) * _LOW + int(low)
         wait = {"replicas": self._replicas, "within": self._confirm}
         (high, low), acks = await self._link.confirmed_script("share", keys, *words, **wait)
         if acks < self._replicas:
-            raise NotConfirmed(f"a share of {request} is on {acks} of {self._replicas} replicas")
+            raise NotConfirmed(f"a share of {holder} is on {acks} of {self._replicas} replicas")
         return int(high) * _LOW + int(low)
 
-    def _words(self, request: str, share: Share) -> tuple[Word, ...]:
-        return (self._clock_offset(), request, share.amount // _LOW, share.amount % _LOW)
+    def _words(self, holder: str, share: Share) -> tuple[Word, ...]:
+        return (self._clock_offset(), holder, share.amount // _LOW, share.amount % _LOW)
 
     def _keys(self, share: Share) -> list[str]:
         keys = Keys(home_of(share.window, self._partitions))

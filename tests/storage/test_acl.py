@@ -126,9 +126,10 @@ async def test_the_bots_own_user_keeps_what_lies_on_the_shelf(users: Users) -> N
 
 async def test_the_bots_own_user_keeps_windows(users: Users) -> None:
     windows, share = (await users.store()).windows, Share(window="day", amount=999_000_000, length=86_400_000)
-    assert await windows.reserve("0-a", (share,), 60_000) == {"day": 999_000_000}
-    await windows.recount("0-a", (share,), 0)
-    assert await windows.reserve("0-b", (share,), 60_000) == {"day": 999_000_000}
+    assert await windows.reserve("a", (share,), hold=60_000, token="1" * 16) == {"day": 999_000_000}
+    await windows.release("a", (share,), token="1" * 16)
+    await windows.recount("a", (share,), None)
+    assert await windows.reserve("b", (share,), hold=60_000, token="1" * 16) == {"day": 999_000_000}
 
 
 async def test_the_bots_user_may_confirm_on_replicas(users: Users) -> None:
