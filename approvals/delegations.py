@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from approvals.arrangements import DELEGATIONS, Arranged, Arrangements, Delegation
-from approvals.commits import still_in_force, under_policy
 from approvals.people import NotAllowed, Operator, may_operate, member
 from approvals.policy import Policy
 from approvals.ports import Account, Directory, Policies, Store
@@ -43,52 +42,46 @@ class Delegations:
 
         It holds for kinds that match one of the globs, from now on, for what waits already too.
         """
-
-        async def commit(policy: Policy) -> Handed | Refused:
-            now = await self._store.now()
-            arranged = await self._arrangements.now(policy, (account.id, to), now)
-            owner = await self._owner(account, policy, arranged)
-            if isinstance(owner, Refused):
-                return owner
-            taker = to if to in policy.people else arranged.person_of(to, policy)
-            mine = [one for one in await self._arrangements.delegations(policy) if one.owner == owner.person]
-            if refusal := _unsound(owner.person, taker, until, kinds, now) or _too_many(mine):
-                return refusal
-            one = Delegation(
-                id=self._new_key(),
-                owner=owner.person,
-                account=account.id,
-                to=str(taker),
-                kinds=kinds,
-                since=now,
-                until=until,
-            )
-            record = _record("delegated", one, owner)
-            await self._store.shelf.keep(_name(one), one.model_dump(mode="json"), ttl=until - now, record=record)
-            return Handed(one)
-
-        return await under_policy(self._policies, commit)
+        policy = await self._policies.look()
+        now = await self._store.now()
+        arranged = await self._arrangements.now(policy, (account.id, to), now)
+        owner = await self._owner(account, policy, arranged)
+        if isinstance(owner, Refused):
+            return owner
+        taker = to if to in policy.people else arranged.person_of(to, policy)
+        mine = [one for one in await self._arrangements.delegations(policy) if one.owner == owner.person]
+        if refusal := _unsound(owner.person, taker, until, kinds, now) or _too_many(mine):
+            return refusal
+        one = Delegation(
+            id=self._new_key(),
+            owner=owner.person,
+            account=account.id,
+            to=str(taker),
+            kinds=kinds,
+            since=now,
+            until=until,
+        )
+        record = _record("delegated", one, owner)
+        await self._store.shelf.keep(_name(one), one.model_dump(mode="json"), ttl=until - now, record=record)
+        return Handed(one)
 
     async def undelegate(self, account: Account, delegation: str) -> Handed | Refused:
         """Take a seat back, or give it back; by its owner or by whoever got it."""
-
-        async def commit(policy: Policy) -> Handed | Refused:
-            arranged = await self._arrangements.now(policy, (account.id,), await self._store.now())
-            by = await member(account, policy, self._directory, arranged)
-            if isinstance(by, NotAllowed):
-                return Refused(by.reason, by.sentence)
-            mine = await self._mine(by.person, policy)
-            found = next((one for one in mine if one.id == delegation), None)
-            if found is None:
-                return Refused("no_such_delegation", "I know no such delegation of yours; perhaps its time is over.")
-            await self._store.shelf.drop(_name(found), record=_record("undelegated", found, by))
-            return Handed(found)
-
-        return await under_policy(self._policies, commit)
+        policy = await self._policies.look()
+        arranged = await self._arrangements.now(policy, (account.id,), await self._store.now())
+        by = await member(account, policy, self._directory, arranged)
+        if isinstance(by, NotAllowed):
+            return Refused(by.reason, by.sentence)
+        mine = await self._mine(by.person, policy)
+        found = next((one for one in mine if one.id == delegation), None)
+        if found is None:
+            return Refused("no_such_delegation", "I know no such delegation of yours; perhaps its time is over.")
+        await self._store.shelf.drop(_name(found), record=_record("undelegated", found, by))
+        return Handed(found)
 
     async def delegations_of(self, account: Account) -> Sequence[Delegation]:
         """The seats this person handed over, and those that were handed to them; the earliest first."""
-        policy = self._policies.current()
+        policy = await self._policies.look()
         arranged = await self._arrangements.now(policy, (account.id,), await self._store.now())
         return await self._mine(arranged.person_of(account.id, policy) or account.id, policy)
 
@@ -100,7 +93,6 @@ class Delegations:
         """The person whose seat it is: they hold the role, and the policy knows who they are."""
         found = await may_operate(account, "delegate", policy, self._directory, arranged)
         if isinstance(found, NotAllowed):
-            await still_in_force(self._policies, policy)
             record = {"v": 1, "event": "delegate_refused", "account": account.id, "reason": found.reason}
             await self._store.note(record)
             return Refused(found.reason, found.sentence)

@@ -14,7 +14,6 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from approvals.arrangements import LINKS, Arranged, Arrangements, Link, read
-from approvals.commits import still_in_force, under_policy
 from approvals.people import NotAllowed, Operator, may_operate, member
 from approvals.policy import Policy
 from approvals.ports import Account, Directory, Policies, Store
@@ -53,44 +52,36 @@ class Links:
 
     async def begin(self, account: Account) -> Code | Refused:
         """A code for somebody whom the file knows by this account; it holds once, for ten minutes."""
-
-        async def commit(policy: Policy) -> Code | Refused:
-            by = await self._known(account, policy)
-            if isinstance(by, Refused):
-                return by
-            code = _code(self._new_key())
-            asked = {"person": by.person, "account": account.id}
-            await self._store.shelf.keep(_code_name(code), asked, version=0, ttl=CODE_LIVES)
-            return Code(code)
-
-        return await under_policy(self._policies, commit)
+        policy = await self._policies.look()
+        by = await self._known(account, policy)
+        if isinstance(by, Refused):
+            return by
+        code = _code(self._new_key())
+        asked = {"person": by.person, "account": account.id}
+        await self._store.shelf.keep(_code_name(code), asked, version=0, ttl=CODE_LIVES)
+        return Code(code)
 
     async def claim(self, account: Account, code: str) -> Linked | Refused:
         """Type the code with the other account; it is theirs once the first one confirms."""
-
-        async def commit(policy: Policy) -> Linked | Refused:
-            arranged = await self._arrangements.now(policy, (account.id,), await self._store.now())
-            by = await member(account, policy, self._directory, arranged)
-            if isinstance(by, NotAllowed):
-                return Refused(by.reason, by.sentence)
-            if arranged.person_of(account.id, policy) is not None:
-                return Refused("linked_already", "This account is linked to a person already.")
-            asked = await self._store.shelf.kept(_code_name(code))
-            if asked is None or not await self._store.shelf.drop(asked.name, version=asked.version):
-                await self._note("link_refused", account, reason="bad_code")
-                return Refused("bad_code", "That is not a code of mine, or its time is over. Ask for a new one.")
-            person = str(asked.document["person"])
-            claim = Link(
-                account=account.id, person=person, by=str(asked.document["account"]), at=await self._store.now()
-            )
-            await self._store.shelf.keep(f"{_CLAIMS}/{person}", claim.model_dump(mode="json"), ttl=CODE_LIVES)
-            return Linked(account.id, person, confirmed=False)
-
-        return await under_policy(self._policies, commit)
+        policy = await self._policies.look()
+        arranged = await self._arrangements.now(policy, (account.id,), await self._store.now())
+        by = await member(account, policy, self._directory, arranged)
+        if isinstance(by, NotAllowed):
+            return Refused(by.reason, by.sentence)
+        if arranged.person_of(account.id, policy) is not None:
+            return Refused("linked_already", "This account is linked to a person already.")
+        asked = await self._used_up(_code_name(code))
+        if asked is None:
+            await self._note("link_refused", account, reason="bad_code")
+            return Refused("bad_code", "That is not a code of mine, or its time is over. Ask for a new one.")
+        person, at = asked["person"], await self._store.now()
+        claim = Link(account=account.id, person=person, by=asked["account"], at=at)
+        await self._store.shelf.keep(f"{_CLAIMS}/{person}", claim.model_dump(mode="json"), ttl=CODE_LIVES)
+        return Linked(account.id, person, confirmed=False)
 
     async def claimed(self, account: Account) -> Linked | Refused:
         """The account that typed this person's code and waits to be confirmed."""
-        policy = self._policies.current()
+        policy = await self._policies.look()
         kept = await self._store.shelf.kept(f"{_CLAIMS}/{policy.person_of(account.id)}")
         if kept is None:
             return Refused("nothing_claimed", "No account has typed a code of yours.")
@@ -99,58 +90,57 @@ class Links:
 
     async def confirm(self, account: Account, other: str) -> Linked | Refused:
         """Say that `other`, which typed the code, is one's own account: with the account that asked for the code."""
-
-        async def commit(policy: Policy) -> Linked | Refused:
-            by = await self._known(account, policy)
-            if isinstance(by, Refused):
-                return by
-            kept = await self._store.shelf.kept(f"{_CLAIMS}/{by.person}")
-            claim = read(Link, kept) if kept else None
-            if kept is None or claim is None or (claim.account, claim.by) != (other, account.id):
-                return Refused("nothing_claimed", "No account has typed a code of yours.")
-            if policy.person_of(other) is not None:
-                return Refused("linked_already", "This account is linked to a person already.")
-            await self._store.shelf.drop(kept.name)
-            record = _record("linked", claim, by)
-            put = await self._store.shelf.keep(
-                f"{LINKS}/{other}", claim.model_dump(mode="json"), version=0, record=record
-            )
-            if put is None:
-                return Refused("linked_already", "This account is linked to a person already.")
-            return Linked(other, by.person, confirmed=True)
-
-        return await under_policy(self._policies, commit)
+        policy = await self._policies.look()
+        by = await self._known(account, policy)
+        if isinstance(by, Refused):
+            return by
+        kept = await self._store.shelf.kept(f"{_CLAIMS}/{by.person}")
+        claim = read(Link, kept) if kept else None
+        if kept is None or claim is None or (claim.account, claim.by) != (other, account.id):
+            return Refused("nothing_claimed", "No account has typed a code of yours.")
+        if policy.person_of(other) is not None:
+            return Refused("linked_already", "This account is linked to a person already.")
+        await self._store.shelf.drop(kept.name)
+        record = _record("linked", claim, by)
+        put = await self._store.shelf.keep(f"{LINKS}/{other}", claim.model_dump(mode="json"), version=0, record=record)
+        if put is None:
+            return Refused("linked_already", "This account is linked to a person already.")
+        return Linked(other, by.person, confirmed=True)
 
     async def unlink(self, account: Account, other: str) -> Linked | Refused:
         """Say that an account is not, or no longer, this person's; with that account or with any other of theirs."""
-
-        async def commit(policy: Policy) -> Linked | Refused:
-            arranged = await self._arrangements.now(policy, (account.id, other), await self._store.now())
-            by = await member(account, policy, self._directory, arranged)
-            if isinstance(by, NotAllowed):
-                return Refused(by.reason, by.sentence)
-            kept = await self._store.shelf.kept(f"{LINKS}/{other}")
-            link = read(Link, kept) if kept else None
-            if kept is None or link is None or link.person != by.person:
-                return Refused("not_linked", "No such account was linked to you by a code.")
-            await self._store.shelf.drop(kept.name, record=_record("unlinked", link, by))
-            return Linked(other, by.person, confirmed=False)
-
-        return await under_policy(self._policies, commit)
+        policy = await self._policies.look()
+        arranged = await self._arrangements.now(policy, (account.id, other), await self._store.now())
+        by = await member(account, policy, self._directory, arranged)
+        if isinstance(by, NotAllowed):
+            return Refused(by.reason, by.sentence)
+        kept = await self._store.shelf.kept(f"{LINKS}/{other}")
+        link = read(Link, kept) if kept else None
+        if kept is None or link is None or link.person != by.person:
+            return Refused("not_linked", "No such account was linked to you by a code.")
+        await self._store.shelf.drop(kept.name, record=_record("unlinked", link, by))
+        return Linked(other, by.person, confirmed=False)
 
     async def links_of(self, account: Account) -> Sequence[Link]:
         """The accounts that were linked to this person by a code."""
-        policy = self._policies.current()
+        policy = await self._policies.look()
         arranged: Arranged = await self._arrangements.now(policy, (account.id,), await self._store.now())
         person = arranged.person_of(account.id, policy)
         found = (read(Link, kept) for kept in await self._store.shelf.folder(LINKS))
         return [link for link in found if link.person == person]
 
+    async def _used_up(self, name: str) -> Mapping[str, Any] | None:
+        """Who asked for a code, the first time somebody types it; None: there is no such code, or not any more."""
+        kept = await self._store.shelf.kept(name)
+        if kept is None or "used" in kept.document:
+            return None
+        used = await self._store.shelf.keep(name, {"used": True}, version=kept.version, ttl=CODE_LIVES)
+        return None if used is None else kept.document
+
     async def _known(self, account: Account, policy: Policy) -> Operator | Refused:
         """The person, if the file itself knows the account, and they hold the role."""
         found = await may_operate(account, "link", policy, self._directory)
         if isinstance(found, NotAllowed):
-            await still_in_force(self._policies, policy)
             await self._note("link_refused", account, reason=found.reason)
             return Refused(found.reason, found.sentence)
         if policy.person_of(account.id) is None:
