@@ -335,9 +335,17 @@ def _not_linked(by: Operator, policy: Policy, arranged: Arranged) -> Refused | N
 
 def _alone(by: Operator, at: int, shown: str, reason: str) -> Vote:
     """The one answer of an emergency."""
-    account = by.account
-    members = {"person": by.person, "account": account.id, "via": account.via, "tenant": account.tenant}
-    return Vote(**members, answer="approve", factors=(), at=at, shown=shown, reason=reason)
+    return Vote(
+        person=by.person,
+        account=by.account.id,
+        via=by.account.via,
+        tenant=by.account.tenant,
+        answer="approve",
+        factors=(),
+        at=at,
+        shown=shown,
+        reason=reason,
+    )
 
 
 def _intervention(did: Did, by: Operator, at: int, reason: str) -> Intervention:

@@ -46,6 +46,7 @@ class Operator:
 
 
 _OWN = NotAllowed("own_request", "This was asked by you, for you or by your agent, so your answer cannot count.")
+_BARRED = NotAllowed("excluded", "The policy lets nobody of your team or group answer this request.")
 UNCHECKED: Final = NotAllowed(
     "lookup_failed", "I could not check who you are just now, so nothing was counted. Click again."
 )
@@ -72,6 +73,8 @@ async def may_answer(
         if refusal := _unfit(account, await directory.standing(account)):
             return refusal
         accounts = (account, *_others(account, person, policy))
+        if await _belongs(named, accounts, terms.barred, directory):
+            return _BARRED
         own = await _factors(named, accounts, terms, directory)
     except DirectoryUnavailable:
         return UNCHECKED
@@ -148,6 +151,8 @@ async def may_break_glass(
         return NotAllowed(
             "unlinked", "Your account is not linked to a person in the policy, and somebody else has to review this."
         )
+    if barred := await _one_of(account, terms.barred, policy, directory, arranged):
+        return _BARRED if isinstance(barred, Operator) else barred
     for sources in terms.break_glass.who:
         found = await _one_of(account, sources, policy, directory, arranged)
         if not isinstance(found, Operator):
@@ -223,6 +228,7 @@ async def _behalf(
             accounts = _accounts(one, policy)
             able = await directory.standing(accounts[0]) is None
             able = able and await _belongs(one.owner, accounts, policy.role("delegate"), directory)
+            able = able and not await _belongs(one.owner, accounts, terms.barred, directory)
             names = await _factors(one.owner, accounts, terms, directory) if able else ()
         except DirectoryUnavailable:
             return None

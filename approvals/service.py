@@ -98,9 +98,8 @@ class Approvals:
             nudge=nudge,
             new_key=_new_key,
         )
-        arranging = {"store": store, "directory": directory, "policies": policies, "new_key": _new_key}
-        self.delegations = Delegations(**arranging)
-        self.links = Links(**arranging)
+        self.delegations = Delegations(store=store, directory=directory, policies=policies, new_key=_new_key)
+        self.links = Links(store=store, directory=directory, policies=policies, new_key=_new_key)
         self._tools = Tools(
             store=store,
             directory=directory,
