@@ -14,17 +14,45 @@ from approvals.lifecycle import Status
 from approvals.request import Request
 from approvals.text import one_line
 
+_WORDS = {
+    "reminder": "this still waits for you",
+    "escalation": "nobody has answered, so you are asked too",
+    "lapsed": "this was approved, but nobody used the approval in time",
+    "emergency": "one person let this through alone, in an emergency; another one has to review it",
+    "unknown": "the tool did not say how this ended; check what happened before anyone tries again",
+    "suspicious": "somebody reported this as suspicious; look at it, and stop the agent if they are right",
+    "undeliverable": "requests wait unseen, because a destination takes no cards",
+}
+
 
 class Note(Frozen):
     """One thing to say. `asked` and `groups` are those it is for: people, and directory groups by their source."""
 
     key: str
-    what: Literal["reminder", "escalation", "lapsed", "unknown", "emergency"]
+    what: Literal["reminder", "escalation", "lapsed", "unknown", "undeliverable", "emergency", "suspicious"]
     code: str
     factors: tuple[str, ...] = ()  #: those that still wait for somebody
     expires_at: int | None = None
     asked: tuple[Who, ...] = ()
     groups: tuple[str, ...] = ()
+    place: str = ""  #: the destination that takes no cards
+    problem: str = ""  #: the platform's word for why, and what to do about it
+    remedy: str = ""
+
+    @property
+    def words(self) -> str:
+        """What the matter is; ours alone."""
+        return _WORDS[self.what]
+
+
+def to_operators(request: Request) -> tuple[Note, ...]:
+    """What operators are told of a request in their own channel, once."""
+    notes = []
+    if request.was_marked("reported"):
+        notes.append(Note(key="operators-suspicious", what="suspicious", code=request.code))
+    if request.status is Status.UNKNOWN:
+        notes.append(Note(key="operators-unknown", what="unknown", code=request.code))
+    return tuple(notes)
 
 
 def notes_of(request: Request, accounts: Callable[[str], tuple[str, ...]]) -> tuple[Note, ...]:

@@ -206,6 +206,10 @@ class Request(Frozen):
         emergency = self.decision is not None and self.decision.break_glass
         return self.terms.break_glass.announce if emergency and self.terms.break_glass else ()
 
+    def is_due_at(self, destination: str) -> bool:
+        """Whether people have to see it at a destination where it does not stand yet."""
+        return self.status is Status.PENDING or (self.unreviewed and destination in self.announced)
+
     def was_marked(self, did: Did, person: str | None = None) -> bool:
         """Whether somebody, or this person, did that."""
         return any(one.did == did and person in (None, one.person) for one in self.interventions)
