@@ -18,7 +18,7 @@ from approvals.intake import ReportDocument, RequestDocument, SpendDocument
 from approvals.lifecycle import Status
 from approvals.links import Links
 from approvals.operators import Operators
-from approvals.people import NotAllowed, Voter, may_answer, sources_of, standing_votes
+from approvals.people import NotAllowed, Voter, may_answer, standing_votes
 from approvals.policy import Policy
 from approvals.ports import Account, Change, Directory, Policies, Post, Signer, Store, Stored
 from approvals.publishing import Publisher
@@ -271,22 +271,6 @@ class Approvals:
         """What `vote` would say to this click, without counting it; for a door that has to ask for a reason first."""
         found = await under_policy(self._policies, lambda policy: self._found(request, click, policy))
         return found.voter if isinstance(found, _Found) else found
-
-    async def waiting_for(self, account: Account, destination: str, *, limit: int = 20) -> Sequence[Request]:
-        """Pending requests that this person may answer, or that stand in the channel they are in; newest first."""
-        policy = self._policies.current()
-        arranged = await self._arrangements.now(policy, (account.id,), await self._store.now())
-        mine = await sources_of(account, policy, self._directory, arranged)
-        here = await self._store.list(Query(destination=destination), limit=limit)
-        theirs = await self._store.list(Query(sources=mine), limit=limit)
-        found = {request.id: request for request in here.requests}
-        for request in theirs.requests:
-            able = arranged.covering(request.action.kind)
-            voter = await may_answer(account, request.asked, policy, self._directory, arranged=able)
-            if isinstance(voter, Voter):
-                found[request.id] = request
-        newest = sorted(found.values(), key=lambda request: (request.asked_at, request.id), reverse=True)
-        return newest[:limit]
 
     async def _found(
         self, request: str, click: Click, policy: Policy, *, on_card: bool = True

@@ -196,15 +196,6 @@ async def test_a_group_that_only_a_directory_knows_is_asked_about_its_owner() ->
     assert await said(house, await house.asked(), "erin") == "approved"
 
 
-async def test_what_waits_for_the_owner_waits_for_the_taker_too() -> None:
-    house = await a_house(**with_seats())
-    request = await house.asked(posted=False)
-    assert not await house.approvals.waiting_for(account("erin"), "slack:C0ELSEWHERE")
-    await handed(house, "alice", "erin")
-    found = await house.approvals.waiting_for(account("erin"), "slack:C0ELSEWHERE")
-    assert [one.id for one in found] == [request.id]
-
-
 # -- handing over -------------------------------------------------------------------------------------------------
 
 
