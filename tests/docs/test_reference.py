@@ -67,6 +67,7 @@ def test_every_variable_that_is_listed_is_read(variable: str, setting: str, monk
     values = {"redis_url": "redis://elsewhere/1", "redis_replicas": "3", "partitions": "3", "port": "3"}
     values |= {"slack_mode": "off", "log_format": "json", "log_level": "error"}
     values |= {"keep_requests_days": "3", "keep_renderings_days": "3"}
+    values["operators_channel"] = "slack:C0OPS"
     values |= {"metrics_port": "9102", "drain_seconds": "15.0", "otlp_endpoint": "http://collector:4318"}
     for known in [v for row in rows(SETTINGS) for v in names(row[1])]:
         monkeypatch.delenv(known, raising=False)
