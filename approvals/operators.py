@@ -55,6 +55,7 @@ class Operators:
         self._nudge = nudge
         self._new_key = new_key
         self._arrangements = Arrangements(store.shelf)
+        self._whole = ""  #: the epoch that this process has seen in force in every partition
 
     async def revoke(self, request: str, account: Account, reason: str = "") -> Done | Refused:
         """Take a yes back that was not used yet."""
@@ -194,7 +195,10 @@ class Operators:
 
     async def deny_frozen(self) -> None:
         """Deny everything pending that falls under a freeze; safe to repeat, and repeated by the clock."""
-        policy = await self._policies.refresh()  # whoever froze may have died before we heard of it
+        policy = await self._policies.look()
+        if policy.epoch != self._whole:  # whoever froze may have died half-way: put it in force everywhere, once
+            policy = await self._policies.refresh()
+            self._whole = policy.epoch
         cursor: str | None = ""
         while policy.freezes and cursor is not None:
             page = await self._store.list(Query(), cursor, _PAGE)

@@ -269,7 +269,7 @@ class Delivery:
                 await self._posting.edit_shared(self._platform, shared, requests)
         except ChatRefused as exc:
             self._heard(exc)
-            await self._refused(Errand.EDIT, one, old, exc)
+            await self._refused(Errand.EDIT, one, old if shared is None else shared.members(requests), exc)
             return _Came(done=True)
         except ChatUnavailable as exc:
             return await self._not_now(Errand.EDIT, [one], exc)
