@@ -5,17 +5,20 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from approvals.action import likeness, request_id
+from approvals.arrangements import Arrangements
 from approvals.commits import binding, change_of, home, record_of, still_in_force, under_policy
+from approvals.delegations import Delegations
 from approvals.errors import DirectoryUnavailable, EntryRefused, NotConfirmed, NotFound, OutsideWindow, OverLimit
 from approvals.indices import Query
 from approvals.intake import ReportDocument, RequestDocument, SpendDocument
 from approvals.lifecycle import Status
+from approvals.links import Links
 from approvals.operators import Operators
-from approvals.people import NotAllowed, Voter, may_answer, sources_of, standing_votes
+from approvals.people import NotAllowed, Voter, may_answer, standing_votes
 from approvals.policy import Policy
 from approvals.ports import Account, Change, Directory, Policies, Post, Signer, Store, Stored
 from approvals.publishing import Publisher
@@ -24,7 +27,7 @@ from approvals.terms import Terms
 from approvals.tools import Granted, NotGranted, Tools
 from approvals.verdicts import Counted, Done, Late, Refused, Verdict
 
-__all__ = ["Approvals", "Click", "Counted", "Done", "Granted", "Late", "NotGranted", "Refused", "Verdict"]
+__all__ = ["Approvals", "Click", "Counted", "Done", "Granted", "Late", "NotGranted", "Paused", "Refused", "Verdict"]
 
 _PAGE = 200
 MARKS = 5  #: earlier requests that a card tells of
@@ -45,6 +48,14 @@ class Click:
     places: tuple[str, ...]
     reference: Mapping[str, str]
     reason: str = ""
+
+
+@dataclass(frozen=True)
+class Paused:
+    """What came of denying and pausing the agent: the vote's verdict and the freeze's; None: there was no agent."""
+
+    verdict: Verdict
+    frozen: Done | Refused | None
 
 
 @dataclass(frozen=True)
@@ -76,11 +87,19 @@ class Approvals:
         self._store = store
         self._directory = directory
         self._policies = policies
+        self._arrangements = Arrangements(store.shelf)
         self._nudge = nudge
         self._publisher = Publisher(store, signer, issuer)
         self.operators = Operators(
-            store=store, directory=directory, policies=policies, publisher=self._publisher, nudge=nudge
+            store=store,
+            directory=directory,
+            policies=policies,
+            publisher=self._publisher,
+            nudge=nudge,
+            new_key=_new_key,
         )
+        self.delegations = Delegations(store=store, directory=directory, policies=policies, new_key=_new_key)
+        self.links = Links(store=store, directory=directory, policies=policies, new_key=_new_key)
         self._tools = Tools(
             store=store,
             directory=directory,
@@ -202,57 +221,66 @@ class Approvals:
 
         return await under_policy(self._policies, commit)
 
+    async def deny_and_pause(self, request: str, click: Click) -> Paused:
+        """Deny, and freeze the agent where the person holds that role too: everything else it asked is then denied."""
+        verdict = await self.vote(request, replace(click, answer="deny"))
+        try:
+            agent = (await self._store.get(request)).request.agent
+        except NotFound:
+            return Paused(verdict, None)
+        return Paused(verdict, await self.operators.freeze(click.account, "agent", agent, click.reason))
+
     async def retract(self, request: str, click: Click) -> Verdict:
         """Take one's own answer back while the request is still open."""
 
         async def commit(policy: Policy) -> Verdict:
             found = await self._found(request, click, policy)
-            if not isinstance(found, _Found):
-                return found
-            person = found.voter.person
-
-            def change(now: Stored) -> Change | None:
-                if now.request.status is not Status.PENDING or now.request.vote_of(person) is None:
-                    return None
-                record = {"by": person, "account": click.account.id, "shown": click.shown}
-                open_until = now.request.expires_at
-                after = now.request.retracted(person)
-                return change_of(now.request, after, policy, record, event="retracted", not_after=open_until)
-
-            try:
-                after = (await self._store.update(request, change, known=found.stored)).request
-            except OutsideWindow:
-                return Late(await self.after_time(request))
-            self._nudge()
-            return Counted(after) if after.status is Status.PENDING else Late(after)
+            return await self._retracted(found, click, policy) if isinstance(found, _Found) else found
 
         return await under_policy(self._policies, commit)
+
+    async def take_back(self, request: str, account: Account) -> Verdict:
+        """`retract` from where no card is, such as a command."""
+        click = Click(account, "approve", shown="", places=(), reference={})
+
+        async def commit(policy: Policy) -> Verdict:
+            found = await self._found(request, click, policy, on_card=False)
+            return await self._retracted(found, click, policy) if isinstance(found, _Found) else found
+
+        return await under_policy(self._policies, commit)
+
+    async def _retracted(self, found: _Found, click: Click, policy: Policy) -> Verdict:
+        request, person = found.stored.request.id, found.voter.person
+
+        def change(now: Stored) -> Change | None:
+            if now.request.status is not Status.PENDING or now.request.vote_of(person) is None:
+                return None
+            record = {"by": person, "account": click.account.id, "shown": click.shown}
+            open_until = now.request.expires_at
+            after = now.request.retracted(person)
+            return change_of(now.request, after, policy, record, event="retracted", not_after=open_until)
+
+        try:
+            after = (await self._store.update(request, change, known=found.stored)).request
+        except OutsideWindow:
+            return Late(await self.after_time(request))
+        self._nudge()
+        return Counted(after) if after.status is Status.PENDING else Late(after)
 
     async def may_answer(self, request: str, click: Click) -> Voter | Refused | Late:
         """What `vote` would say to this click, without counting it; for a door that has to ask for a reason first."""
         found = await under_policy(self._policies, lambda policy: self._found(request, click, policy))
         return found.voter if isinstance(found, _Found) else found
 
-    async def waiting_for(self, account: Account, destination: str, *, limit: int = 20) -> Sequence[Request]:
-        """Pending requests that this person may answer, or that stand in the channel they are in; newest first."""
-        policy = self._policies.current()
-        mine = await sources_of(account, policy, self._directory)
-        here = await self._store.list(Query(destination=destination), limit=limit)
-        theirs = await self._store.list(Query(sources=mine), limit=limit)
-        found = {request.id: request for request in here.requests}
-        for request in theirs.requests:
-            if isinstance(await may_answer(account, request.asked, policy, self._directory), Voter):
-                found[request.id] = request
-        newest = sorted(found.values(), key=lambda request: (request.asked_at, request.id), reverse=True)
-        return newest[:limit]
-
-    async def _found(self, request: str, click: Click, policy: Policy) -> _Found | Refused | Late:
+    async def _found(
+        self, request: str, click: Click, policy: Policy, *, on_card: bool = True
+    ) -> _Found | Refused | Late:
         """Who clicks on what; a refusal stands in the journal before anybody is told of it."""
         try:
             stored = await self._store.get(request)
         except NotFound:
             return Refused("not_found", "I do not know this request any more, so nothing was counted.")
-        checked = await self._check(stored, click, policy)
+        checked = await self._check(stored, click, policy, on_card=on_card)
         if isinstance(checked, Voter):
             return _Found(checked, stored)
         if isinstance(checked, Refused):
@@ -260,11 +288,11 @@ class Approvals:
             await self._store.note(_refused_click(stored.request, click, checked), partition=home(request))
         return checked
 
-    async def _check(self, stored: Stored, click: Click, policy: Policy) -> Voter | Refused | Late:
+    async def _check(self, stored: Stored, click: Click, policy: Policy, *, on_card: bool) -> Voter | Refused | Late:
         request = stored.request
         if request.status is not Status.PENDING:
             return Late(request)
-        if _post_at(stored, click) is None:
+        if on_card and _post_at(stored, click) is None:
             return Refused(
                 "not_this_card", "This button does not belong to a card I posted here, so nothing was counted."
             )
@@ -275,7 +303,8 @@ class Approvals:
         if terms.verdict == "deny":
             return Refused("policy_denies", "A rule of the policy now denies this request, so it cannot be answered.")
         asked = terms.escalated(request.escalated)
-        voter = await may_answer(click.account, asked, policy, self._directory, click.answer)
+        arranged = await self._arrangements.about(request, policy, stored.now, click.account.id)
+        voter = await may_answer(click.account, asked, policy, self._directory, click.answer, arranged)
         return Refused(voter.reason, voter.sentence) if isinstance(voter, NotAllowed) else voter
 
     async def _commit_vote(self, stored: Stored, click: Click, voter: Voter, policy: Policy) -> Verdict:
@@ -284,7 +313,7 @@ class Approvals:
         except DirectoryUnavailable:
             return await self._uncertain(stored.request, click)
         gone = frozenset(vote.person for vote in stored.request.votes) - standing.keys()
-        jti = secrets.token_urlsafe(16)
+        jti = _new_key()
 
         def change(now: Stored) -> Change | None:
             before = now.request
@@ -317,18 +346,19 @@ class Approvals:
             return Late(after)
         return Counted(after, safe=await self._publisher.published(after, now=stored.now))
 
-    async def _standing_for(self, stored: Stored, click: Click, policy: Policy) -> Mapping[str, tuple[str, ...]]:
+    async def _standing_for(self, stored: Stored, click: Click, policy: Policy) -> Mapping[str, Vote]:
         """Whose answer still stands beside this click, and for which factors.
 
         A no is never held up by what cannot be looked up: the answers of others then count as they were given.
         """
         request = stored.request
         terms = binding(request, policy, stored.now).escalated(request.escalated)
-        as_given = {vote.person: vote.factors for vote in request.votes}
+        as_given = {vote.person: vote for vote in request.votes}
         if click.answer != "approve" and terms.deny_quorum == 1:
             return as_given
+        arranged = await self._arrangements.about(request, policy, stored.now)
         try:
-            return await standing_votes(request.votes, terms, policy, self._directory)
+            return await standing_votes(request.votes, terms, policy, self._directory, arranged)
         except DirectoryUnavailable:
             if click.answer == "approve":
                 raise
@@ -346,7 +376,7 @@ class Approvals:
         """Record the message of a click as the post it is, where a crash kept its courier from doing so."""
         post = _post_at(stored, click)
         if post is not None and post.state == "intended":
-            found = Post(post.destination, "posted", stored.now, click.reference, click.shown)
+            found = replace(post, state="posted", at=stored.now, reference=click.reference, shown=click.shown)
             await self._store.record_post(stored.request.id, found)
 
     # -- tools ----------------------------------------------------------------------------------------------------
@@ -425,6 +455,11 @@ class Approvals:
         return stored
 
 
+def _new_key() -> str:
+    """A name that nobody can guess: 128 bit."""
+    return secrets.token_urlsafe(16)
+
+
 def _over(limit: OverLimit) -> EntryRefused:
     """What an agent is told that asks too much."""
     if limit.retry_after is None:
@@ -475,7 +510,13 @@ def _asked(
     )
     after = _by_rule(asked, now)
     by = f"agent:{agent}" if after.decision is None else f"policy:{after.decision.rule}"
-    return change_of(None, after, policy, {"by": by}, show=after is asked)
+    return change_of(None, after, policy, {"by": by, **_remarkable(terms)}, show=after is asked)
+
+
+def _remarkable(terms: Terms) -> Mapping[str, Any]:
+    """What the journal says of rules that were exempted from, or count because it cannot be told whether they apply."""
+    said = {"exempted": terms.exempted, "unclear": terms.unclear}
+    return {name: list(rules) for name, rules in said.items() if rules}
 
 
 def _by_rule(asked: Request, now: int) -> Request:
@@ -488,7 +529,7 @@ def _by_rule(asked: Request, now: int) -> Request:
         )
     if asked.terms.verdict == "require":
         return asked
-    return asked.decided_by_rule(now, jti=secrets.token_urlsafe(16))
+    return asked.decided_by_rule(now, jti=_new_key())
 
 
 def _says_what_changed(asked: Request) -> bool:
@@ -526,6 +567,8 @@ def _event_of_time(before: Request, after: Request) -> str:
     """What the journal calls a step of waiting; the status names the others."""
     if after.escalated > before.escalated:
         return "escalated"
+    if after.review_reminded > before.review_reminded:
+        return "review_reminded"
     return "reminded" if after.reminded > before.reminded else ""
 
 
@@ -545,6 +588,7 @@ def _vote(click: Click, voter: Voter, at: int) -> Vote:
         at=at,
         shown=click.shown,
         reason=click.reason,
+        behalf=voter.behalf,
     )
 
 

@@ -46,6 +46,28 @@ class AskedAgain(Frozen):
     deny_within: int = 0  #: for so long it is denied by rule; 0: never
 
 
+class BreakGlass(Frozen):
+    """How one person alone may let a request through in an emergency, and what follows. Times are milliseconds."""
+
+    who: tuple[tuple[str, ...], ...]  #: approver sources; in each of these sets the person must be
+    announce: tuple[str, ...]
+    use_within: int
+    receipt_ttl: int
+    remind: int  #: how often somebody is reminded to review it
+    reviewers: tuple[str, ...] = ()  #: approver sources of those who are asked to review it
+
+    def tightened_by(self, other: BreakGlass) -> BreakGlass:
+        """What both allow; it is announced where either says."""
+        return BreakGlass(
+            who=tuple(dict.fromkeys((*self.who, *other.who))),
+            announce=tuple(dict.fromkeys((*self.announce, *other.announce))),
+            use_within=min(self.use_within, other.use_within),
+            receipt_ttl=min(self.receipt_ttl, other.receipt_ttl),
+            remind=min(self.remind, other.remind),
+            reviewers=other.reviewers,
+        )
+
+
 class Piece(Frozen):
     """A part of a sentence: our words, or a value out of the request, which must be drawn literally."""
 
@@ -72,10 +94,14 @@ class Terms(Frozen):
 
     policy: str  #: digest of the policy text they were computed from
     rules: tuple[str, ...]
+    exempted: tuple[str, ...] = ()  #: rules that match, and that a matching rule exempts from
+    unclear: tuple[str, ...] = ()  #: rules that count because it cannot be told whether they apply
     verdict: Literal["require", "allow", "deny"] = "require"
     factors: tuple[Factor, ...] = ()
     excluded: tuple[str, ...] = ()  #: people of the principal chain: their votes never count
+    barred: tuple[str, ...] = ()  #: sources whose members never count, whatever else they belong to
     destinations: tuple[str, ...] = ()
+    fallback: tuple[str, ...] = ()  #: where it is shown if a destination takes no cards, the first that does
     deny_quorum: int = 1  #: how many people have to say no
     reminders: tuple[int, ...] = ()  #: ms from the asking at which those who have not answered are reminded
     escalation: tuple[Escalation, ...] = ()
@@ -85,6 +111,7 @@ class Terms(Frozen):
     min_look: int = 0  #: ms for which an approver must have had the whole action before their eyes
     confirm_code: bool = False  #: whether an approver types the code that they were shown
     unseen: bool = False  #: whether masked arguments may be approved
+    break_glass: BreakGlass | None = None  #: None: nobody may ever let it through alone
     within: int
     use_within: int
     receipt_ttl: int
@@ -100,6 +127,7 @@ class Terms(Frozen):
                 "verdict": strictest(self.verdict, other.verdict),
                 "factors": tightened(self.factors, other.factors),
                 "excluded": tuple(sorted({*self.excluded, *other.excluded})),
+                "barred": tuple(sorted({*self.barred, *other.barred})),
                 "deny_quorum": min(self.deny_quorum, other.deny_quorum),
                 "escalation": tuple(_still_open(step, self.factors, other) for step in self.escalation),
                 "longest": min(self.longest or 0, other.longest or 0) or None,
@@ -107,6 +135,7 @@ class Terms(Frozen):
                 "min_look": max(self.min_look, other.min_look),
                 "confirm_code": self.confirm_code or other.confirm_code,
                 "unseen": self.unseen and other.unseen,
+                "break_glass": _both(self.break_glass, other.break_glass),
                 "use_within": min(self.use_within, other.use_within),
                 "receipt_ttl": min(self.receipt_ttl, other.receipt_ttl),
             }
@@ -120,6 +149,10 @@ class Terms(Frozen):
         factors = tuple(_joined_by(factor, taken) for factor in self.factors)
         destinations = dict.fromkeys((*self.destinations, *(d for step in taken for d in step.destinations)))
         return self.model_copy(update={"factors": factors, "destinations": tuple(destinations)})
+
+
+def _both(one: BreakGlass | None, other: BreakGlass | None) -> BreakGlass | None:
+    return None if one is None or other is None else one.tightened_by(other)
 
 
 def _joined_by(factor: Factor, steps: tuple[Escalation, ...]) -> Factor:
@@ -148,7 +181,7 @@ def strictest(*verdicts: Literal["require", "allow", "deny"]) -> Literal["requir
 
 
 def joined(*groups: tuple[Factor, ...]) -> tuple[Factor, ...]:
-    """All demands of all groups; the same people demanded twice are demanded once, with the larger number.
+    """All demands of all groups; the same people demanded twice are demanded once, with the larger number, louder.
 
     The earlier demand keeps its name, by which votes remember it. Other people under the same name (a group that
     changed between two policies) get a name of their own, so that nobody counts for a demand they are not in.
@@ -160,9 +193,24 @@ def joined(*groups: tuple[Factor, ...]) -> tuple[Factor, ...]:
         if known is None:
             taken = {other.name for other in by_people.values()}
             by_people[people] = factor.model_copy(update={"name": _free_name(factor.name, taken)})
-        elif known.need < factor.need:
-            by_people[people] = known.model_copy(update={"need": factor.need})
+        else:
+            by_people[people] = _more(known, factor)
     return tuple(by_people.values())
+
+
+def _more(known: Factor, other: Factor) -> Factor:
+    """A demand of some people, as strict and as loud as either."""
+    need, notify = max(known.need, other.need), _louder(known.notify, other.notify)
+    if (need, notify) == (known.need, known.notify):
+        return known
+    return known.model_copy(update={"need": need, "notify": notify})
+
+
+_LOUDNESS: dict[Notify, int] = {"none": 0, "dm": 1, "mention": 2}
+
+
+def _louder(one: Notify, other: Notify) -> Notify:
+    return max(one, other, key=_LOUDNESS.__getitem__)
 
 
 def tightened(factors: tuple[Factor, ...], later: tuple[Factor, ...]) -> tuple[Factor, ...]:
@@ -180,8 +228,9 @@ def tightened(factors: tuple[Factor, ...], later: tuple[Factor, ...]) -> tuple[F
                 continue
             news.remove(demand)
             free.discard(place)
-            if not _implies(kept[place], demand):
-                kept[place] = demand.model_copy(update={"name": kept[place].name})
+            stricter = kept[place] if _implies(kept[place], demand) else demand
+            loud = _louder(kept[place].notify, demand.notify)
+            kept[place] = stricter.model_copy(update={"name": kept[place].name, "notify": loud})
     for demand in news:
         kept.append(demand.model_copy(update={"name": _free_name(demand.name, {one.name for one in kept})}))
     return tuple(kept)
@@ -212,8 +261,17 @@ def _free_name(name: str, taken: set[str]) -> str:
 def progress(factors: tuple[Factor, ...], eligible: Mapping[str, frozenset[str]]) -> dict[str, int]:
     """How many of each factor's seats are taken when every person takes at most one: a largest matching.
 
-    `eligible` maps each person who said yes to the names of the factors they count for. Kuhn's algorithm: people are
-    few, and a greedy choice would turn away a second approver because the first sat in the wrong seat.
+    `eligible` maps each person who said yes to the names of the factors they count for.
+    """
+    taken = [*seated(factors, eligible).values()]
+    return {factor.name: taken.count(factor.name) for factor in factors}
+
+
+def seated(factors: tuple[Factor, ...], eligible: Mapping[str, frozenset[str]]) -> dict[str, str]:
+    """The factor in which each person sits, in a largest matching; who finds no seat is left out.
+
+    Kuhn's algorithm: people are few, and a greedy choice would turn away a second approver because the first sat in
+    the wrong seat.
     """
     seats = [(factor.name, number) for factor in factors for number in range(factor.need)]
     taken: dict[tuple[str, int], str] = {}
@@ -230,7 +288,7 @@ def progress(factors: tuple[Factor, ...], eligible: Mapping[str, frozenset[str]]
 
     for person in eligible:
         seat_person(person, set())
-    return {factor.name: sum(1 for name, _ in taken if name == factor.name) for factor in factors}
+    return {person: name for (name, _), person in taken.items()}
 
 
 def met(factors: tuple[Factor, ...], eligible: Mapping[str, frozenset[str]]) -> bool:

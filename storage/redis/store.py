@@ -22,7 +22,6 @@ from approvals.errors import (
     StoreUnavailable,
 )
 from approvals.indices import Query, indices
-from approvals.lifecycle import OVER
 from approvals.limits import Limits
 from approvals.ports import Change, JournalEntry, Page, Post, Queue, Stored, Trouble
 from approvals.request import Request
@@ -32,6 +31,7 @@ from storage.redis.checks import WIRE_VERSION, Server, about_replicas, claim_con
 from storage.redis.inbox import OUT_KEPT, RedisInbox
 from storage.redis.keys import NAMES, Keys, home_of
 from storage.redis.link import Command, Link, Word
+from storage.redis.outbox import RedisOutbox
 from storage.redis.shelf import RedisShelf
 from storage.redis.windows import RedisWindows
 
@@ -76,6 +76,7 @@ class RedisStore:
         self._keys = [Keys(partition) for partition in range(partitions)]
         self._turn = 0
         self.shelf = RedisShelf(link, partitions, lambda: self.clock_offset)
+        self.outbox = RedisOutbox(link, partitions, lambda: self.clock_offset)
         self.windows = RedisWindows(link, partitions, lambda: self.clock_offset, replicas=replicas, confirm=confirm)
 
     @classmethod
@@ -258,9 +259,9 @@ class RedisStore:
         keys = self._home(request)
         await self._link.script("postpone", [keys.queue(queue)], self.clock_offset, request, delay)
 
-    async def intend(self, request: str, destination: str, token: str) -> Post | None:
+    async def intend(self, request: str, destination: str, token: str, *, shared: bool = False) -> Post | None:
         keys = self._home(request)
-        args = (self.clock_offset, destination, token)
+        args = (self.clock_offset, destination, token, token if shared else "")
         reply = await self._link.script("intend", [keys.request(request), keys.posts(request)], *args)
         if reply[0] == b"missing":
             raise NotFound(f"there is no request {request}")
@@ -435,7 +436,8 @@ class RedisStore:
 
     async def _after(self, query: Query, after: Place, count: int) -> tuple[Sequence[Place], bool]:
         """The next places of the lists that a query names, merged, and whether there are more."""
-        homes = self._keys if query.agent is None else [self._keys[partition_of(query.agent, self.partitions)]]
+        agent = query.only_agent
+        homes = self._keys if agent is None else [self._keys[partition_of(agent, self.partitions)]]
         lists = [keys.index(name) for keys in homes for name in query.lists()]
         ranges = [_Range(key, after, query.asked_from or 0, count) for key in lists]
         while unread := [one for one in ranges if one.must_read]:
@@ -518,7 +520,7 @@ class RedisStore:
             int(change.show),
             int(change.announce),
             int(change.decides),
-            self._retention if request.status in OVER else "",
+            self._retention if request.is_over else "",
             "" if most_open is None else most_open,
         )
 
