@@ -21,7 +21,9 @@ from handlers.teams.shapes import guid
 from handlers.teams.watch import TeamsWatch
 
 _CREDENTIALS = "check SAYSO_TEAMS_APP_ID, SAYSO_TEAMS_TENANT_ID and the secret, certificate or identity"
-_GRAPH = "grant the app User.Read.All and GroupMember.Read.All (application) with admin consent; docs/how-to/teams-app.md"
+_GRAPH = (
+    "grant the app User.Read.All and GroupMember.Read.All (application) with admin consent; docs/how-to/teams-app.md"
+)
 _INSTALL = "add the app to that team or chat, or let the person add it; this is learned from what Teams then sends"
 
 
@@ -59,7 +61,11 @@ async def examine_door(door: TeamsDoor, settings: Settings, policy: Policy | Non
 async def _keys(door: TeamsDoor) -> Finding:
     if await door.keys.works():
         return Finding("ok", "Teams: the keys that Microsoft signs with are known")
-    return Finding("problem", "Teams: the keys that Microsoft signs with cannot be read", "let the service reach login.botframework.com")
+    return Finding(
+        "problem",
+        "Teams: the keys that Microsoft signs with cannot be read",
+        "let the service reach login.botframework.com",
+    )
 
 
 async def _heard(door: TeamsDoor) -> Finding:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import struct
 import zlib
 from collections.abc import Callable, Sequence
+from itertools import pairwise
 from math import hypot
 
 _BLUE = (0x1D, 0x35, 0x57)
@@ -44,7 +45,7 @@ def _chunk(kind: bytes, data: bytes) -> bytes:
 def _covered(x: int, y: int, side: int) -> float:
     """How much of a pixel the mark covers, 0 to 1; its edge is one pixel soft."""
     at = ((x + 0.5) / side, (y + 0.5) / side)
-    distance = min(_distance(at, start, end) for start, end in zip(_MARK, _MARK[1:], strict=False))
+    distance = min(_distance(at, start, end) for start, end in pairwise(_MARK))
     return min(1.0, max(0.0, (_STROKE - distance) * side + 0.5))
 
 

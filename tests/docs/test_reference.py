@@ -28,6 +28,7 @@ from tests.docs.page import ANYTHING, pattern, steps
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS, REFUSALS = ROOT / "docs/reference/settings.md", ROOT / "docs/reference/refusals.md"
 ID = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
+PROOFS = {"teams_client_secret", "teams_certificate", "teams_managed_identity"}
 POLICIES = ROOT / "docs/how-to/write-a-policy.md"
 
 
@@ -68,7 +69,7 @@ def test_every_variable_that_is_listed_is_read(variable: str, setting: str, monk
     values = {"redis_url": "redis://elsewhere/1", "redis_replicas": "3", "partitions": "3", "port": "3"}
     values |= {"slack_mode": "off", "log_format": "json", "log_level": "error"}
     values |= {"keep_requests_days": "3", "keep_renderings_days": "3"}
-    values |= {"operators_channel": "slack:C0OPS"}
+    values["operators_channel"] = "slack:C0OPS"
     values |= {"teams_app_id": ID, "teams_tenant_id": ID, "teams_managed_identity": "True", "teams_everybody": "19:x"}
     values |= dict.fromkeys(("teams_services", "teams_authority", "teams_openid_url", "teams_graph_url"), "https://x")
     values |= {"metrics_port": "9102", "drain_seconds": "15.0", "otlp_endpoint": "http://collector:4318"}
@@ -86,8 +87,8 @@ def test_every_variable_that_is_listed_is_read(variable: str, setting: str, monk
     ):
         given |= {"teams_app_id": ID, "teams_tenant_id": ID, "teams_client_secret": "x"}
         given = {name: value for name, value in given.items() if name != setting}
-    if setting in ("teams_certificate", "teams_managed_identity"):
-        del given["teams_client_secret"]
+    if setting in PROOFS:
+        given.pop("teams_client_secret", None)
     found = getattr(load(**given), setting)
     found = found.get_secret_value() if isinstance(found, SecretStr) else found
     assert str(found) == values.get(setting, "given")
@@ -102,7 +103,7 @@ def test_the_page_about_the_command_line_is_made_from_the_commands() -> None:
 
 def calls(*names_of_calls: str) -> Iterator[ast.Call]:
     """Every call of these names in the rules."""
-    for path in (*sorted((ROOT / "approvals").glob("*.py")), ROOT / "bot" / "intake.py"):
+    for path in (*sorted((ROOT / "approvals").rglob("*.py")), ROOT / "bot" / "intake.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names_of_calls:
                 yield node
