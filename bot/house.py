@@ -30,6 +30,8 @@ from bot.intake import Intake
 from bot.keys import signer_for
 from bot.loops import Loop
 from bot.policies import AdoptedPolicy, read_policy
+from bot.presence import EVERY as HEARTBEAT
+from bot.presence import Presence
 from bot.rollback import RollBack
 from bot.sealer import HeadsFile, Sealer
 from bot.settings import Settings
@@ -85,7 +87,8 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
     policy, text = read_policy(settings.policy)
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(settings))
-        inbox = await stack.enter_async_context(store.inbox(_process_name()))
+        name = _process_name()
+        inbox = await stack.enter_async_context(store.inbox(name))
         signer = await signer_for(settings, store)
         write_trust(settings.trust, signer.trust(settings.issuer))
         policies = AdoptedPolicy(store, policy, text)
@@ -97,11 +100,15 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         rooms = _rooms(settings, store, inbox, signer, policies, slack, kit)
         queues = await stack.enter_async_context(open_queues(settings.redis_url, settings.partitions))
         checks = _checks(rooms, store, queues, slack)
-        sampling = Loop("sampler", _sampler(rooms, queues, checks, slack).step, idle=EVERY, failed=kit.loop_failed)
+        presence = Presence(rooms.store.shelf, name)
+        stack.push_async_callback(presence.leave)
+        being = Loop("presence", presence.step, idle=HEARTBEAT, failed=kit.loop_failed)
+        sampler = _sampler(rooms, queues, checks, presence, slack)
+        sampling = Loop("sampler", sampler.step, idle=EVERY, failed=kit.loop_failed)
         await rooms.sealer.step()  # before anything is spent: is Redis what it was?
         stack.push_async_callback(_seal_the_rest, rooms.sealer)
         stack.push_async_callback(rooms.courier.finish)
-        await stack.enter_async_context(_running([*rooms.loops, sampling]))
+        await stack.enter_async_context(_running([*rooms.loops, being, sampling]))
         routes = api_routes(trust=lambda: signer.trust(settings.issuer), checks=checks)
         if slack is not None:
             await stack.enter_async_context(slack.receiving(rooms.approvals, rooms.commands))
@@ -262,7 +269,9 @@ def _checks(rooms: _Rooms, store: RedisStore, queues: Queues, slack: SlackDoor |
     return checks
 
 
-def _sampler(rooms: _Rooms, queues: Queues, checks: Mapping[str, Check], slack: SlackDoor | None) -> Sampler:
+def _sampler(
+    rooms: _Rooms, queues: Queues, checks: Mapping[str, Check], presence: Presence, slack: SlackDoor | None
+) -> Sampler:
     return Sampler(
         metrics=rooms.kit.metrics,
         labels=rooms.kit.labels,
@@ -272,7 +281,8 @@ def _sampler(rooms: _Rooms, queues: Queues, checks: Mapping[str, Check], slack: 
         journal=rooms.sealer,
         loops=rooms.loops,
         checks=checks,
-        socket=slack.connection if slack is not None and slack.by_socket else None,
+        replicas=lambda: presence.count,
+        line=slack.line if slack is not None and slack.by_socket else None,
     )
 
 
