@@ -87,7 +87,7 @@ def test_the_page_about_the_command_line_is_made_from_the_commands() -> None:
 
 def calls(*names_of_calls: str) -> Iterator[ast.Call]:
     """Every call of these names in the rules."""
-    for path in (*sorted((ROOT / "approvals").glob("*.py")), ROOT / "bot" / "intake.py"):
+    for path in (*sorted((ROOT / "approvals").rglob("*.py")), ROOT / "bot" / "intake.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names_of_calls:
                 yield node

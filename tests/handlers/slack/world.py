@@ -18,7 +18,7 @@ from joserfc.jwk import OKPKey
 from approvals.action import Action
 from approvals.card import card_of
 from approvals.commands.commands import Commands
-from approvals.errors import SignerUnavailable, StoreUnavailable
+from approvals.errors import NotFound, SignerUnavailable, StoreUnavailable
 from approvals.intake import RequestDocument
 from approvals.ports import Post, Stored
 from approvals.request import Request
@@ -129,8 +129,13 @@ class FailingStore(MemoryStore):
 
     down = False
     hanging: asyncio.Event | None = None
+    remembers: int | None = None  #: for so many more looks; then every request is unknown
 
     async def get(self, request: str) -> Stored:
+        if self.remembers is not None:
+            self.remembers -= 1
+            if self.remembers < 0:
+                raise NotFound(request)
         if self.down:
             raise StoreUnavailable("the memory is down")
         if self.hanging is not None:
@@ -183,6 +188,11 @@ class World:
         await self.store.record_post(
             request.id, Post(where, "posted", self.clock.ms(), reference=reference, shown=card.digest())
         )
+
+    async def adopt(self, **sections: Any) -> None:
+        """Put another policy in force, as another bot does: this one has not heard of it yet."""
+        text = json.dumps(policy_file() | sections)
+        await AdoptedPolicy(self.store, parse_policy(text), text).put_in_force()
 
     async def refresh(self, request: Request) -> Request:
         """Bring every card of a request up to date; returns the request as it is now."""
