@@ -32,7 +32,7 @@ from approvals.policy_file import (
 )
 from approvals.policy_problems import problems, warnings
 from approvals.question import Question
-from approvals.terms import AskedAgain, Escalation, Factor, Presentation, Terms, joined, strictest
+from approvals.terms import AskedAgain, BreakGlass, Escalation, Factor, Presentation, Terms, joined, strictest
 
 _FOREVER: Final = 10**12
 _NOBODY: Final = PersonEntry()
@@ -89,6 +89,7 @@ class Policy:
         demands = [self._file.defaults, *self._file.rules]
         found = [d for demand in demands for d in (*demand.destinations, *demand.fallback)]
         found += [d for demand in demands for step in demand.escalate for d in step.destinations]
+        found += self._file.break_glass.announce if self._file.break_glass else ()
         return tuple(dict.fromkeys(found))
 
     @property
@@ -250,6 +251,21 @@ class Policy:
             use_within=_shortest(demands, "use_within", base.use_within),
             receipt_ttl=_shortest(demands, "receipt_ttl", base.receipt_ttl),
             outcome_within=base.outcome_within,
+            break_glass=self._break_glass(question.action.kind),
+        )
+
+    def _break_glass(self, kind: str) -> BreakGlass | None:
+        """How this kind may be let through in an emergency: never where it is not listed, or where either says no."""
+        entry, listed = self._file.break_glass, self._file.kinds.get(kind)
+        if entry is None or listed is None or listed.break_glass == "never" or not matches(entry.kinds, kind):
+            return None
+        return BreakGlass(
+            who=(self._sources(entry.who),),
+            announce=entry.announce,
+            use_within=entry.use_within,
+            receipt_ttl=entry.receipt_ttl,
+            remind=entry.remind,
+            reviewers=self.role("review"),
         )
 
     def _facts(self, question: Question, functions: Functions) -> Facts:

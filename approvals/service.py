@@ -9,11 +9,14 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from approvals.action import likeness, request_id
+from approvals.arrangements import Arrangements
 from approvals.commits import binding, change_of, home, record_of, still_in_force, under_policy
+from approvals.delegations import Delegations
 from approvals.errors import DirectoryUnavailable, EntryRefused, NotConfirmed, NotFound, OutsideWindow, OverLimit
 from approvals.indices import Query
 from approvals.intake import ReportDocument, RequestDocument, SpendDocument
 from approvals.lifecycle import Status
+from approvals.links import Links
 from approvals.operators import Operators
 from approvals.people import NotAllowed, Voter, may_answer, standing_votes
 from approvals.policy import Policy
@@ -24,7 +27,7 @@ from approvals.terms import Terms
 from approvals.tools import Granted, NotGranted, Tools
 from approvals.verdicts import Counted, Done, Late, Refused, Verdict
 
-__all__ = ["Approvals", "Click", "Counted", "Done", "Granted", "Late", "NotGranted", "Refused", "Verdict"]
+__all__ = ["Approvals", "Click", "Counted", "Done", "Granted", "Late", "NotGranted", "Paused", "Refused", "Verdict"]
 
 _PAGE = 200
 MARKS = 5  #: earlier requests that a card tells of
@@ -45,6 +48,14 @@ class Click:
     places: tuple[str, ...]
     reference: Mapping[str, str]
     reason: str = ""
+
+
+@dataclass(frozen=True)
+class Paused:
+    """What came of denying and pausing the agent: the vote's verdict and the freeze's; None: there was no agent."""
+
+    verdict: Verdict
+    frozen: Done | Refused | None
 
 
 @dataclass(frozen=True)
@@ -76,11 +87,19 @@ class Approvals:
         self._store = store
         self._directory = directory
         self._policies = policies
+        self._arrangements = Arrangements(store.shelf)
         self._nudge = nudge
         self._publisher = Publisher(store, signer, issuer)
         self.operators = Operators(
-            store=store, directory=directory, policies=policies, publisher=self._publisher, nudge=nudge
+            store=store,
+            directory=directory,
+            policies=policies,
+            publisher=self._publisher,
+            nudge=nudge,
+            new_key=_new_key,
         )
+        self.delegations = Delegations(store=store, directory=directory, policies=policies, new_key=_new_key)
+        self.links = Links(store=store, directory=directory, policies=policies, new_key=_new_key)
         self._tools = Tools(
             store=store,
             directory=directory,
@@ -202,6 +221,15 @@ class Approvals:
 
         return await under_policy(self._policies, commit)
 
+    async def deny_and_pause(self, request: str, click: Click) -> Paused:
+        """Deny, and freeze the agent where the person holds that role too: everything else it asked is then denied."""
+        verdict = await self.vote(request, replace(click, answer="deny"))
+        try:
+            agent = (await self._store.get(request)).request.agent
+        except NotFound:
+            return Paused(verdict, None)
+        return Paused(verdict, await self.operators.freeze(click.account, "agent", agent, click.reason))
+
     async def retract(self, request: str, click: Click) -> Verdict:
         """Take one's own answer back while the request is still open."""
 
@@ -275,7 +303,8 @@ class Approvals:
         if terms.verdict == "deny":
             return Refused("policy_denies", "A rule of the policy now denies this request, so it cannot be answered.")
         asked = terms.escalated(request.escalated)
-        voter = await may_answer(click.account, asked, policy, self._directory, click.answer)
+        arranged = await self._arrangements.about(request, policy, stored.now, click.account.id)
+        voter = await may_answer(click.account, asked, policy, self._directory, click.answer, arranged)
         return Refused(voter.reason, voter.sentence) if isinstance(voter, NotAllowed) else voter
 
     async def _commit_vote(self, stored: Stored, click: Click, voter: Voter, policy: Policy) -> Verdict:
@@ -284,7 +313,7 @@ class Approvals:
         except DirectoryUnavailable:
             return await self._uncertain(stored.request, click)
         gone = frozenset(vote.person for vote in stored.request.votes) - standing.keys()
-        jti = secrets.token_urlsafe(16)
+        jti = _new_key()
 
         def change(now: Stored) -> Change | None:
             before = now.request
@@ -317,18 +346,19 @@ class Approvals:
             return Late(after)
         return Counted(after, safe=await self._publisher.published(after, now=stored.now))
 
-    async def _standing_for(self, stored: Stored, click: Click, policy: Policy) -> Mapping[str, tuple[str, ...]]:
+    async def _standing_for(self, stored: Stored, click: Click, policy: Policy) -> Mapping[str, Vote]:
         """Whose answer still stands beside this click, and for which factors.
 
         A no is never held up by what cannot be looked up: the answers of others then count as they were given.
         """
         request = stored.request
         terms = binding(request, policy, stored.now).escalated(request.escalated)
-        as_given = {vote.person: vote.factors for vote in request.votes}
+        as_given = {vote.person: vote for vote in request.votes}
         if click.answer != "approve" and terms.deny_quorum == 1:
             return as_given
+        arranged = await self._arrangements.about(request, policy, stored.now)
         try:
-            return await standing_votes(request.votes, terms, policy, self._directory)
+            return await standing_votes(request.votes, terms, policy, self._directory, arranged)
         except DirectoryUnavailable:
             if click.answer == "approve":
                 raise
@@ -425,6 +455,11 @@ class Approvals:
         return stored
 
 
+def _new_key() -> str:
+    """A name that nobody can guess: 128 bit."""
+    return secrets.token_urlsafe(16)
+
+
 def _over(limit: OverLimit) -> EntryRefused:
     """What an agent is told that asks too much."""
     if limit.retry_after is None:
@@ -494,7 +529,7 @@ def _by_rule(asked: Request, now: int) -> Request:
         )
     if asked.terms.verdict == "require":
         return asked
-    return asked.decided_by_rule(now, jti=secrets.token_urlsafe(16))
+    return asked.decided_by_rule(now, jti=_new_key())
 
 
 def _says_what_changed(asked: Request) -> bool:
@@ -532,6 +567,8 @@ def _event_of_time(before: Request, after: Request) -> str:
     """What the journal calls a step of waiting; the status names the others."""
     if after.escalated > before.escalated:
         return "escalated"
+    if after.review_reminded > before.review_reminded:
+        return "review_reminded"
     return "reminded" if after.reminded > before.reminded else ""
 
 
@@ -551,6 +588,7 @@ def _vote(click: Click, voter: Voter, at: int) -> Vote:
         at=at,
         shown=click.shown,
         reason=click.reason,
+        behalf=voter.behalf,
     )
 
 

@@ -49,6 +49,8 @@ class Metrics:
         """Show what alerts wait for before it happens: of a series that begins at 1, Prometheus sees no increase."""
         for came_to in ("counted", "late", "refused", "undecided"):
             self.clicks.labels(came_to)
+        for came_to in ("adopted", "refused"):
+            self.policy_files.labels(came_to)
         for reason in ("too_large", "bad_signature", "not_for_us"):
             self.turned_away.labels(reason)
         self.clicks_refused.labels("not_ours")
@@ -149,6 +151,9 @@ class Metrics:
         self.replicas = self._gauge("sayso_replicas", "Processes of the service that run on this Redis.")
         self.sampled = self._gauge("sayso_sampled_timestamp_seconds", "When the gauges were last brought up to date.")
         self.policy = self._gauge("sayso_policy_info", "The policy this process works under.", "digest")
+        self.policy_files = self._counter(
+            "sayso_policy_files_total", "Policy files that were read while running: adopted, or refused.", "came_to"
+        )
         self.freezes = self._gauge("sayso_freezes", "Freezes in force.", "scope")
         self.build = self._gauge("sayso_build_info", "What runs here.", "version", "python", "redis")
 
