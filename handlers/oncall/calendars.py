@@ -16,7 +16,7 @@ from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import aiohttp
-import recurring_ical_events
+import recurring_ical_events  # type: ignore[import-untyped]  # it has no stubs
 from icalendar import Calendar, Component
 
 from handlers.oncall.schedule import OnCall
