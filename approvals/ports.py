@@ -417,6 +417,14 @@ class Directory(Protocol):
         ...
 
 
+class SecretDetector(Protocol):
+    """Knows a credential when it sees one. Asks nobody."""
+
+    def first_in(self, texts: Sequence[tuple[str, str]]) -> int | None:
+        """The place of the first text that holds a credential, each given after its name ("": it has none)."""
+        ...
+
+
 class Signer(Protocol):
     """Signs claims as a compact JWS."""
 
