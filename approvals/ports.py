@@ -425,15 +425,19 @@ class SecretDetector(Protocol):
         ...
 
 
-class Signer(Protocol):
+class Verifier(Protocol):
+    """Recognises what our keys signed; the public halves are enough."""
+
+    def verify(self, typ: str, token: str) -> Mapping[str, Any] | None:
+        """The claims of a JWS that one of our keys signed with this typ, or None. Times are not checked."""
+        ...
+
+
+class Signer(Verifier, Protocol):
     """Signs claims as a compact JWS."""
 
     async def sign(self, typ: str, claims: Mapping[str, Any]) -> str:
         """A JWS with the header {alg, kid, typ}. Raises SignerUnavailable."""
-        ...
-
-    def verify(self, typ: str, token: str) -> Mapping[str, Any] | None:
-        """The claims of a JWS that one of our keys signed with this typ, or None. Times are not checked."""
         ...
 
 
