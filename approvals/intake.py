@@ -28,6 +28,7 @@ class RequestDocument(Frozen):
     audience: Name | None = None
     because: Annotated[str, StringConstraints(max_length=2_000)] = ""
     principal: Reference | None = None
+    principal_token: Annotated[str, StringConstraints(max_length=8_192)] | None = Field(default=None, repr=False)
     started_by: Reference | None = None
     within: Annotated[str, StringConstraints(max_length=20)] | None = None
     cancel_on_disconnect: bool = False

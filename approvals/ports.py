@@ -13,6 +13,7 @@ from approvals.indices import Query
 from approvals.limits import Limits
 from approvals.notes import Note
 from approvals.policy import Policy
+from approvals.policy_file import IdentityEntry
 from approvals.request import Request
 from approvals.windows import Share
 
@@ -414,6 +415,14 @@ class Directory(Protocol):
 
     async def is_member(self, account: Account, source: str) -> bool:
         """Whether the account belongs to an approver source of policy, at most 60 s ago."""
+        ...
+
+
+class Identities(Protocol):
+    """Checks identity tokens of people. Asks nobody."""
+
+    def subject(self, token: str, identity: IdentityEntry, now: int) -> str | None:
+        """The person whom a token names that this issuer signed for this audience; None unless all of it holds now."""
         ...
 
 

@@ -12,6 +12,7 @@ from approvals.errors import IllegalTransition
 from approvals.lifecycle import Event, Status, step
 from approvals.question import Question
 from approvals.terms import Presentation, Terms, met, progress
+from approvals.windows import Share
 
 
 class Vote(Frozen):
@@ -123,6 +124,9 @@ class Request(Frozen):
     earlier: tuple[Earlier, ...] = ()
     interventions: tuple[Intervention, ...] = ()
     cancel_on_disconnect: bool = False
+    vouched: bool = False  #: whether an identity token said whom the agent acts for
+    shares: tuple[Share, ...] = ()  #: what it takes of windows
+    sums: dict[str, int] = Field(default_factory=dict)  #: what these came to when it was asked
 
     version: int = Field(default=0, exclude=True)  #: set by the store: how many times it was committed
     decision_entry: int | None = Field(default=None, exclude=True)  #: set by the store: the decision's journal number
@@ -136,6 +140,8 @@ class Request(Frozen):
             principal=self.principal,
             audience=self.audience,
             started_by=self.started_by,
+            vouched=self.vouched,
+            sums=self.sums,
         )
 
     @property
