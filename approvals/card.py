@@ -29,7 +29,7 @@ BRIEF = 5  #: how many lines of each
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
 _LOOKS_LIKE_JSON = re.compile(r'\s|true$|false$|null$|["\[{].*|$|.*\s$', re.DOTALL)
 
-Button = Literal["approve", "deny", "changes"]
+Button = Literal["approve", "review", "deny", "changes"]
 
 
 class Line(Frozen):

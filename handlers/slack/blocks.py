@@ -10,6 +10,8 @@ from dataclasses import dataclass
 
 from approvals.card import Before, Button, Card, Changed, Line, Said, Seat, Step, Who
 from approvals.lifecycle import Status
+from approvals.rows import Row
+from approvals.terms import Risk
 from handlers.slack.elements import (
     DAY_AND_TIME,
     TIME,
@@ -29,6 +31,7 @@ from handlers.slack.table import tables
 APPROVE = "sayso:approve"
 DENY = "sayso:deny"
 CHANGES = "sayso:changes"
+REVIEW = "sayso:review"
 
 MAX_TABLES = 8  #: blocks of arguments; a card of more is never approved from a message
 _HALF_A_DAY = 12 * 3_600_000
@@ -81,6 +84,16 @@ def person(who: Who, team: str) -> Json:
     return text(who.person, "code")
 
 
+def mark(status: Status, risk: Risk) -> str:
+    """The emoji of a status; of what still waits, that of its risk."""
+    return _MARKS.get(status, _RISKS[risk][0])
+
+
+def risk_words(risk: Risk) -> str:
+    """A risk in words: colours alone say nothing to many."""
+    return _RISKS[risk][1]
+
+
 def _blocks(card: Card, team: str, value: str) -> Iterator[Json]:
     arguments, preconditions = tables(card.arguments), tables(card.preconditions)
     fits = len(arguments) + len(preconditions) <= MAX_TABLES
@@ -100,9 +113,7 @@ def _blocks(card: Card, team: str, value: str) -> Iterator[Json]:
     if not (card.complete and fits):
         yield quiet([emoji("eyes"), text(f" Too long to show here in full ({card.bytes:,} bytes)" + _NOT_FROM_HERE)])
     yield from _words(card)
-    if buttons := [
-        _button(name, card, value) for name in card.buttons if name != "approve" or (card.complete and fits)
-    ]:
+    if buttons := [button(name, card, value) for name in card.buttons if name != "approve" or (card.complete and fits)]:
         yield {"type": "actions", "elements": buttons}
 
 
@@ -233,7 +244,8 @@ def _words(card: Card) -> Iterator[Json]:
         yield quote([text("The agent says (unverified): ", "italic"), text(card.says)])
 
 
-def _button(name: Button, card: Card, value: str) -> Json:
+def button(name: Button, card: Card | Row, value: str) -> Json:
+    """A button of a card or of a row; `value` is what it carries."""
     label, action, style = _BUTTONS[name]
     return {
         "type": "button",
@@ -247,6 +259,7 @@ def _button(name: Button, card: Card, value: str) -> Json:
 
 _BUTTONS: dict[Button, tuple[str, str, str | None]] = {
     "approve": ("Approve", APPROVE, "primary"),
+    "review": ("Review", REVIEW, "primary"),
     "deny": ("Deny", DENY, "danger"),
     "changes": ("Ask for changes", CHANGES, None),
 }
