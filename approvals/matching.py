@@ -14,7 +14,7 @@ from typing import Any, Final
 from approvals import conditions
 from approvals.money import is_currency, millionths
 from approvals.paths import value_at
-from approvals.policy_file import EVERYTHING, Comparison, KindEntry, MoneyEntry, RuleEntry, matches
+from approvals.policy_file import EVERYTHING, Comparison, KindEntry, RuleEntry, matches
 from approvals.question import Question
 from approvals.terms import Terms
 from approvals.windows import Scope, Share, Window, functions, windows_in
@@ -33,28 +33,26 @@ class Facts:
 
     def share(self, rule: str, window: Window) -> Share | None:
         """What the question takes of a rule's window; None where its amount cannot be told."""
-        money = self.kind.money if self.kind else None
-        if window.path is None:
-            amount, currency = 1, ""
-        elif money is None or money.amount != window.path:
+        amount, currency = self._taken(window)
+        if amount is None or currency is None:
             return None
-        else:
-            amount, currency = self._moved(money)
-        name = window.name(rule, self._whose(), currency or "")
-        return None if amount is None or currency is None else Share(window=name, amount=amount, length=window.length)
+        return Share(window=window.name(rule, self._whose(), currency), amount=amount, length=window.length)
 
     def came_to(self, rule: str, window: Window) -> int | None:
         """What a rule's window came to when the question was asked; None where that is not known."""
         share = self.share(rule, window)
         return None if share is None else self.question.sums.get(share.window)
 
-    def _moved(self, money: MoneyEntry) -> tuple[int | None, str | None]:
-        """The amount in millionths and its currency, "" where there is one alone; None for what is not as it should."""
-        arguments = self.question.action.arguments
-        currency = "" if money.currency is None else value_at(arguments, money.currency)
-        return millionths(value_at(arguments, money.amount)), currency if currency == "" or is_currency(
-            currency
-        ) else None
+    def _taken(self, window: Window) -> tuple[int | None, str | None]:
+        """How much of a window, and in which currency ("": there is but one); None for what cannot be told."""
+        money, arguments = self.kind.money if self.kind else None, self.question.action.arguments
+        if window.path is None:
+            return 1, ""
+        if money is None or money.amount != window.path:
+            return None, None
+        currency = value_at(arguments, money.currency) if money.currency else ""
+        sound = not money.currency or is_currency(currency)
+        return millionths(value_at(arguments, window.path)), currency if sound else None
 
     def _whose(self) -> Mapping[Scope, str]:
         """Whose windows they are; an agent that could name another principal has one for all of them."""

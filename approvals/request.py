@@ -10,6 +10,7 @@ from pydantic import Field
 from approvals.action import Action, Frozen, digest_of, short_code
 from approvals.errors import IllegalTransition
 from approvals.lifecycle import Event, Status, step
+from approvals.masking import holds_secret, masked
 from approvals.question import Question
 from approvals.terms import Presentation, Terms, met, progress
 from approvals.windows import Share
@@ -143,6 +144,25 @@ class Request(Frozen):
             vouched=self.vouched,
             sums=self.sums,
         )
+
+    @property
+    def shown(self) -> Action:
+        """The action as it may be shown: with a mask in place of everything that policy declares secret."""
+        arguments = masked(self.action.arguments, self.presentation.secret, self.action.nonce)
+        return self.action.model_copy(update={"arguments": arguments})
+
+    @property
+    def shown_before(self) -> Superseded | None:
+        """The denied request, masked alike and under this one's nonce: equal masks are equal values."""
+        was = self.superseded
+        if was is None:
+            return None
+        return was.model_copy(update={"arguments": masked(was.arguments, self.presentation.secret, self.action.nonce)})
+
+    @property
+    def hides_secret(self) -> bool:
+        """Whether anything of the action is masked."""
+        return holds_secret(self.action.arguments, self.presentation.secret)
 
     @property
     def code(self) -> str:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import takewhile
 from typing import Final, Literal, get_args
 
 from approvals.action import Action, Frozen, digest_of
@@ -81,10 +82,7 @@ def _texts_after(tokens: Sequence[str], place: int) -> tuple[str, ...]:
 
 
 def _until_closed(tokens: Iterator[str]) -> Iterator[str]:
-    for token in tokens:
-        if token == ")":
-            return
-        yield token
+    return takewhile(lambda word: word != ")", tokens)
 
 
 def _window(name: str, texts: Sequence[str]) -> Window:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cache
-from typing import Final
+from typing import Any, Final
 
 from detect_secrets.core.plugins.util import get_mapping_from_secret_type_to_class
 from detect_secrets.filters import heuristic
@@ -116,7 +116,7 @@ def _any(found: Iterable[str]) -> bool:
 
 @cache
 def _detectors() -> tuple[RegexBasedDetector, ...]:
-    kinds = get_mapping_from_secret_type_to_class().values()
+    kinds: Iterable[type[Any]] = get_mapping_from_secret_type_to_class().values()
     wanted = (kind for kind in kinds if issubclass(kind, RegexBasedDetector) and kind.__name__ not in LEFT_OUT)
     return tuple(kind() for kind in wanted)
 
