@@ -35,7 +35,7 @@ from approvals.policy_file import (
 from approvals.policy_problems import problems, warnings
 from approvals.question import Question
 from approvals.summaries import filled
-from approvals.terms import AskedAgain, Escalation, Factor, Presentation, Terms, joined, strictest
+from approvals.terms import AskedAgain, BreakGlass, Escalation, Factor, Presentation, Terms, joined, strictest
 from approvals.windows import Share, windows_in
 
 _FOREVER: Final = 10**12
@@ -94,12 +94,18 @@ class Policy:
         demands = [self._file.defaults, *self._file.rules]
         found = [d for demand in demands for d in (*demand.destinations, *demand.fallback)]
         found += [d for demand in demands for step in demand.escalate for d in step.destinations]
+        found += self._file.break_glass.announce if self._file.break_glass else ()
         return tuple(dict.fromkeys(found))
 
     @property
     def sources(self) -> tuple[str, ...]:
         """Every approver source that a group names."""
         return tuple(dict.fromkeys(source for group in self._file.groups.values() for source in group.sources()))
+
+    def sources_of(self, group: str) -> tuple[str, ...]:
+        """The approver sources that a group names; none of a group that there is not."""
+        entry = self._file.groups.get(group)
+        return () if entry is None else entry.sources()
 
     def frozen(self, freezes: tuple[Freeze, ...]) -> Policy:
         """The same policy while these freezes are in force."""
@@ -178,7 +184,9 @@ class Policy:
         """For how long (ms) a request may be on its way to being used, whichever rules it falls under."""
         base, demands = self._file.defaults, (self._file.defaults, *self._file.rules)
         waits = (max(demand.within or base.within, demand.extend_to or base.extend_to or 0) for demand in demands)
-        return max(waits) + max(demand.use_within or base.use_within for demand in demands)
+        uses = [demand.use_within or base.use_within for demand in demands]
+        emergency = self._file.break_glass.use_within if self._file.break_glass else 0
+        return max(waits) + max(*uses, emergency)
 
     def admit(self, document: RequestDocument, agent: str, now: int, *, vouched: bool = False) -> Question:
         """The question of a registered agent, with the principal and the audience it left out filled in.
@@ -267,6 +275,21 @@ class Policy:
             use_within=_shortest(demands, "use_within", base.use_within),
             receipt_ttl=_shortest(demands, "receipt_ttl", base.receipt_ttl),
             outcome_within=base.outcome_within,
+            break_glass=self._break_glass(question.action.kind),
+        )
+
+    def _break_glass(self, kind: str) -> BreakGlass | None:
+        """How this kind may be let through in an emergency: never where it is not listed, or where either says no."""
+        entry, listed = self._file.break_glass, self._file.kinds.get(kind)
+        if entry is None or listed is None or listed.break_glass == "never" or not matches(entry.kinds, kind):
+            return None
+        return BreakGlass(
+            who=(self._sources(entry.who),),
+            announce=entry.announce,
+            use_within=entry.use_within,
+            receipt_ttl=entry.receipt_ttl,
+            remind=entry.remind,
+            reviewers=self.role("review"),
         )
 
     def _facts(self, question: Question) -> Facts:

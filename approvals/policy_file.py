@@ -31,7 +31,7 @@ from approvals.money import millionths
 from approvals.terms import Effect, Notify, Risk
 
 #: Keys of the final shape whose feature is not built yet: a load error that says so, never ignored.
-NOT_BUILT: Final = frozenset({"break_glass", "step_up", "sample_review"})
+NOT_BUILT: Final = frozenset({"step_up", "sample_review"})
 
 
 def _amount(value: Any) -> Any:
@@ -73,6 +73,7 @@ def _account(value: str) -> str:
 
 Account = Annotated[str, StringConstraints(pattern=r"^[a-z]+(:[A-Za-z0-9._@-]+){2}$"), AfterValidator(_account)]
 Destination = Annotated[str, StringConstraints(pattern=rf"^(slack:[CDGU][A-Z0-9]{{2,20}}|teams:({_THREAD}|{_GUID}))$")]
+OnCall = Annotated[str, StringConstraints(pattern=r"^(pagerduty|ical):[A-Za-z0-9._-]{1,64}$")]
 Path = Annotated[str, StringConstraints(pattern=rf"^{paths.PATH}$")]
 Pattern = Annotated[str, StringConstraints(pattern=rf"^{paths.PATTERN}$")]
 Sentence = Annotated[
@@ -144,6 +145,7 @@ class KindEntry(Section):
     reversible: bool = False
     environment: Id | None = None
     environment_from: Path | None = None
+    break_glass: Literal["allowed", "never"] = "allowed"
     denials: tuple[Line, ...] = Field(default=(), max_length=10)
     summary: Sentence | None = None
     money: MoneyEntry | None = None
@@ -173,12 +175,13 @@ class PersonEntry(Section):
 
 
 class GroupEntry(Section):
-    """Approvers: named people, and whoever is in a Slack user group, an Entra group or a team of Teams."""
+    """Approvers: named people, and whoever is in a user group, an Entra group or a team, or on call now."""
 
     people: tuple[str, ...] = ()
     slack_usergroup: Annotated[str, StringConstraints(pattern=r"^S[A-Z0-9]{2,20}$")] | None = None
     entra_group: Annotated[str, StringConstraints(pattern=rf"^{_GUID}$")] | None = None
     teams_team: Annotated[str, StringConstraints(pattern=rf"^{_THREAD}$")] | None = None
+    oncall: tuple[OnCall, ...] = ()
 
     def sources(self) -> tuple[str, ...]:
         """The group as the sources of a factor."""
@@ -195,7 +198,8 @@ class GroupEntry(Section):
             "teams:group": self.entra_group,
             "teams:team": self.teams_team,
         }
-        return tuple(f"{kind}:{name}" for kind, name in named.items() if name is not None)
+        groups = tuple(f"{kind}:{name}" for kind, name in named.items() if name is not None)
+        return (*groups, *(f"oncall:{schedule}" for schedule in self.oncall))
 
 
 class FactorEntry(Section):
@@ -324,7 +328,18 @@ class Defaults(Demands):
     outcome_within: Duration = 900_000
 
 
-Role = Literal["freeze", "unfreeze", "revoke", "extend", "resolve", "see"]
+class BreakGlassEntry(Section):
+    """Who may let a request through alone in an emergency, for which kinds, and who is told of it."""
+
+    who: tuple[str, ...] = Field(min_length=1)
+    kinds: tuple[Glob, ...] = Field(default=("*",), min_length=1)
+    announce: tuple[Destination, ...] = Field(min_length=1)
+    use_within: Duration = 300_000
+    receipt_ttl: Duration = 60_000
+    remind: Duration = 14_400_000
+
+
+Role = Literal["freeze", "unfreeze", "revoke", "extend", "resolve", "see", "delegate", "link", "review"]
 
 
 class PolicyFile(Section):
@@ -338,6 +353,7 @@ class PolicyFile(Section):
     people: dict[Id, PersonEntry] = Field(default_factory=dict)
     groups: dict[Id, GroupEntry] = Field(default_factory=dict)
     roles: dict[Role, tuple[str, ...]] = Field(default_factory=dict)
+    break_glass: BreakGlassEntry | None = None
     rules: tuple[RuleEntry, ...] = ()
 
 

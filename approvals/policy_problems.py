@@ -22,7 +22,7 @@ _MOST_TTL: Final = 300_000
 def problems(file: PolicyFile) -> list[Problem]:
     """Why the file cannot be used; where a name leads nowhere, nothing is said that would follow from it."""
     found = [*_dangling(file), *_exemptions(file), *_overlaps(file), *_windows(file)]
-    return found or [*_too_few(file), *_escalations(file)] or [*_nobody_left(file)]
+    return found or [*_too_few(file), *_escalations(file), *_unreviewed(file)] or [*_nobody_left(file)]
 
 
 def warnings(file: PolicyFile) -> list[Problem]:
@@ -55,6 +55,8 @@ def _dangling(file: PolicyFile) -> Iterator[Problem]:
         yield from _groups_of(file, path, where, demands)
     for role, groups in file.roles.items():
         yield from _unknown(groups, file.groups, "group", ("roles", role), f"roles.{role}")
+    if file.break_glass is not None:
+        yield from _unknown(file.break_glass.who, file.groups, "group", ("break_glass", "who"), "break_glass.who")
     for name, group in file.groups.items():
         yield from _unknown(group.people, file.people, "person", ("groups", name, "people"), f"groups.{name}")
     for name, person in file.people.items():
@@ -247,6 +249,25 @@ def _factor(file: PolicyFile, entry: FactorEntry, demands: Demands, principal: s
 def _numbered(factors: Iterable[Factor]) -> Iterator[Factor]:
     for number, factor in enumerate(factors):
         yield factor.model_copy(update={"name": str(number)})
+
+
+# -- emergencies --------------------------------------------------------------------------------------------------
+
+
+def _unreviewed(file: PolicyFile) -> Iterator[Problem]:
+    """Emergencies that nobody would hear of afterwards, or whose receipt would live on."""
+    entry = file.break_glass
+    if entry is None:
+        return
+    path, where = ("break_glass",), "break_glass"
+    who, review = _people(file, entry.who), _people(file, file.roles.get("review", ()))
+    if review == set():
+        yield Problem("nobody reviews what was let through; name groups under roles.review", path, where)
+    elif who and review and any(review <= {person} for person in who):
+        yield Problem("the only reviewer may break the glass too; add another one to roles.review", path, where)
+    if entry.receipt_ttl > _MOST_TTL:
+        what = "at most 300s, so that a stolen receipt is soon worthless"
+        yield Problem(what, (*path, "receipt_ttl"), f"{where}.receipt_ttl")
 
 
 # -- escalation ---------------------------------------------------------------------------------------------------

@@ -306,7 +306,8 @@ class Store(Protocol):
         """Commit `make(now, earlier)` unless a request of this id exists; returns what is stored, and if it is new.
 
         `earlier` are the newest five requests that were created with the same `like`. A new one takes a turn of its
-        agent's `limits`. Raises OverLimit and EpochChanged.
+        agent's `limits`. Raises OverLimit, EpochChanged and OutsideWindow; raises NotConfirmed when the commit stands
+        (a rule decided at once) but is not yet safe.
         """
         ...
 

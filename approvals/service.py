@@ -9,15 +9,18 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from approvals.action import likeness, request_id
+from approvals.arrangements import Arrangements
 from approvals.commits import binding, change_of, home, record_of, still_in_force, under_policy
 from approvals.credentials import must_hold_none
+from approvals.delegations import Delegations
 from approvals.errors import DirectoryUnavailable, EntryRefused, NotConfirmed, NotFound, OutsideWindow, OverLimit
 from approvals.identity import is_vouched
 from approvals.indices import Query
 from approvals.intake import ReportDocument, RequestDocument, SpendDocument
 from approvals.lifecycle import Status
+from approvals.links import Links
 from approvals.operators import Operators
-from approvals.people import NotAllowed, Voter, may_answer, sources_of, standing_votes
+from approvals.people import NotAllowed, Voter, may_answer, standing_votes
 from approvals.policy import Policy
 from approvals.ports import (
     Account,
@@ -39,7 +42,7 @@ from approvals.tools import Granted, NotGranted, Tools
 from approvals.verdicts import Counted, Done, Late, Refused, Verdict
 from approvals.windows import Share, holder_of
 
-__all__ = ["Approvals", "Click", "Counted", "Done", "Granted", "Late", "NotGranted", "Refused", "Verdict"]
+__all__ = ["Approvals", "Click", "Counted", "Done", "Granted", "Late", "NotGranted", "Paused", "Refused", "Verdict"]
 
 _PAGE = 200
 MARKS = 5  #: earlier requests that a card tells of
@@ -60,6 +63,14 @@ class Click:
     places: tuple[str, ...]
     reference: Mapping[str, str]
     reason: str = ""
+
+
+@dataclass(frozen=True)
+class Paused:
+    """What came of denying and pausing the agent: the vote's verdict and the freeze's; None: there was no agent."""
+
+    verdict: Verdict
+    frozen: Done | Refused | None
 
 
 @dataclass(frozen=True)
@@ -96,11 +107,19 @@ class Approvals:
         self._identities = identities
         self._directory = directory
         self._policies = policies
+        self._arrangements = Arrangements(store.shelf)
         self._nudge = nudge
         self._publisher = Publisher(store, signer, issuer)
         self.operators = Operators(
-            store=store, directory=directory, policies=policies, publisher=self._publisher, nudge=nudge
+            store=store,
+            directory=directory,
+            policies=policies,
+            publisher=self._publisher,
+            nudge=nudge,
+            new_key=_new_key,
         )
+        self.delegations = Delegations(store=store, directory=directory, policies=policies, new_key=_new_key)
+        self.links = Links(store=store, directory=directory, policies=policies, new_key=_new_key)
         self._tools = Tools(
             store=store,
             directory=directory,
@@ -242,6 +261,15 @@ class Approvals:
 
         return await under_policy(self._policies, commit)
 
+    async def deny_and_pause(self, request: str, click: Click) -> Paused:
+        """Deny, and freeze the agent where the person holds that role too: everything else it asked is then denied."""
+        verdict = await self.vote(request, replace(click, answer="deny"))
+        try:
+            agent = (await self._store.get(request)).request.agent
+        except NotFound:
+            return Paused(verdict, None)
+        return Paused(verdict, await self.operators.freeze(click.account, "agent", agent, click.reason))
+
     async def retract(self, request: str, click: Click) -> Verdict:
         """Take one's own answer back while the request is still open."""
 
@@ -284,19 +312,6 @@ class Approvals:
         found = await under_policy(self._policies, lambda policy: self._found(request, click, policy))
         return found.voter if isinstance(found, _Found) else found
 
-    async def waiting_for(self, account: Account, destination: str, *, limit: int = 20) -> Sequence[Request]:
-        """Pending requests that this person may answer, or that stand in the channel they are in; newest first."""
-        policy = self._policies.current()
-        mine = await sources_of(account, policy, self._directory)
-        here = await self._store.list(Query(destination=destination), limit=limit)
-        theirs = await self._store.list(Query(sources=mine), limit=limit)
-        found = {request.id: request for request in here.requests}
-        for request in theirs.requests:
-            if isinstance(await may_answer(account, request.asked, policy, self._directory), Voter):
-                found[request.id] = request
-        newest = sorted(found.values(), key=lambda request: (request.asked_at, request.id), reverse=True)
-        return newest[:limit]
-
     async def _found(
         self, request: str, click: Click, policy: Policy, *, on_card: bool = True
     ) -> _Found | Refused | Late:
@@ -333,7 +348,8 @@ class Approvals:
                 "Part of this is secret, and no rule lets it be approved unseen. Deny it, or ask for a change.",
             )
         asked = terms.escalated(request.escalated)
-        voter = await may_answer(click.account, asked, policy, self._directory, click.answer)
+        arranged = await self._arrangements.about(request, policy, stored.now, click.account.id)
+        voter = await may_answer(click.account, asked, policy, self._directory, click.answer, arranged)
         return Refused(voter.reason, voter.sentence) if isinstance(voter, NotAllowed) else voter
 
     async def _commit_vote(self, stored: Stored, click: Click, voter: Voter, policy: Policy) -> Verdict:
@@ -342,7 +358,7 @@ class Approvals:
         except DirectoryUnavailable:
             return await self._uncertain(stored.request, click)
         gone = frozenset(vote.person for vote in stored.request.votes) - standing.keys()
-        jti = secrets.token_urlsafe(16)
+        jti = _new_key()
 
         def change(now: Stored) -> Change | None:
             before = now.request
@@ -375,18 +391,19 @@ class Approvals:
             return Late(after)
         return Counted(after, safe=await self._publisher.published(after, now=stored.now))
 
-    async def _standing_for(self, stored: Stored, click: Click, policy: Policy) -> Mapping[str, tuple[str, ...]]:
+    async def _standing_for(self, stored: Stored, click: Click, policy: Policy) -> Mapping[str, Vote]:
         """Whose answer still stands beside this click, and for which factors.
 
         A no is never held up by what cannot be looked up: the answers of others then count as they were given.
         """
         request = stored.request
         terms = binding(request, policy, stored.now).escalated(request.escalated)
-        as_given = {vote.person: vote.factors for vote in request.votes}
+        as_given = {vote.person: vote for vote in request.votes}
         if click.answer != "approve" and terms.deny_quorum == 1:
             return as_given
+        arranged = await self._arrangements.about(request, policy, stored.now)
         try:
-            return await standing_votes(request.votes, terms, policy, self._directory)
+            return await standing_votes(request.votes, terms, policy, self._directory, arranged)
         except DirectoryUnavailable:
             if click.answer == "approve":
                 raise
@@ -483,6 +500,11 @@ class Approvals:
         return stored
 
 
+def _new_key() -> str:
+    """A name that nobody can guess: 128 bit."""
+    return secrets.token_urlsafe(16)
+
+
 def _over(limit: OverLimit) -> EntryRefused:
     """What an agent is told that asks too much."""
     if limit.retry_after is None:
@@ -566,7 +588,7 @@ def _by_rule(asked: Request, now: int) -> Request:
         )
     if asked.terms.verdict == "require":
         return asked
-    return asked.decided_by_rule(now, jti=secrets.token_urlsafe(16))
+    return asked.decided_by_rule(now, jti=_new_key())
 
 
 def _says_what_changed(asked: Request) -> bool:
@@ -604,6 +626,8 @@ def _event_of_time(before: Request, after: Request) -> str:
     """What the journal calls a step of waiting; the status names the others."""
     if after.escalated > before.escalated:
         return "escalated"
+    if after.review_reminded > before.review_reminded:
+        return "review_reminded"
     return "reminded" if after.reminded > before.reminded else ""
 
 
@@ -623,6 +647,7 @@ def _vote(click: Click, voter: Voter, at: int) -> Vote:
         at=at,
         shown=click.shown,
         reason=click.reason,
+        behalf=voter.behalf,
     )
 
 

@@ -24,6 +24,7 @@ LEFT_OUT: Final = {
     "ArtifactoryDetector": "ids that begin with AP and a letter from A to F",
     "HexHighEntropyString": "every commit and every digest",
     "IPPublicDetector": "every address on the internet",
+    "TelegramBotTokenDetector": "one in a hundred Teams accounts: digits, a colon, an id",
 }
 #: Bits for each character above which a text is taken for random: base64 of 32 random bytes has about 4.9; UUIDs, hex
 #: digests and ids of 21 characters have less.
@@ -35,7 +36,8 @@ LONGEST_TOKEN: Final = 4_096  #: characters of a text in which a JSON Web Token 
 
 _PLAIN: Final = re.compile(r"[\s\d.,:;+/-]*")  # numbers, dates, amounts
 _REFERENCE: Final = re.compile(r"[a-z][a-z0-9+.-]*:[^\s@]*")  # secret://prod/db, arn:aws:…: where one lies
-_CALLED_SO: Final = re.compile(rf"({'|'.join(DENYLIST)})s?", re.IGNORECASE)
+_CALLED_SO: Final = re.compile("|".join(DENYLIST), re.IGNORECASE)
+_ENDS_SO: Final = re.compile(rf"({'|'.join(DENYLIST)})s?$", re.IGNORECASE)  # db_password, not password_policy
 _NO_VALUE: Final = (
     heuristic.is_templated_secret,
     heuristic.is_prefixed_with_dollar_sign,
@@ -74,22 +76,23 @@ def _suspicious(pieces: Iterable[str]) -> bool:
 
 def _matches(text: str) -> bool:
     """Whether a pattern knows something in it, or a word in quotes looks as if it had been drawn by lot."""
-    quoted, entropy = f'"{text}"', _entropy()
+    quoted = f'"{text}"'
     if any(_any(detector.analyze_string(quoted)) for detector in _detectors()):
         return True
-    return any(entropy.calculate_shannon_entropy(word) > ENTROPY for word in entropy.analyze_string(quoted))
+    return any(_is_random(word) for word in _entropy().analyze_string(quoted))
+
+
+def _is_random(word: str) -> bool:
+    """With a slash in every sixteen characters it is a path; base64 has one in 64."""
+    is_path = word.count("/") * 16 >= len(word)
+    return not is_path and _entropy().calculate_shannon_entropy(word) > ENTROPY
 
 
 def _is_named(text: str, name: str) -> bool:
     """Whether it is called a credential, and is a value: not a placeholder, nor a reference to where one lies."""
-    if not _ends_in_keyword(name) or _REFERENCE.fullmatch(text):
+    if not _ENDS_SO.search(name) or _REFERENCE.fullmatch(text):
         return False
     return _assigns(f'{name} = "{text[:PIECE]}"')
-
-
-def _ends_in_keyword(name: str) -> bool:
-    """`db_password`, but not `password_policy` nor `secretary`."""
-    return any(found.end() == len(name) for found in _CALLED_SO.finditer(name))
 
 
 def _assigns(line: str) -> bool:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 
-from approvals.card import card_of
 from approvals.errors import NotFound
-from approvals.ports import Policies, Store, Stored
+from approvals.ports import Policies, Store
 from bot.loops import Loop
 from bot.telemetry.hooks import changed_at
 from bot.telemetry.labels import Labels
 from bot.telemetry.metrics import Metrics
-from bot.telemetry.queues import Queues, Waiting
+from bot.telemetry.queues import Queues, Unseen, Waiting
 from bot.telemetry.readiness import Check, Journal, look
 
 EVERY = 10.0  #: seconds from one look to the next
@@ -62,7 +62,7 @@ class Sampler:
         now = await self._store.now()
         waiting = await self._queues.look(now)
         self._show(waiting)
-        await self._cards(waiting, now)
+        await self._outboxes(waiting, now)
         self._metrics.sampled.set(self._wall())
         return False
 
@@ -84,25 +84,20 @@ class Sampler:
         for partition, number in enumerate(waiting.journal):
             self._metrics.journal_entries.labels(str(partition)).set(number)
 
-    async def _cards(self, waiting: Waiting, now: int) -> None:
-        """Which destinations lack a card; the requests are those whose cards are the longest overdue."""
-        since: defaultdict[str, list[int]] = defaultdict(list)
-        for request in waiting.cards:
-            try:
-                stored = await self._store.get(request)
-            except NotFound:
-                continue
-            for destination in lacking(stored):
-                since[self._labels.destination(destination)].append(changed_at(stored.request))
-        for destination in (*self._policies.current().destinations, *since):
-            found = since[destination]
-            self._metrics.cards_waiting.labels(destination).set(len(found))
-            self._metrics.cards_oldest.labels(destination).set(max(0, now - min(found, default=now)) / 1000)
+    async def _outboxes(self, waiting: Waiting, now: int) -> None:
+        """How many requests wait for each destination, and how long the oldest of the first of them has waited."""
+        entries: defaultdict[str, int] = defaultdict(int)
+        since: dict[str, int] = {}
+        for place, unseen in waiting.outboxes.items():
+            destination = self._labels.destination(place)
+            entries[destination] += unseen.entries
+            since[destination] = min([since.get(destination, now), *[at async for at in self._changes(unseen)]])
+        for destination in (*self._policies.current().destinations, *entries):
+            self._metrics.cards_waiting.labels(destination).set(entries[destination])
+            self._metrics.cards_oldest.labels(destination).set(max(0, now - since.get(destination, now)) / 1000)
 
-
-def lacking(stored: Stored) -> tuple[str, ...]:
-    """The destinations of a request that do not show its current card."""
-    wanted = card_of(stored.request).digest()
-    posts = stored.posts
-    shown = {place for place, post in posts.items() if post.state == "posted" and post.shown == wanted}
-    return tuple(place for place in stored.request.asked.destinations if place not in shown)
+    async def _changes(self, unseen: Unseen) -> AsyncIterator[int]:
+        """Since when each of the first requests has waited, as far as they are kept."""
+        for request in unseen.first:
+            with suppress(NotFound):
+                yield changed_at((await self._store.get(request)).request)

@@ -35,7 +35,7 @@ async def with_many(tmp_path: Path, **agent: Any) -> House:
     served = {"principals": ["dana", "alice", "bob"], "identity": identity} | agent
     people = file["people"] | {"dana": file["people"]["dana"] | {"subjects": ["00u-dana"]}}
     house = await a_house(agents={AGENT: file["agents"][AGENT] | served}, people=people)
-    house.approvals._identities._home = tmp_path  # type: ignore[union-attr, attr-defined]
+    house.approvals._identities._home = tmp_path  # type: ignore[union-attr]
     return house
 
 

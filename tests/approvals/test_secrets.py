@@ -1,4 +1,4 @@
-"""Secrets in requests: declared ones are masked, others are refused, and what cannot be seen is not approved by chance."""
+"""Secrets in requests: declared ones are masked, others refused, and what is not seen is not approved by chance."""
 
 from __future__ import annotations
 

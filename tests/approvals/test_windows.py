@@ -61,7 +61,7 @@ def test_a_condition_is_read_for_its_windows() -> None:
     ],
 )
 def test_a_window_that_cannot_be_read_off_the_text_is_a_load_error(text: str) -> None:
-    with pytest.raises(ValueError, match="window|count by|duration"):
+    with pytest.raises(ValueError, match=r"window|count by|duration"):
         windows_in(text)
     with pytest.raises(PolicyInvalid):
         with_limit(text)
@@ -77,7 +77,7 @@ def test_what_is_summed_must_be_the_money_of_every_kind_the_rule_is_for() -> Non
 def test_what_is_not_known_raises_without_saying_what() -> None:
     known = functions(lambda window: 7 if window.per == () else None)
     assert known["window_count"]("1h", "all") == 7
-    with pytest.raises(ValueError, match="^not known$"):
+    with pytest.raises(ValueError, match=r"^not known$"):
         known["window_sum"]("amount", "24h")
 
 

@@ -15,7 +15,7 @@ import pytest
 from bot.credentials import LONGEST_TOKEN, PIECE, KnownCredentials
 
 DETECTOR = KnownCredentials()
-DICE = random.Random(7)  # noqa: S311 - the same texts in every run
+DICE = random.Random(7)  # the same texts in every run
 
 
 def is_found(text: str, name: str = "") -> bool:
@@ -54,6 +54,7 @@ ORDINARY = [
     *(f"sha256:{hashlib.sha256(some_bytes(8)).hexdigest()}" for _ in range(50)),
     *(hashlib.sha1(some_bytes(8), usedforsecurity=False).hexdigest() for _ in range(50)),
     *(letters(21) for _ in range(50)),
+    *(f"teams:{uuid.UUID(bytes=some_bytes(16))}:{uuid.UUID(bytes=some_bytes(16))}" for _ in range(300)),
     "dana.summers+invoices@acme-gmbh.example",
     "DE89370400440532013000",
     "+49 170 1234567",
@@ -62,6 +63,7 @@ ORDINARY = [
     "01ARZ3NDEKTSV4RRFFQ69G5FAV",
     "arn:aws:s3:::my-bucket/Path/To/Object-2024",
     "https://console.example.com/projects/MyCompany-Prod_2024/zones/us-central1-a/instances/Web01?x=1",
+    "projects/fb7f01a7/locations/eu-west4/keyRings/prod/cryptoKeys/fc460abbcda7",
     "/var/lib/MyCompany/Projects/2024-Q3/Reports_Final-v2/customer_export_EU.csv",
     "registry.example.com:5000/team/app@sha256:" + "ab" * 32,
     json.dumps({"to": ["a@b.example"], "subject": "Your invoice", "lines": [1, 2, {"x": None}]}),
@@ -70,6 +72,7 @@ ORDINARY = [
     "--- a/main.tf\n+++ b/main.tf\n@@ -1 +1 @@\n-  password = var.db_password\n+  password = var.new_password",
     "APCDE4F2024X1",
     "203.0.113.7",
+    "8437298650:41e7d501-0485-4b5d-b8e2-815b6447ddf7",
 ]
 
 

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from pydantic import AliasChoices, SecretStr
 
+from approvals.commands.typed import USAGE
 from approvals.errors import PolicyInvalid
 from approvals.policy import Policy
 from approvals.service import Counted
@@ -20,7 +21,7 @@ from bot.telemetry.metrics import Metrics, metrics_route
 from docs import commands
 from handlers.api.routes import api_routes
 from handlers.slack import answers
-from handlers.slack.manifest import SCOPES
+from handlers.slack.manifest import EVENTS, SCOPES
 from tests.build import a_request
 from tests.docs.page import ANYTHING, pattern, steps
 
@@ -66,6 +67,7 @@ def test_every_variable_that_is_listed_is_read(variable: str, setting: str, monk
     values = {"redis_url": "redis://elsewhere/1", "redis_replicas": "3", "partitions": "3", "port": "3"}
     values |= {"slack_mode": "off", "log_format": "json", "log_level": "error"}
     values |= {"keep_requests_days": "3", "keep_renderings_days": "3"}
+    values["operators_channel"] = "slack:C0OPS"
     values |= {"metrics_port": "9102", "drain_seconds": "15.0", "otlp_endpoint": "http://collector:4318"}
     for known in [v for row in rows(SETTINGS) for v in names(row[1])]:
         monkeypatch.delenv(known, raising=False)
@@ -85,7 +87,7 @@ def test_the_page_about_the_command_line_is_made_from_the_commands() -> None:
 
 def calls(*names_of_calls: str) -> Iterator[ast.Call]:
     """Every call of these names in the rules."""
-    for path in (*sorted((ROOT / "approvals").glob("*.py")), ROOT / "bot" / "intake.py"):
+    for path in (*sorted((ROOT / "approvals").rglob("*.py")), ROOT / "bot" / "intake.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names_of_calls:
                 yield node
@@ -167,6 +169,14 @@ def test_the_page_about_the_slack_app_explains_every_scope_it_asks_for() -> None
         scope for row in rows(ROOT / "docs/how-to/slack-app.md", "What the app may do") for scope in names(row[0])
     ]
     assert sorted(explained) == sorted(SCOPES)
+
+
+def test_the_page_about_the_slack_app_explains_every_event_and_every_command() -> None:
+    page = ROOT / "docs/how-to/slack-app.md"
+    events = [event for row in rows(page, "What Slack tells it") for event in names(row[0])]
+    assert sorted(events) == sorted(EVENTS)
+    typed = {names(row[0])[0].split()[1] for row in rows(page, "What people can type")}
+    assert typed == USAGE.keys()
 
 
 def test_what_the_page_about_deploying_finds_in_the_log_is_logged_somewhere() -> None:

@@ -10,10 +10,9 @@ from dataclasses import dataclass
 import pytest
 from joserfc.jwk import OKPKey
 
-from approvals.card import card_of
 from approvals.freeze import Freeze
-from approvals.ports import Post, Queue
 from approvals.service import Approvals
+from bot.courier import Courier
 from bot.loops import Loop
 from bot.telemetry.kit import Telemetry, version
 from bot.telemetry.labels import Labels
@@ -25,6 +24,8 @@ from storage.redis import RedisStore
 from tests.approvals.house import ISSUER, SwitchedSigner, adopted
 from tests.approvals.make import AGENT, MINUTE, a_document
 from tests.approvals.test_people import People
+from tests.bot.chat import Chat
+from tests.bot.test_courier import until_quiet
 from tests.servers import Server, running
 
 pytestmark = pytest.mark.redis
@@ -119,23 +120,25 @@ async def test_what_waits_is_counted_in_all_partitions(sampled: Sampled) -> None
     assert (sampled.value("sayso_journal_entries", partition=home) or 0) >= 1
 
 
-async def test_a_destination_without_its_card_is_named_with_the_age_of_the_oldest(sampled: Sampled) -> None:
-    first = await sampled.approvals.submit(a_document(f"run/{secrets.token_hex(4)}"), AGENT)
+async def test_what_waits_for_a_destination_is_counted_with_the_age_of_the_oldest(sampled: Sampled) -> None:
+    chat = Chat(lambda: sampled.store.clock_offset, per_minute=1, burst=1)
+    courier = Courier(sampled.store, {"slack": chat})
+    await sampled.approvals.submit(a_document(f"run/{secrets.token_hex(4)}"), AGENT)
     sampled.store.clock_offset = 2 * MINUTE
     await sampled.approvals.submit(a_document(f"run/{secrets.token_hex(4)}"), AGENT)
+    await courier.relay()
     await sampled.sampler.step()
     assert sampled.value("sayso_outbox_backlog", destination=OPS) == 2
     oldest = sampled.value("sayso_outbox_oldest_seconds", destination=OPS)
     assert oldest is not None
     assert 120 <= oldest < 130
 
-    await sampled.store.intend(first.id, OPS, "t")
-    await sampled.store.record_post(first.id, Post(OPS, "posted", 1, {"ts": "1"}, card_of(first).digest()))
+    await until_quiet(courier)
     await sampled.sampler.step()
     assert sampled.value("sayso_outbox_backlog", destination=OPS) == 1
 
-    for id_ in await sampled.store.due(Queue.CARDS, limit=9, lease=1):
-        await sampled.store.settle(Queue.CARDS, id_, (await sampled.store.get(id_)).request.version)
+    sampled.store.clock_offset += 2 * MINUTE
+    await until_quiet(courier)
     await sampled.sampler.step()
     assert sampled.value("sayso_outbox_backlog", destination=OPS) == 0
     assert sampled.value("sayso_outbox_oldest_seconds", destination=OPS) == 0

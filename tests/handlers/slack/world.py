@@ -17,7 +17,8 @@ from joserfc.jwk import OKPKey
 
 from approvals.action import Action
 from approvals.card import card_of
-from approvals.errors import SignerUnavailable, StoreUnavailable
+from approvals.commands.commands import Commands
+from approvals.errors import NotFound, SignerUnavailable, StoreUnavailable
 from approvals.intake import RequestDocument
 from approvals.ports import Post, Stored
 from approvals.request import Request
@@ -79,7 +80,12 @@ def policy_file() -> dict[str, Any]:
             },
         },
         "people": people,
-        "groups": {"finance": {"people": ["alice", "bob", "carol"]}, "sre": {"slack_usergroup": "S0SRE"}},
+        "groups": {
+            "finance": {"people": ["alice", "bob", "carol"]},
+            "sre": {"slack_usergroup": "S0SRE"},
+            "leads": {"people": ["bob", "carol"]},
+        },
+        "roles": {role: ["leads"] for role in ("freeze", "unfreeze", "revoke", "extend", "resolve", "see")},
         "rules": [
             {
                 "id": "payments-over-10k",
@@ -123,8 +129,13 @@ class FailingStore(MemoryStore):
 
     down = False
     hanging: asyncio.Event | None = None
+    remembers: int | None = None  #: for so many more looks; then every request is unknown
 
     async def get(self, request: str) -> Stored:
+        if self.remembers is not None:
+            self.remembers -= 1
+            if self.remembers < 0:
+                raise NotFound(request)
         if self.down:
             raise StoreUnavailable("the memory is down")
         if self.hanging is not None:
@@ -140,6 +151,7 @@ class World:
     sandbox: Sandbox
     store: FailingStore
     approvals: Approvals
+    commands: Commands
     door: SlackDoor
     session: aiohttp.ClientSession
     signer: TestSigner
@@ -176,6 +188,11 @@ class World:
         await self.store.record_post(
             request.id, Post(where, "posted", self.clock.ms(), reference=reference, shown=card.digest())
         )
+
+    async def adopt(self, **sections: Any) -> None:
+        """Put another policy in force, as another bot does: this one has not heard of it yet."""
+        text = json.dumps(policy_file() | sections)
+        await AdoptedPolicy(self.store, parse_policy(text), text).put_in_force()
 
     async def refresh(self, request: Request) -> Request:
         """Bring every card of a request up to date; returns the request as it is now."""
@@ -241,13 +258,11 @@ async def a_world(transport: Transport = "socket", *, budget: float = 2.0) -> As
             nudge=lambda: nudges.append(None),
         )
 
-        async def posts(request: str) -> Mapping[str, Post]:
-            return (await store.get(request)).posts
-
-        if routes := door.routes(approvals, posts):
+        commands = Commands(approvals=approvals, store=store, directory=door.directory, policies=policies)
+        if routes := door.routes(approvals, commands):
             sandbox.connect_http(f"{await stack.enter_async_context(served(routes))}/slack/events")
-        await stack.enter_async_context(door.receiving(approvals, posts))
-        yield World(clock, sandbox, store, approvals, door, session, signer, nudges)
+        await stack.enter_async_context(door.receiving(approvals, commands))
+        yield World(clock, sandbox, store, approvals, commands, door, session, signer, nudges)
 
 
 @asynccontextmanager
