@@ -322,7 +322,7 @@ class Delivery:
         await self._desk.outbox.settle(self._lease, Errand.SAY, one)
         if kept is not None:
             try:
-                await self._platform.announce(self._place, Note.model_validate(kept.document))
+                await self._platform.announce(self._place, Note.model_validate(kept.document, strict=False))
             except ChatRefused as exc:
                 log.error("operators cannot be told", destination=self._place, code=exc.code, remedy=exc.remedy)
             except ChatUnavailable as exc:
