@@ -26,6 +26,8 @@ from approvals.ports import Account, ChatPlatform, Inbox, Signer, Store
 from approvals.service import Approvals
 from bot.clock import Clock
 from bot.courier import Courier
+from bot.credentials import KnownCredentials
+from bot.identity import TokenFiles
 from bot.intake import Intake
 from bot.keys import signer_for
 from bot.loops import Loop
@@ -166,6 +168,8 @@ def _rooms(
         policies=policies,
         signer=signing,
         issuer=settings.issuer,
+        detector=KnownCredentials(),
+        identities=TokenFiles(settings.policy.parent),
         nudge=courier_loop.nudge,
         held=sealer.holds_spends,
     )
