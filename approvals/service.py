@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from approvals.action import likeness, request_id
 from approvals.arrangements import Arrangements
 from approvals.commits import binding, change_of, home, record_of, still_in_force, under_policy
+from approvals.credentials import must_hold_none
 from approvals.delegations import Delegations
 from approvals.errors import DirectoryUnavailable, EntryRefused, NotConfirmed, NotFound, OutsideWindow, OverLimit
+from approvals.identity import is_vouched
 from approvals.indices import Query
 from approvals.intake import ReportDocument, RequestDocument, SpendDocument
 from approvals.lifecycle import Status
@@ -20,12 +22,25 @@ from approvals.links import Links
 from approvals.operators import Operators
 from approvals.people import NotAllowed, Voter, may_answer, standing_votes
 from approvals.policy import Policy
-from approvals.ports import Account, Change, Directory, Policies, Post, Signer, Store, Stored
+from approvals.ports import (
+    Account,
+    Change,
+    Directory,
+    Identities,
+    Policies,
+    Post,
+    SecretDetector,
+    Signer,
+    Store,
+    Stored,
+)
 from approvals.publishing import Publisher
 from approvals.request import Earlier, Request, Superseded, Vote
+from approvals.reserving import Reserved, reserving
 from approvals.terms import Terms
 from approvals.tools import Granted, NotGranted, Tools
 from approvals.verdicts import Counted, Done, Late, Refused, Verdict
+from approvals.windows import Share, holder_of
 
 __all__ = ["Approvals", "Click", "Counted", "Done", "Granted", "Late", "NotGranted", "Paused", "Refused", "Verdict"]
 
@@ -70,7 +85,8 @@ class Approvals:
     """The service that every door and loop calls; `operators` holds what people do beside voting.
 
     `nudge` is called when cards may have to change, so that a courier in this process need not wait for its next look.
-    `held` says that no receipt may be spent now, because the memory may have forgotten a spend (DESIGN §8).
+    `held` says that no receipt may be spent now, because the memory may have forgotten a spend (DESIGN §8). Without a
+    `detector` no credential is looked for; without `identities` no identity token is believed.
     """
 
     def __init__(
@@ -81,10 +97,14 @@ class Approvals:
         policies: Policies,
         signer: Signer,
         issuer: str,
+        detector: SecretDetector | None = None,
+        identities: Identities | None = None,
         nudge: Callable[[], None] = lambda: None,
         held: Callable[[], bool] = lambda: False,
     ) -> None:
         self._store = store
+        self._detector = detector
+        self._identities = identities
         self._directory = directory
         self._policies = policies
         self._arrangements = Arrangements(store.shelf)
@@ -119,11 +139,19 @@ class Approvals:
         like = likeness(agent, document.action)
 
         async def commit(policy: Policy) -> tuple[Stored, bool]:
-            def make(now: int, earlier: Sequence[Request]) -> Change:
-                return _asked(wanted, document, agent, policy, now, superseded, earlier)
-
             try:
-                return await self._store.create(wanted, make, like=like, limits=policy.limits_of(agent))
+                vouched = await self._is_vouched(document, agent, policy)
+                shares = policy.shares(document, agent, vouched=vouched)
+                async with self._reserving(wanted, document, shares, policy) as reserved:
+
+                    def make(now: int, earlier: Sequence[Request]) -> Change:
+                        entry = _Entry(wanted, document, agent, superseded, vouched, reserved.shares, reserved.sums)
+                        return _asked(entry, policy, self._detector, now, earlier)
+
+                    stored, reserved.kept = await self._store.create(
+                        wanted, make, like=like, limits=policy.limits_of(agent)
+                    )
+                return stored, reserved.kept
             except OverLimit as exc:
                 await still_in_force(self._policies, policy)
                 raise _over(exc) from exc
@@ -144,6 +172,18 @@ class Approvals:
         await self._publisher.publish(stored.request, now=stored.now, again=not new)
         self._nudge()
         return stored.request
+
+    def _reserving(
+        self, request: str, document: RequestDocument, shares: tuple[Share, ...], policy: Policy
+    ) -> AbstractAsyncContextManager[Reserved]:
+        holder, token = holder_of(request, document.action) if shares else "", secrets.token_hex(8)
+        return reserving(self._store.windows, holder, shares, hold=policy.longest_open, token=token)
+
+    async def _is_vouched(self, document: RequestDocument, agent: str, policy: Policy) -> bool:
+        """Whether somebody else than the agent says for whom it acts. Raises EntryRefused."""
+        if document.principal_token is None:
+            return False
+        return is_vouched(document, agent, policy, self._identities, await self._store.now())
 
     async def _superseded(self, document: RequestDocument, agent: str) -> Superseded | None:
         """The denied request that this one answers, as the card needs it. Raises EntryRefused."""
@@ -302,6 +342,11 @@ class Approvals:
             return Refused("policy_changed", f"Policy no longer allows this request: {refusal.message}.")
         if terms.verdict == "deny":
             return Refused("policy_denies", "A rule of the policy now denies this request, so it cannot be answered.")
+        if click.answer == "approve" and request.hides_secret and not terms.unseen:
+            return Refused(
+                "unseen",
+                "Part of this is secret, and no rule lets it be approved unseen. Deny it, or ask for a change.",
+            )
         asked = terms.escalated(request.escalated)
         arranged = await self._arrangements.about(request, policy, stored.now, click.account.id)
         voter = await may_answer(click.account, asked, policy, self._directory, click.answer, arranged)
@@ -476,20 +521,31 @@ def _over(limit: OverLimit) -> EntryRefused:
     )
 
 
+@dataclass(frozen=True)
+class _Entry:
+    """What is known of a request before the memory is asked for it."""
+
+    request: str
+    document: RequestDocument
+    agent: str
+    superseded: Superseded | None
+    vouched: bool
+    shares: tuple[Share, ...]
+    sums: Mapping[str, int]
+
+
 def _asked(
-    request: str,
-    document: RequestDocument,
-    agent: str,
-    policy: Policy,
-    now: int,
-    superseded: Superseded | None,
-    earlier: Sequence[Request],
+    entry: _Entry, policy: Policy, detector: SecretDetector | None, now: int, earlier: Sequence[Request]
 ) -> Change:
     """The commit that makes a document a request, decided at once where a rule says so."""
-    question = policy.admit(document, agent, now)
+    document, agent = entry.document, entry.agent
+    admitted = policy.admit(document, agent, now, vouched=entry.vouched)
+    if detector is not None:
+        must_hold_none(document, policy.not_looked_at(document.action.kind), detector)
+    question = admitted.model_copy(update={"sums": dict(entry.sums)})
     terms = policy.terms(question)
     asked = Request(
-        id=request,
+        id=entry.request,
         agent=agent,
         call=document.call,
         action=document.action,
@@ -503,10 +559,13 @@ def _asked(
         asked_at=now,
         expires_at=now + terms.within,
         terms=terms,
-        presentation=policy.presentation(document.action.kind),
-        superseded=superseded,
+        presentation=policy.presentation(document.action),
+        superseded=entry.superseded,
         earlier=_marks(earlier, terms, now),
         cancel_on_disconnect=document.cancel_on_disconnect,
+        vouched=entry.vouched,
+        shares=entry.shares,
+        sums=question.sums,
     )
     after = _by_rule(asked, now)
     by = f"agent:{agent}" if after.decision is None else f"policy:{after.decision.rule}"

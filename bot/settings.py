@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
@@ -24,10 +25,10 @@ Url = Annotated[str, StringConstraints(pattern=r"^(rediss?(\+(sentinel|cluster))
 
 #: What Entra gives as ids; they are compared as text, so in one spelling.
 Guid = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$", to_lower=True)]
-#: An address of Microsoft's: https, and in tests also http on this machine.
-_MICROSOFT = r"(https://|http://(localhost|127\.0\.0\.1)[:/])[^\s]+"
-Address = Annotated[str, StringConstraints(pattern=rf"^{_MICROSOFT}$")]
-Addresses = Annotated[str, StringConstraints(pattern=rf"^{_MICROSOFT}( {_MICROSOFT})*$")]
+#: What is asked over the network: by https, and in tests also by http on this machine.
+_HTTPS = r"(https://|http://(localhost|127\.0\.0\.1)[:/])"
+Address = Annotated[str, StringConstraints(pattern=rf"^{_HTTPS}\S+$")]
+Addresses = Annotated[str, StringConstraints(pattern=rf"^{_HTTPS}\S+( {_HTTPS}\S+)*$")]
 
 
 class SettingsInvalid(Exception):
@@ -92,6 +93,10 @@ class Settings(BaseSettings):
     teams_authority: str = Field(default=AUTHORITY, pattern=r"^https://")
     teams_openid_url: Address = Field(default=OPENID_URL)
     teams_graph_url: Address = Field(default=GRAPH_URL)
+    pagerduty_token: SecretStr | None = Field(default=None)
+    pagerduty_subdomain: str | None = Field(default=None, pattern=r"^[A-Za-z0-9-]{1,63}$")
+    pagerduty_url: str = Field(default="https://api.pagerduty.com")
+    oncall_calendars: SecretStr | None = Field(default=None)
     log_format: Literal["auto", "json", "text"] = Field(default="auto")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info")
     demo_approver: str | None = Field(default=None)
@@ -144,6 +149,23 @@ class Settings(BaseSettings):
                 "and a managed identity"
             )
         return self
+
+    @model_validator(mode="after")
+    def _oncall_is_complete(self) -> Self:
+        """A schedule that cannot be asked would let nobody answer, and nobody would know why."""
+        if self.pagerduty_token is not None and self.pagerduty_subdomain is None:
+            raise ValueError("pagerduty_subdomain: say <subdomain> of https://<subdomain>.pagerduty.com")
+        self.calendars()
+        return self
+
+    def calendars(self) -> dict[str, str]:
+        """The on-call calendars by name: each a path or an https address, which is as secret as a password."""
+        given = self.oncall_calendars.get_secret_value().split() if self.oncall_calendars is not None else []
+        pairs = [entry.partition("=") for entry in given]
+        for name, _, address in pairs:
+            if not name or not address or ("://" in address and not re.match(_HTTPS, address)):
+                raise ValueError("oncall_calendars: write name=path or name=https://…, apart by blanks")
+        return {name: address for name, _, address in pairs}
 
     def resolved_slack_mode(self) -> Literal["socket", "http", "off"]:
         """How Slack reaches us: as set, or by what was given."""

@@ -175,3 +175,14 @@ def test_teams_needs_an_app_its_tenant_and_one_proof() -> None:
 def test_microsoft_is_called_over_https_alone(address: str) -> None:
     assert problems(teams_services=address)
     assert load(teams_services="https://a http://localhost:56150/_connector").teams_services
+
+
+def test_on_call_is_whole_or_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = load(oncall_calendars="primary=/etc/duty.ics second=https://calendar.example/secret.ics")
+    assert found.calendars() == {"primary": "/etc/duty.ics", "second": "https://calendar.example/secret.ics"}
+    assert "secret.ics" not in repr(found)
+    for wrong in ("primary", "=x", "primary=http://calendar.example/duty.ics", "primary=ftp://x/y"):
+        with pytest.raises(SettingsInvalid, match="SAYSO_ONCALL_CALENDARS: write name=path"):
+            load(oncall_calendars=wrong)
+    with pytest.raises(SettingsInvalid, match="SAYSO_PAGERDUTY_SUBDOMAIN: say"):
+        load(pagerduty_token="u+x")

@@ -72,19 +72,16 @@ def test_every_variable_that_is_listed_is_read(variable: str, setting: str, monk
     values["operators_channel"] = "slack:C0OPS"
     values |= {"teams_app_id": ID, "teams_tenant_id": ID, "teams_managed_identity": "True", "teams_everybody": "19:x"}
     values |= dict.fromkeys(("teams_services", "teams_authority", "teams_openid_url", "teams_graph_url"), "https://x")
+    values["oncall_calendars"] = "primary=/etc/sayso/duty.ics"
     values |= {"metrics_port": "9102", "drain_seconds": "15.0", "otlp_endpoint": "http://collector:4318"}
     for known in [v for row in rows(SETTINGS) for v in names(row[1])]:
         monkeypatch.delenv(known, raising=False)
     monkeypatch.chdir(ROOT / "docs")
+    if setting == "pagerduty_token":
+        monkeypatch.setenv("SAYSO_PAGERDUTY_SUBDOMAIN", "acme")
     monkeypatch.setenv(variable, values.get(setting, "given"))
     given: dict[str, Any] = {} if setting == "slack_mode" else {"slack_mode": "off"}
-    if setting in (
-        "teams_app_id",
-        "teams_tenant_id",
-        "teams_client_secret",
-        "teams_certificate",
-        "teams_managed_identity",
-    ):
+    if setting in {"teams_app_id", "teams_tenant_id"} | PROOFS:
         given |= {"teams_app_id": ID, "teams_tenant_id": ID, "teams_client_secret": "x"}
         given = {name: value for name, value in given.items() if name != setting}
     if setting in PROOFS:
