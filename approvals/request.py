@@ -105,6 +105,7 @@ class Request(Frozen):
     because: str
     principal: str
     principal_accounts: tuple[str, ...] = ()  #: so that cards can mention them
+    accounts: dict[str, tuple[str, ...]] = Field(default_factory=dict)  #: of the people whom policy names to answer
     started_by: str | None
     trace: str | None
     asked_at: int

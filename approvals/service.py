@@ -463,6 +463,7 @@ def _asked(
         because=document.because,
         principal=question.principal,
         principal_accounts=policy.accounts_of(question.principal),
+        accounts={person: policy.accounts_of(person) for person in terms.named},
         started_by=document.started_by,
         trace=document.trace,
         asked_at=now,
