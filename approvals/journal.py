@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from approvals.ports import JournalEntry, Signer
+from approvals.ports import JournalEntry, Verifier
 
 HEAD_TYP = "journal-head+jwt"  #: JWS type of a signed head; never a receipt's
 
@@ -54,9 +54,9 @@ class Defect:
     what: str
 
 
-def beginning(trimmed: tuple[int, str] | None, name: str, signer: Signer) -> Head | None:
+def beginning(trimmed: tuple[int, str] | None, name: str, keys: Verifier) -> Head | None:
     """The head with which a trimmed journal begins, if our key signed it for this journal and this entry."""
-    claims = signer.verify(HEAD_TYP, trimmed[1]) if trimmed else None
+    claims = keys.verify(HEAD_TYP, trimmed[1]) if trimmed else None
     head = Head.from_claims(claims) if claims else None
     return head if head and trimmed and (head.origin, head.number) == (name, trimmed[0]) else None
 

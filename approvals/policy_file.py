@@ -10,7 +10,7 @@ from datetime import date
 from fnmatch import fnmatchcase
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
 
 from approvals.action import KIND, NAME
 from approvals.terms import Effect, Risk
@@ -36,8 +36,23 @@ Glob = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")]
 AgentName = Annotated[str, StringConstraints(pattern=rf"^{NAME}$")]
 KindName = Annotated[str, StringConstraints(pattern=rf"^{KIND}$")]
-Account = Annotated[str, StringConstraints(pattern=r"^[a-z]+(:[A-Za-z0-9._@-]+){2}$")]
-Destination = Annotated[str, StringConstraints(pattern=r"^slack:[CDGU][A-Z0-9]{2,20}$")]
+_GUID: Final = r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}"  #: in small letters: an id has one spelling
+_THREAD: Final = r"19:[A-Za-z0-9_-]{1,120}@thread\.(tacv2|skype|v2)"
+
+#: How accounts of a platform are spelled where more is known than that there are three parts.
+_ACCOUNTS: Final = {"teams": re.compile(rf"teams:{_GUID}:{_GUID}")}
+
+
+def _account(value: str) -> str:
+    """An account in the one spelling in which its platform vouches for it: another would be another person."""
+    shape = _ACCOUNTS.get(value.split(":")[0])
+    if shape is not None and shape.fullmatch(value) is None:
+        raise ValueError("write teams:<tenant id>:<object id>, both as Entra shows them, in small letters")
+    return value
+
+
+Account = Annotated[str, StringConstraints(pattern=r"^[a-z]+(:[A-Za-z0-9._@-]+){2}$"), AfterValidator(_account)]
+Destination = Annotated[str, StringConstraints(pattern=rf"^(slack:[CDGU][A-Z0-9]{{2,20}}|teams:({_THREAD}|{_GUID}))$")]
 Line = Annotated[str, StringConstraints(min_length=1, max_length=80, pattern=r"^[^\n\r\t<>&*_`~|]+$")]
 
 
@@ -88,15 +103,29 @@ class PersonEntry(Section):
 
 
 class GroupEntry(Section):
-    """Approvers: named people, a chat platform's user group, or both."""
+    """Approvers: named people, and whoever is in a Slack user group, an Entra group or a team of Teams."""
 
     people: tuple[str, ...] = ()
     slack_usergroup: Annotated[str, StringConstraints(pattern=r"^S[A-Z0-9]{2,20}$")] | None = None
+    entra_group: Annotated[str, StringConstraints(pattern=rf"^{_GUID}$")] | None = None
+    teams_team: Annotated[str, StringConstraints(pattern=rf"^{_THREAD}$")] | None = None
 
     def sources(self) -> tuple[str, ...]:
         """The group as the sources of a factor."""
-        named = tuple(f"person:{person}" for person in self.people)
-        return named if self.slack_usergroup is None else (*named, f"slack:usergroup:{self.slack_usergroup}")
+        return (*(f"person:{person}" for person in self.people), *self._looked_up())
+
+    @property
+    def is_open(self) -> bool:
+        """Whether who is in it is known only at the click."""
+        return bool(self._looked_up())
+
+    def _looked_up(self) -> tuple[str, ...]:
+        named = {
+            "slack:usergroup": self.slack_usergroup,
+            "teams:group": self.entra_group,
+            "teams:team": self.teams_team,
+        }
+        return tuple(f"{kind}:{name}" for kind, name in named.items() if name is not None)
 
 
 class FactorEntry(Section):

@@ -88,7 +88,7 @@ def _too_few(file: PolicyFile) -> list[str]:
     for where, demands in _demands(file):
         for factor in demands.factors:
             groups = [file.groups.get(group) for group in factor.groups]
-            if any(group is None or group.slack_usergroup for group in groups):
+            if any(group is None or group.is_open for group in groups):
                 continue  # told by _dangling, or known only at the click
             people = {person for group in groups if group for person in group.people}
             if factor.approvals > len(people):
@@ -107,7 +107,7 @@ def _asked(demands: Demands, file: PolicyFile) -> set[str] | None:
     """Everybody whom the factors ask; None where that is known only at the click, or told by _dangling."""
     factors = demands.factors or file.defaults.factors
     groups = [file.groups.get(name) for factor in factors for name in factor.groups]
-    if any(group is None or group.slack_usergroup for group in groups):
+    if any(group is None or group.is_open for group in groups):
         return None
     return {person for group in groups if group for person in group.people}
 

@@ -14,6 +14,7 @@ from approvals.limits import Limits
 from approvals.notes import Note
 from approvals.policy import Policy
 from approvals.request import Request
+from approvals.windows import Share
 
 
 @dataclass(frozen=True)
@@ -179,6 +180,31 @@ class Shelf(Protocol):
         ...
 
 
+class Windows(Protocol):
+    """Sums over what was asked lately, one for each window that a policy names. A holder has one share in a window.
+
+    Every method may raise StoreUnavailable; `reserve` also NotConfirmed.
+    """
+
+    async def reserve(self, holder: str, shares: Sequence[Share], *, hold: int, token: str) -> Mapping[str, int]:
+        """Add a holder's shares, each once, and return what each window comes to with them, by its name.
+
+        A share counts for `hold` ms and the window's own length after that, unless it is released or recounted.
+        """
+        ...
+
+    async def release(self, holder: str, shares: Sequence[Share], *, token: str) -> None:
+        """Take back what was reserved with a token; a share counts while any other token's reservation stands."""
+        ...
+
+    async def recount(self, holder: str, shares: Sequence[Share], since: int | None) -> None:
+        """Let shares count from an instant (ms) for their windows' lengths, or no more (None), whoever reserved them.
+
+        One that is gone stays away.
+        """
+        ...
+
+
 class Store(Protocol):
     """The memory of requests. Every method may raise StoreUnavailable.
 
@@ -190,6 +216,11 @@ class Store(Protocol):
     @property
     def shelf(self) -> Shelf:
         """What is kept beside the requests."""
+        ...
+
+    @property
+    def windows(self) -> Windows:
+        """What requests come to over time."""
         ...
 
     async def now(self) -> int:
@@ -386,15 +417,19 @@ class Directory(Protocol):
         ...
 
 
-class Signer(Protocol):
+class Verifier(Protocol):
+    """Recognises what our keys signed; the public halves are enough."""
+
+    def verify(self, typ: str, token: str) -> Mapping[str, Any] | None:
+        """The claims of a JWS that one of our keys signed with this typ, or None. Times are not checked."""
+        ...
+
+
+class Signer(Verifier, Protocol):
     """Signs claims as a compact JWS."""
 
     async def sign(self, typ: str, claims: Mapping[str, Any]) -> str:
         """A JWS with the header {alg, kid, typ}. Raises SignerUnavailable."""
-        ...
-
-    def verify(self, typ: str, token: str) -> Mapping[str, Any] | None:
-        """The claims of a JWS that one of our keys signed with this typ, or None. Times are not checked."""
         ...
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from approvals.journal import HEAD_TYP, Defect, Head, beginning, origin, verify
-from approvals.ports import JournalEntry, Signer, Store
+from approvals.ports import JournalEntry, Signer, Store, Verifier
 from bot.sealer import HeadsFile
 
 NEVER = 2**60  #: ms; nothing is older
@@ -31,23 +31,23 @@ class ExportInvalid(Exception):
     """An export cannot be read; the message names the line."""
 
 
-async def verify_store(store: Store, signer: Signer, heads: Path, issuer: str) -> list[Finding]:
+async def verify_store(store: Store, keys: Verifier, heads: Path, issuer: str) -> list[Finding]:
     """Walk the journal of every partition in Redis against the heads kept outside it.
 
-    Raises ValueError when a head in the file was not signed by our key.
+    `keys` may be the public ones alone. Raises ValueError when a head in the file was not signed by one of them.
     """
-    sealed = list(HeadsFile(heads).read(signer))
+    sealed = list(HeadsFile(heads).read(keys))
     found = []
     for partition in range(store.partitions):
         entries = [entry async for entry in store.journal(partition)]
         name = origin(issuer, partition)
-        found.append(_finding(name, entries, sealed, begins=beginning(await store.trimmed(partition), name, signer)))
+        found.append(_finding(name, entries, sealed, begins=beginning(await store.trimmed(partition), name, keys)))
     return found
 
 
-def verify_export(lines: Iterable[str], signer: Signer, heads: Path) -> list[Finding]:
+def verify_export(lines: Iterable[str], keys: Verifier, heads: Path) -> list[Finding]:
     """The same over what `export` wrote. Raises ExportInvalid, and ValueError for a head that is not ours."""
-    sealed = list(HeadsFile(heads).read(signer))
+    sealed = list(HeadsFile(heads).read(keys))
     journals: dict[str, list[JournalEntry]] = {head.origin: [] for head in sealed}
     for name, entry in _read(lines):
         journals.setdefault(name, []).append(entry)

@@ -214,20 +214,25 @@ def slack_manifest(
 def audit_verify(
     export: Annotated[Path | None, typer.Option(exists=True, help="Verify an export instead of Redis.")] = None,
     heads: Annotated[Path | None, typer.Option(help="The file of signed heads; the settings' by default.")] = None,
+    trust: Annotated[Path | None, typer.Option(help="The trust document; the settings' by default.")] = None,
 ) -> None:
-    """Fail if any entry of the journal was changed, dropped, reordered or rolled back, and say where."""
-    from bot.house import open_signer, open_store
+    """Fail if any entry of the journal was changed, dropped, reordered or rolled back, and say where.
+
+    It takes the public keys of the trust document, never the private one, and the rights of the user `auditor`.
+    """
+    from bot.house import open_store
+    from bot.signing import PublicKeys
 
     settings = _settings()
     where = heads or settings.heads
 
     async def look() -> list[audits.Finding]:
-        signer = open_signer(settings)
+        keys = PublicKeys.read(trust or settings.trust)
         if export is not None:
             with export.open(encoding="utf-8") as lines:
-                return audits.verify_export(lines, signer, where)
+                return audits.verify_export(lines, keys, where)
         async with open_store(settings, read_only=True) as store:
-            return await audits.verify_store(store, signer, where, settings.issuer)
+            return await audits.verify_store(store, keys, where, settings.issuer)
 
     try:
         findings = _run(look())

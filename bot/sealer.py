@@ -12,7 +12,7 @@ from pathlib import Path
 import structlog
 
 from approvals.journal import HEAD_TYP, Head, beginning, extended, genesis, origin
-from approvals.ports import JournalEntry, Signer, Store
+from approvals.ports import JournalEntry, Signer, Store, Verifier
 
 log = structlog.get_logger("sayso.sealer")
 
@@ -34,12 +34,12 @@ class HeadsFile:
             file.flush()
             os.fsync(file.fileno())
 
-    def read(self, signer: Signer) -> Iterator[Head]:
+    def read(self, keys: Verifier) -> Iterator[Head]:
         """The heads in the file. Raises ValueError that names the line whose signature is not ours."""
         if not self._path.exists():
             return
         for number, line in enumerate(self._path.read_text(encoding="ascii").splitlines(), 1):
-            claims = signer.verify(HEAD_TYP, line.strip())
+            claims = keys.verify(HEAD_TYP, line.strip())
             if claims is None:
                 raise ValueError(f"{self._path}:{number}: this head was not signed by our key")
             yield Head.from_claims(claims)

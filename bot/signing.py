@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from joserfc import jws
 from joserfc.errors import JoseError
@@ -24,22 +24,22 @@ class KeyProblem(Exception):
     """The signing key cannot be used; the message names the remedy."""
 
 
-class FileSigner:
-    """Signs with an Ed25519 key from a PEM file; knows retired public keys for verifying what they signed."""
+class PublicKeys:
+    """The keys that verify what we signed, by key id."""
 
-    def __init__(self, key: OKPKey, retired: Mapping[str, OKPKey] | None = None) -> None:
-        self._key = key
-        self.kid = key.thumbprint()[:16]
-        self._known = {**(retired or {}), self.kid: key}
+    def __init__(self, keys: Mapping[str, OKPKey]) -> None:
+        self._known = dict(keys)
 
-    async def sign(self, typ: str, claims: Mapping[str, Any]) -> str:
-        """A compact JWS with the header {alg, kid, typ}."""
-        header = {"alg": ALGORITHM, "kid": self.kid, "typ": typ}
-        payload = json.dumps(claims, separators=(",", ":"), ensure_ascii=False).encode()
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """The keys of a trust document. Raises KeyProblem."""
         try:
-            return jws.serialize_compact(header, payload, self._key, algorithms=[ALGORITHM])
-        except (JoseError, ValueError) as exc:
-            raise SignerUnavailable("the signing key could not be used") from exc
+            found = json.loads(path.read_bytes())["keys"]
+            return cls({str(jwk["kid"]): OKPKey.import_key(jwk) for jwk in found})
+        except FileNotFoundError as exc:
+            raise KeyProblem(f"there is no trust document at {path}; name the bot's with --trust") from exc
+        except (JoseError, ValueError, KeyError, TypeError) as exc:
+            raise KeyProblem(f"{path} is not a trust document with Ed25519 keys") from exc
 
     def verify(self, typ: str, token: str) -> Mapping[str, Any] | None:
         """The claims, if one of our keys signed exactly such a token with this typ; else None."""
@@ -54,6 +54,24 @@ class FileSigner:
         except (JoseError, EntryRefused, ValueError):
             return None
         return claims if isinstance(claims, dict) else None
+
+
+class FileSigner(PublicKeys):
+    """Signs with an Ed25519 key from a PEM file; knows retired public keys for verifying what they signed."""
+
+    def __init__(self, key: OKPKey, retired: Mapping[str, OKPKey] | None = None) -> None:
+        self._key = key
+        self.kid = key.thumbprint()[:16]
+        super().__init__({**(retired or {}), self.kid: key})
+
+    async def sign(self, typ: str, claims: Mapping[str, Any]) -> str:
+        """A compact JWS with the header {alg, kid, typ}."""
+        header = {"alg": ALGORITHM, "kid": self.kid, "typ": typ}
+        payload = json.dumps(claims, separators=(",", ":"), ensure_ascii=False).encode()
+        try:
+            return jws.serialize_compact(header, payload, self._key, algorithms=[ALGORITHM])
+        except (JoseError, ValueError) as exc:
+            raise SignerUnavailable("the signing key could not be used") from exc
 
     def public(self) -> Mapping[str, Any]:
         """The public half as a JWK."""

@@ -19,6 +19,7 @@ from approvals.request import Request
 from storage.documents import json_text, read_request, request_text
 from storage.places import cursor_at, place_of, position
 from storage.shelf import MemoryShelf
+from storage.windows import MemoryWindows
 
 DAY: Final = 86_400_000
 PUBLISH_WITHIN: Final = 2_000  #: ms that whoever commits has for publishing, before others do it
@@ -28,6 +29,7 @@ PUBLISH_WITHIN: Final = 2_000  #: ms that whoever commits has for publishing, be
 class _Kept:
     """A request as it is kept, with what belongs to it."""
 
+    id: str
     text: bytes
     version: int
     entry: int | None
@@ -41,7 +43,7 @@ class _Kept:
 
     def request(self) -> Request:
         if self.read is None:
-            self.read = read_request(self.text, self.version, self.entry)
+            self.read = read_request(self.text, self.id, self.version, self.entry)
         return self.read
 
 
@@ -74,6 +76,7 @@ class MemoryStore:
         self._paces: dict[str, _Pace] = defaultdict(_Pace)
         self._streams = _Streams()
         self.shelf = MemoryShelf(now, self._note_in)
+        self.windows = MemoryWindows(now)
 
     async def __aenter__(self) -> Self:
         return self
@@ -337,7 +340,7 @@ class MemoryStore:
         request = change.request
         number = self._noted(self._partition(request.id), json_text(change.record), now)
         if kept is None:
-            kept = self._kept[request.id] = _Kept(b"", 0, None, None)
+            kept = self._kept[request.id] = _Kept(request.id, b"", 0, None, None)
         kept.text, kept.read = request_text(request), None
         kept.version += 1
         kept.entry = number if change.decides else kept.entry

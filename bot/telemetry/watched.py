@@ -31,8 +31,10 @@ from approvals.ports import (
     Store,
     Stored,
     Trouble,
+    Windows,
 )
 from approvals.request import Request
+from approvals.windows import Share
 from bot.telemetry.labels import OTHER, Labels, word
 from bot.telemetry.metrics import Metrics
 
@@ -112,6 +114,7 @@ class WatchedStore:
     def __init__(self, store: Store, metrics: Metrics, time: StoreTime, observers: Sequence[Observer]) -> None:
         self.partitions = store.partitions
         self.shelf = WatchedShelf(store.shelf, metrics)
+        self.windows = WatchedWindows(store.windows, metrics)
         self._store = store
         self._metrics = metrics
         self._time = time
@@ -297,6 +300,26 @@ class WatchedShelf:
     async def folder(self, folder: str) -> Sequence[Kept]:
         with _timed(self._metrics, "folder"):
             return await self._shelf.folder(folder)
+
+
+class WatchedWindows:
+    """Windows: times every operation."""
+
+    def __init__(self, windows: Windows, metrics: Metrics) -> None:
+        self._windows = windows
+        self._metrics = metrics
+
+    async def reserve(self, holder: str, shares: Sequence[Share], *, hold: int, token: str) -> Mapping[str, int]:
+        with _timed(self._metrics, "reserve"):
+            return await self._windows.reserve(holder, shares, hold=hold, token=token)
+
+    async def release(self, holder: str, shares: Sequence[Share], *, token: str) -> None:
+        with _timed(self._metrics, "release"):
+            await self._windows.release(holder, shares, token=token)
+
+    async def recount(self, holder: str, shares: Sequence[Share], since: int | None) -> None:
+        with _timed(self._metrics, "recount"):
+            await self._windows.recount(holder, shares, since)
 
 
 class WatchedInbox:

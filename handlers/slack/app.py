@@ -15,16 +15,16 @@ from slack_bolt.response import BoltResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
 from approvals.service import Approvals
+from handlers.seal import Seal
 from handlers.slack.blocks import APPROVE, CHANGES, DENY
 from handlers.slack.clicks import BUDGET, Clicks
 from handlers.slack.command import NAME, Command, Posts
 from handlers.slack.errors import Unanswered
 from handlers.slack.identity import Identity
 from handlers.slack.reason import CHANGES_FORM, DENY_FORM
-from handlers.slack.seal import Seal
-from handlers.slack.tasks import Tasks
 from handlers.slack.watch import SlackWatch
 from handlers.slack.whisper import Whisper
+from handlers.tasks import Tasks
 
 log = structlog.get_logger(__name__)
 

@@ -18,6 +18,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from approvals.errors import ApprovalsError
 from approvals.people import Voter
 from approvals.service import Approvals, Counted, Late, Refused, Verdict
+from handlers.seal import Seal
 from handlers.slack import answers
 from handlers.slack.answers import Private
 from handlers.slack.api import called
@@ -25,7 +26,6 @@ from handlers.slack.errors import ApiProblem, Unanswered
 from handlers.slack.identity import Identity
 from handlers.slack.press import Press, carried, ear_of, pressed
 from handlers.slack.reason import REASON, form, notice, reason_of
-from handlers.slack.seal import Seal
 from handlers.slack.watch import SlackWatch
 from handlers.slack.whisper import Ear, Whisper
 

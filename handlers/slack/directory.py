@@ -3,26 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Mapping
-from typing import Any, Generic, TypeVar
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
 
-import structlog
 from slack_sdk.web.async_client import AsyncWebClient
 
 from approvals.errors import DirectoryUnavailable
 from approvals.ports import Account
+from handlers.recent import PATIENCE, Recent
 from handlers.slack.api import called
 from handlers.slack.errors import ApiProblem
 from handlers.slack.identity import Identity
-from handlers.slack.tasks import Tasks
-
-log = structlog.get_logger(__name__)
-
-T = TypeVar("T")
+from handlers.tasks import Tasks
 
 GROUP = "slack:usergroup:"
-FRESH = 60.0  #: seconds for which an answer is believed
-PATIENCE = 1.2  #: seconds a click waits for a look-up; Slack gives the whole click three
+
+_PROBLEMS = (ApiProblem, KeyError, TypeError)  #: the last two: an answer that is not shaped as documented
 
 _FOREIGN = "from another workspace"
 #: Flags that users.info gives for every active member; each must be there, and false.
@@ -41,8 +37,8 @@ class SlackDirectory:
         self._client = client
         self._identity = identity
         self._tasks = Tasks()
-        self._standings: _Recent[str | None] = _Recent(now, self._tasks, patience)
-        self._groups: _Recent[frozenset[str]] = _Recent(now, self._tasks, patience)
+        self._standings: Recent[str | None] = Recent("Slack", now, self._tasks, problems=_PROBLEMS, patience=patience)
+        self._groups: Recent[frozenset[str]] = Recent("Slack", now, self._tasks, problems=_PROBLEMS, patience=patience)
 
     async def standing(self, account: Account) -> str | None:
         """None for a full, active, human member; else what the account is instead."""
@@ -111,53 +107,3 @@ def _in_our_team(user: Mapping[str, Any], identity: Identity) -> bool:
     if not identity.enterprise or not isinstance(grid, dict):
         return False
     return grid.get("enterprise_id") == identity.enterprise and identity.team in (grid.get("teams") or [])
-
-
-class _Recent(Generic[T]):
-    """Answers of the last minute; of many who ask for the same thing at once, one asks Slack."""
-
-    def __init__(self, now: Callable[[], float], tasks: Tasks, patience: float) -> None:
-        self._now = now
-        self._tasks = tasks
-        self._patience = patience
-        self._known: dict[str, tuple[float, T]] = {}
-        self._asked: dict[str, asyncio.Future[T]] = {}
-
-    async def get(self, key: str, look_up: Callable[[], Awaitable[T]]) -> T:
-        """What is known, or what the look-up finds in time; raises DirectoryUnavailable."""
-        known = self._known.get(key)
-        if known is not None and self._now() - known[0] < FRESH:
-            return known[1]
-        if key not in self._asked:
-            self._ask(key, look_up)
-        try:
-            async with asyncio.timeout(self._patience):
-                return await asyncio.shield(self._asked[key])
-        except TimeoutError as exc:
-            raise DirectoryUnavailable("Slack took too long to say who this is") from exc
-
-    def _ask(self, key: str, look_up: Callable[[], Awaitable[T]]) -> None:
-        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        answer.add_done_callback(_seen)
-        self._asked[key] = answer
-        self._tasks.start(self._find(key, look_up, answer), f"slack directory: {key}")
-
-    async def _find(self, key: str, look_up: Callable[[], Awaitable[T]], answer: asyncio.Future[T]) -> None:
-        began = self._now()  # an answer is as old as its question
-        try:
-            found = await look_up()
-            self._known[key] = (began, found)
-            answer.set_result(found)
-        except (ApiProblem, KeyError, TypeError) as exc:
-            log.warning("slack_directory_failed", key=key, error=str(exc))
-            answer.set_exception(DirectoryUnavailable(str(exc)))
-        finally:
-            self._asked.pop(key, None)
-            if not answer.done():
-                answer.set_exception(DirectoryUnavailable("the look-up was given up"))
-
-
-def _seen(answer: asyncio.Future[Any]) -> None:
-    """Mark a failure as looked at, for the case that everybody who waited has given up."""
-    if not answer.cancelled():
-        answer.exception()

@@ -12,6 +12,7 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from approvals.service import Approvals
+from handlers.seal import Seal
 from handlers.slack.api import BASE_URL, new_client
 from handlers.slack.app import build_app
 from handlers.slack.clicks import BUDGET
@@ -20,10 +21,9 @@ from handlers.slack.directory import SlackDirectory
 from handlers.slack.http import slack_routes
 from handlers.slack.identity import Identity, identify
 from handlers.slack.platform import SlackPlatform
-from handlers.slack.seal import Seal
 from handlers.slack.socket import SocketMode
-from handlers.slack.tasks import Tasks
 from handlers.slack.watch import SlackWatch
+from handlers.tasks import Tasks
 
 
 class SlackDoor:
@@ -50,7 +50,7 @@ class SlackDoor:
             raise ValueError("give either an app token (Socket Mode) or a signing secret (HTTP)")
         self.identity = identity
         self.directory = SlackDirectory(client, identity, now=clock)
-        self._seal = Seal(seal_key, identity)
+        self._seal = Seal(seal_key, team=identity.team, app=identity.app)
         self.platform = SlackPlatform(client, identity, self._seal)
         self._client = client
         self._session = session

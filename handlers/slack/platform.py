@@ -14,12 +14,12 @@ from approvals.card import Card
 from approvals.errors import ChatRefused, ChatUnavailable
 from approvals.notes import Note
 from approvals.request import Request
+from handlers.seal import Seal, Sealed
 from handlers.slack.api import called
 from handlers.slack.blocks import Drawing, draw
 from handlers.slack.errors import ApiLimited, ApiRefused, ApiSilent
 from handlers.slack.identity import Identity
 from handlers.slack.notes import draw_note
-from handlers.slack.seal import Seal, Sealed
 
 log = structlog.get_logger(__name__)
 

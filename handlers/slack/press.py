@@ -9,8 +9,8 @@ from typing import Any, Literal
 
 from approvals.ports import Account
 from approvals.service import Click
+from handlers.seal import Seal
 from handlers.slack.identity import Identity
-from handlers.slack.seal import Seal
 from handlers.slack.whisper import Ear
 
 Json = Mapping[str, Any]

@@ -14,7 +14,7 @@ from slack_sdk.webhook.async_client import AsyncWebhookClient
 from handlers.slack.answers import Private
 from handlers.slack.api import called
 from handlers.slack.errors import ApiProblem
-from handlers.slack.tasks import Tasks
+from handlers.tasks import Tasks
 
 log = structlog.get_logger(__name__)
 

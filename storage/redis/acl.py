@@ -25,7 +25,9 @@ _HELLO: Final = (
 _ANY: Final = "{sayso:*}"
 _HASHES: Final = "+hget +hset +hmget +hgetall +hlen +hexists +pexpire +pttl +persist +exists"
 _STRINGS: Final = "+get +set +exists +pexpire"
-_SORTED_SETS: Final = "+zadd +zrem +zrange +zrangebyscore +zremrangebyrank +zremrangebyscore +zcard +pexpire +persist"
+_SORTED_SETS: Final = (
+    "+zadd +zrem +zscore +zrange +zrangebyscore +zremrangebyrank +zremrangebyscore +zcard +pexpire +persist"
+)
 
 
 def acl_lines(
@@ -85,6 +87,7 @@ def _bot() -> str:
         "code:*",
         "like:*",
         "folder:*",
+        "counted:*",
     )
     strings = _keys("decision:*", "doc:*", "policy:*", "shown:*")
     return " ".join(
@@ -98,6 +101,7 @@ def _bot() -> str:
             f"({hashes} {_HASHES})",
             f"({sets} {_SORTED_SETS})",
             f"({strings} {_STRINGS})",
+            f"({_keys('amounts:*')} +hset +hget +hmget +hdel +pexpire)",
             f"(~{CONFIG} ~{NAMES} {_STRINGS})",
         )
     )

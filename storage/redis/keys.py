@@ -90,6 +90,14 @@ class Keys:
         """Hash: version, document, until, token of a small document (the shelf), in its folder's home partition."""
         return self._key("kept", name)
 
+    def amounts(self, window: str) -> str:
+        """Hash: holder to what it takes of a window, and their totals, in the window's home partition."""
+        return self._key("amounts", window)
+
+    def counted(self, window: str) -> str:
+        """Sorted set: those who have a share in a window, by the instant until which it counts."""
+        return self._key("counted", window)
+
     def folder(self, folder: str) -> str:
         """Sorted set: the names of the documents in a folder, by the instant at which they are forgotten."""
         return self._key("folder", folder)

@@ -33,6 +33,7 @@ from storage.redis.inbox import OUT_KEPT, RedisInbox
 from storage.redis.keys import NAMES, Keys, home_of
 from storage.redis.link import Command, Link, Word
 from storage.redis.shelf import RedisShelf
+from storage.redis.windows import RedisWindows
 
 DAY: Final = 86_400_000
 OUT_ENTRIES: Final = 10_000  #: about how many an out stream keeps
@@ -75,6 +76,7 @@ class RedisStore:
         self._keys = [Keys(partition) for partition in range(partitions)]
         self._turn = 0
         self.shelf = RedisShelf(link, partitions, lambda: self.clock_offset)
+        self.windows = RedisWindows(link, partitions, lambda: self.clock_offset, replicas=replicas, confirm=confirm)
 
     @classmethod
     async def connect(
@@ -398,7 +400,7 @@ class RedisStore:
     async def _load(self, keys: Keys, request: str) -> Stored | None:
         """A request, if there is one."""
         both = [keys.request(request), keys.document(request), keys.posts(request)]
-        return _stored(*await self._link.script("load", both, self.clock_offset))
+        return _stored(request, *await self._link.script("load", both, self.clock_offset))
 
     async def _ask(
         self, keys: Keys, request: str, like: str, limits: Limits | None
@@ -413,7 +415,7 @@ class RedisStore:
         *found, alike, wait = await self._link.script("ask", all_keys, self.clock_offset, *pace)
         if wait:
             raise OverLimit(int(wait))
-        return found[0], _stored(*found), [id_.decode() for id_ in alike]
+        return found[0], _stored(request, *found), [id_.decode() for id_ in alike]
 
     async def _all(self, ids: Sequence[str]) -> Sequence[Request]:
         """Those of the requests that are still kept."""
@@ -424,10 +426,10 @@ class RedisStore:
         # In this order: a document may be newer than the version beside it, never older, so that no stale one is saved.
         facts = [("HMGET", keys.request(id_), *fields) for keys, id_ in homes]
         replies = await self._together([*facts, *(("GET", keys.document(id_)) for keys, id_ in homes)])
-        found = zip(replies[: len(ids)], replies[len(ids) :], strict=True)
+        found = zip(ids, replies[: len(ids)], replies[len(ids) :], strict=True)
         return [
-            read_request(doc or old, int(version), int(entry) or None)
-            for (old, version, entry), doc in found
+            read_request(doc or old, id_, int(version), int(entry) or None)
+            for id_, (old, version, entry), doc in found
             if doc or old
         ]
 
@@ -541,14 +543,14 @@ class RedisStore:
         return self._keys[home_of(name, self.partitions)]
 
 
-def _stored(now: int, request: Sequence[Any], flat: Sequence[bytes]) -> Stored | None:
+def _stored(id_: str, now: int, facts: Sequence[Any], flat: Sequence[bytes]) -> Stored | None:
     """What load.lua and ask.lua say of a request."""
-    text, version, entry = request
+    text, version, entry = facts
     if text is None:
         return None
     names = [name.decode() for name in flat[::2]]
     posts = {name: read_post(name, post) for name, post in zip(names, flat[1::2], strict=True)}
-    return Stored(read_request(text, int(version), int(entry) or None), now, posts)
+    return Stored(read_request(text, id_, int(version), int(entry) or None), now, posts)
 
 
 def _trouble(by: str, text: str) -> Trouble:

@@ -384,3 +384,29 @@ def test_an_unlisted_kind_is_worded_by_its_name_as_a_risk() -> None:
     worded = a_policy().presentation("payments.wipe")
     assert worded.title == "Run payments.wipe"
     assert (worded.risk, worded.reversible) == ("high", False)
+
+
+ENTRA = "6c1f3a52-0d7e-4b8e-9a35-3d1f0c2b7e11"
+THREAD = "19:8a6f_c-1@thread.tacv2"
+
+
+def test_people_of_teams_are_asked_by_group_by_team_or_by_name() -> None:
+    groups = {"ops": {"people": ["alice"], "entra_group": ENTRA}, "crew": {"teams_team": THREAD}}
+    rules = [a_rule(factors=[{"from": ["ops", "crew"], "approvals": 3}], destinations=[f"teams:{THREAD}"])]
+
+    terms = a_policy(groups=groups, rules=rules).terms(a_question())
+
+    assert terms.factors[0].sources == ("person:alice", f"teams:group:{ENTRA}", f"teams:team:{THREAD}")
+    assert terms.destinations == (f"teams:{THREAD}",)
+
+
+@pytest.mark.parametrize("account", [f"teams:{ENTRA.upper()}:{ENTRA}", f"teams:{ENTRA}:29:1abc", f"teams:{ENTRA}:me"])
+def test_an_account_of_teams_has_one_spelling(account: str) -> None:
+    with pytest.raises(PolicyInvalid):
+        a_policy(people={"alice": {"accounts": [account]}})
+
+
+@pytest.mark.parametrize("place", ["teams:19:meeting", f"teams:{ENTRA.upper()}", "teams:C0OPS", f"slack:{THREAD}"])
+def test_a_destination_of_teams_is_a_thread_or_a_person(place: str) -> None:
+    with pytest.raises(PolicyInvalid):
+        a_policy(rules=[a_rule(destinations=[place])])

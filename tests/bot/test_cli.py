@@ -18,7 +18,7 @@ from bot.cli import app
 from bot.policies import read_policy
 from bot.sealer import HeadsFile, Sealer
 from bot.settings import load
-from bot.signing import FileSigner, create_key, read_key
+from bot.signing import FileSigner, create_key, read_key, write_trust
 from storage.redis import RedisStore
 from tests.build import DIGEST, a_change, a_request, an_action, policy_mapping
 from tests.servers import Server
@@ -78,6 +78,7 @@ def sealed(server: Server) -> None:
     async def seal(store: RedisStore) -> None:
         settings = load()
         signer = FileSigner(read_key(settings.signing_key))
+        write_trust(settings.trust, signer.trust(settings.issuer))
         await Sealer(store, signer, HeadsFile(settings.heads), issuer=settings.issuer).step()
 
     in_redis(server, seal)
@@ -323,6 +324,26 @@ def test_an_export_is_verified_without_redis(deployment: Server, folder: Path, m
     assert run("audit", "verify", "--export", "journal.jsonl").exit_code == 1
     (folder / "journal.jsonl").write_text("rubbish\n")
     assert run("audit", "verify", "--export", "journal.jsonl").exit_code == 2
+
+
+@pytest.mark.redis
+def test_an_auditor_needs_no_private_key_but_the_right_public_ones(deployment: Server, folder: Path) -> None:
+    asked(deployment)
+    sealed(deployment)
+    settings = load()
+    settings.signing_key.unlink()
+    theirs = settings.trust.rename(folder / "theirs.json")
+    assert run("audit", "verify", "--trust", "theirs.json").exit_code == 0
+    missing = run("audit", "verify")
+    assert missing.exit_code == 2
+    assert "name the bot's with --trust" in words(missing.stderr)
+    stranger = FileSigner(create_key(folder / "stranger.pem"))
+    write_trust(theirs, stranger.trust(settings.issuer))
+    refused = run("audit", "verify", "--trust", "theirs.json")
+    assert refused.exit_code == 2
+    assert "heads.jsonl:1: this head was not signed by our key" in words(refused.stderr)
+    theirs.write_text('{"keys": [{"kid": "x", "kty": "oct"}]}')
+    assert "is not a trust document" in words(run("audit", "verify", "--trust", "theirs.json").stderr)
 
 
 def test_another_format_is_none(policy: Path) -> None:

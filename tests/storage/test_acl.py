@@ -14,6 +14,7 @@ from approvals.action import partition_of, request_id
 from approvals.errors import StoreUnavailable
 from approvals.indices import Query
 from approvals.ports import Answer, Post, Queue
+from approvals.windows import Share
 from storage.redis import RedisStore
 from storage.redis.acl import acl_lines
 from storage.redis.keys import CONFIG, Keys
@@ -121,6 +122,14 @@ async def test_the_bots_own_user_keeps_what_lies_on_the_shelf(users: Users) -> N
     assert await shelf.keep("views/one", {"n": 2}, version=1)
     assert [kept.document for kept in await shelf.folder("views")] == [{"n": 2}]
     assert await shelf.drop("views/one")
+
+
+async def test_the_bots_own_user_keeps_windows(users: Users) -> None:
+    windows, share = (await users.store()).windows, Share(window="day", amount=999_000_000, length=86_400_000)
+    assert await windows.reserve("a", (share,), hold=60_000, token="1" * 16) == {"day": 999_000_000}
+    await windows.release("a", (share,), token="1" * 16)
+    await windows.recount("a", (share,), None)
+    assert await windows.reserve("b", (share,), hold=60_000, token="1" * 16) == {"day": 999_000_000}
 
 
 async def test_the_bots_user_may_confirm_on_replicas(users: Users) -> None:

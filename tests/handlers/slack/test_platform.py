@@ -9,9 +9,9 @@ import pytest
 
 from approvals.card import card_of
 from approvals.errors import ChatRefused, ChatUnavailable
+from handlers.seal import Seal
 from handlers.slack.api import new_client
 from handlers.slack.platform import SlackPlatform
-from handlers.slack.seal import Seal
 from tests.handlers.slack.world import KEY, PAYMENTS, World, a_world, words
 
 HERE = f"slack:{PAYMENTS}"
@@ -171,7 +171,8 @@ async def test_when_slack_cannot_be_reached_nothing_was_posted(world: World) -> 
     await world.sandbox.stop()
     async with aiohttp.ClientSession() as session:  # without a connection that was open before
         client = new_client("xoxb-any", session, base_url=world.sandbox.api_url)
-        platform = SlackPlatform(client, world.door.identity, Seal(KEY, world.door.identity))
+        seal = Seal(KEY, team=world.door.identity.team, app=world.door.identity.app)
+        platform = SlackPlatform(client, world.door.identity, seal)
 
         with pytest.raises(ChatUnavailable) as caught:
             await platform.post(HERE, request, card_of(request))

@@ -1,6 +1,6 @@
 """What a button carries: which request and which rendering, sealed to our workspace, app and channel.
 
-Slack hands a button's value back as it was; a value copied into another channel, or made up, opens no seal.
+A platform hands a button's value back as it was; a value copied into another channel, or made up, opens no seal.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ import hashlib
 import hmac
 import re
 from dataclasses import dataclass
-
-from handlers.slack.identity import Identity
 
 VERSION = "1"
 _VALUE = re.compile(r"1\.([0-9]{1,4}-[a-z2-7]{24})\.([0-9a-f]{64})\.([A-Za-z0-9_-]{43})")
@@ -26,13 +24,17 @@ class Sealed:
 
 
 class Seal:
-    """Makes and opens button values (HMAC-SHA256). The key is secret, at least 32 bytes, the same in every replica."""
+    """Makes and opens button values (HMAC-SHA256) for one app in one workspace (or tenant).
 
-    def __init__(self, key: bytes, identity: Identity) -> None:
+    The key is secret, at least 32 bytes, the same in every replica.
+    """
+
+    def __init__(self, key: bytes, *, team: str, app: str) -> None:
         if len(key) < 32:
             raise ValueError("the key that seals buttons needs at least 32 bytes")
         self._key = key
-        self._identity = identity
+        self._team = team
+        self._app = app
 
     def value(self, sealed: Sealed, channel: str) -> str:
         """The value of a button on a card in a channel."""
@@ -52,8 +54,8 @@ class Seal:
             f"sayso-button-{VERSION}",
             sealed.request,
             sealed.shown,
-            self._identity.team,
-            self._identity.app,
+            self._team,
+            self._app,
             channel,
         )
         mac = hmac.new(self._key, "\0".join(parts).encode(), hashlib.sha256).digest()

@@ -35,4 +35,4 @@ class Tasks:
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._running.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
-            log.error("slack_task_failed", task=task.get_name(), exc_info=error)
+            log.error("task_failed", task=task.get_name(), exc_info=error)
