@@ -22,7 +22,9 @@ NAME_OF_THE_NEXT, VALUE_OF_IT = "a long name", "its value"
 GOES_ON, SAME_LINE_GOES_ON = "goes on", "the same line goes on"
 
 _HUNK = re.compile(r"@@ -\d+(?:,\d+)? \+\d+(?:,\d+)? @@")
-_OF_A_DIFF = re.compile(r"[ +@\\-]|$|diff --git |index [0-9a-f]{4,}|(?:new|deleted) file mode |similarity index |rename ")
+_OF_A_DIFF = re.compile(
+    r"[ +@\\-]|$|diff --git |index [0-9a-f]{4,}|(?:new|deleted) file mode |similarity index |rename "
+)
 
 
 class Line(Frozen):
@@ -41,7 +43,7 @@ class Line(Frozen):
 def lines_of(members: Mapping[str, Any], most: int) -> tuple[tuple[Line, ...], bool]:
     """The leaves of the arguments or the preconditions, and whether these are all of them.
 
-    It ends after `most` characters: the path of a leaf repeats the names above it, so 64 KB can hold far more than that.
+    It ends after `most` characters: a path repeats the names above it, so 64 KB can become far more than that.
     """
     lines: list[Line] = []
     for name, value in flat(members, ""):

@@ -124,6 +124,7 @@ class Request(Frozen):
     earlier: tuple[Earlier, ...] = ()
     interventions: tuple[Intervention, ...] = ()
     cancel_on_disconnect: bool = False
+    looks: tuple[str, ...] = ()  #: the reviews that votes rested on; each is good for one
 
     version: int = Field(default=0, exclude=True)  #: set by the store: how many times it was committed
     decision_entry: int | None = Field(default=None, exclude=True)  #: set by the store: the decision's journal number
@@ -157,11 +158,14 @@ class Request(Frozen):
         """How many of each factor's people have said yes."""
         return progress(self.terms.factors, self._approving())
 
-    def voted(self, vote: Vote, *, jti: str) -> Request:
-        """The request after one more vote; decided when the vote settles it. A person's later vote replaces theirs."""
+    def voted(self, vote: Vote, *, jti: str, look: str = "") -> Request:
+        """The request after one more vote; decided when the vote settles it. A person's later vote replaces theirs.
+
+        `look` is the review that the vote rests on, which is used up by it.
+        """
         self._must_allow(Event.APPROVE)
         votes = (*(known for known in self.votes if known.person != vote.person), vote)
-        after = self._with(votes=votes)
+        after = self._with(votes=votes, looks=(*self.looks, look) if look else self.looks)
         if vote.answer != "approve":
             return after._denied_if_enough(vote)
         if not after.is_met():

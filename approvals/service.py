@@ -6,10 +6,10 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Literal
 
 from approvals.action import likeness, request_id
-from approvals.commits import binding, change_of, home, record_of, still_in_force, under_policy
+from approvals.click import Click, refused_click
+from approvals.commits import binding, change_of, home, still_in_force, under_policy
 from approvals.errors import DirectoryUnavailable, EntryRefused, NotConfirmed, NotFound, OutsideWindow, OverLimit
 from approvals.indices import Query
 from approvals.intake import ReportDocument, RequestDocument, SpendDocument
@@ -20,31 +20,17 @@ from approvals.policy import Policy
 from approvals.ports import Account, Change, Directory, Policies, Post, Signer, Store, Stored
 from approvals.publishing import Publisher
 from approvals.request import Earlier, Request, Superseded, Vote
+from approvals.review import OVER
+from approvals.reviewing import Reviews, request_of
 from approvals.terms import Terms
 from approvals.tools import Granted, NotGranted, Tools
-from approvals.verdicts import Counted, Done, Late, Refused, Verdict
+from approvals.verdicts import UNKNOWN, Counted, Done, Late, Refused, Verdict
 
 __all__ = ["Approvals", "Click", "Counted", "Done", "Granted", "Late", "NotGranted", "Refused", "Verdict"]
 
 _PAGE = 200
 MARKS = 5  #: earlier requests that a card tells of
 HEARTBEAT_MS = 90_000  #: an agent silent for this long is gone; the SDK says something every 30 s
-
-
-@dataclass(frozen=True)
-class Click:
-    """One person's answer as a door received it.
-
-    `places` are the destinations the click can have come from and `reference` the message it was made on; they must
-    match a card that was posted there. `shown` is the digest of the rendering whose button was clicked.
-    """
-
-    account: Account
-    answer: Literal["approve", "deny", "changes"]
-    shown: str
-    places: tuple[str, ...]
-    reference: Mapping[str, str]
-    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -78,6 +64,7 @@ class Approvals:
         self._policies = policies
         self._nudge = nudge
         self._publisher = Publisher(store, signer, issuer)
+        self.reviews = Reviews(store, policies, self._check)
         self.operators = Operators(
             store=store, directory=directory, policies=policies, publisher=self._publisher, nudge=nudge
         )
@@ -198,9 +185,18 @@ class Approvals:
             if not isinstance(found, _Found):
                 return found
             await self._adopt(found.stored, click)
-            return await self._commit_vote(found.stored, click, found.voter, policy)
+            careful = await self.reviews.careful(found.stored, found.voter, click, policy)
+            if isinstance(careful, Refused):
+                return careful
+            return await self._commit_vote(found.stored, careful, found.voter, policy)
 
         return await under_policy(self._policies, commit)
+
+    async def vote_from(self, view: str, account: Account, *, reason: str = "", confirm: str = "") -> Verdict:
+        """Count somebody's approval that was given in a review."""
+        click = await self.reviews.click(view, account, reason=reason, confirm=confirm)
+        request = request_of(view)
+        return OVER if click is None or request is None else await self.vote(request, click)
 
     async def retract(self, request: str, click: Click) -> Verdict:
         """Take one's own answer back while the request is still open."""
@@ -251,13 +247,13 @@ class Approvals:
         try:
             stored = await self._store.get(request)
         except NotFound:
-            return Refused("not_found", "I do not know this request any more, so nothing was counted.")
+            return UNKNOWN
         checked = await self._check(stored, click, policy)
         if isinstance(checked, Voter):
             return _Found(checked, stored)
         if isinstance(checked, Refused):
             await still_in_force(self._policies, policy)
-            await self._store.note(_refused_click(stored.request, click, checked), partition=home(request))
+            await self._store.note(refused_click(stored.request, click, checked), partition=home(request))
         return checked
 
     async def _check(self, stored: Stored, click: Click, policy: Policy) -> Voter | Refused | Late:
@@ -291,11 +287,13 @@ class Approvals:
             known = before.vote_of(voter.person)
             if before.status is not Status.PENDING or (known is not None and known.answer == click.answer):
                 return None
+            if click.view in before.looks:
+                return None
             terms = binding(before, policy, now.now)
-            after = before.tightened(terms, without=gone, counting=standing).voted(
-                _vote(click, voter, now.now), jti=jti
-            )
+            kept = before.tightened(terms, without=gone, counting=standing)
+            after = kept.voted(_vote(click, voter, now.now), jti=jti, look=click.view)
             record = {"by": voter.person, "account": click.account.id, "answer": click.answer, "shown": click.shown}
+            record |= {"review": True} if click.view else {}
             return change_of(before, after, policy, record, not_after=before.expires_at)
 
         try:
@@ -311,7 +309,7 @@ class Approvals:
         self._nudge()
         after = stored.request
         if after.status is Status.PENDING:
-            return Counted(after)
+            return Counted(after) if after.vote_of(voter.person) else OVER
         mine = after.decision is not None and any(vote.person == voter.person for vote in after.decision.by)
         if not mine:
             return Late(after)
@@ -339,7 +337,7 @@ class Approvals:
         refusal = Refused(
             "lookup_failed", "I could not check the others who said yes just now, so nothing was counted. Click again."
         )
-        await self._store.note(_refused_click(request, click, refusal), partition=home(request.id))
+        await self._store.note(refused_click(request, click, refusal), partition=home(request.id))
         return refusal
 
     async def _adopt(self, stored: Stored, click: Click) -> None:
@@ -528,11 +526,6 @@ def _event_of_time(before: Request, after: Request) -> str:
     if after.escalated > before.escalated:
         return "escalated"
     return "reminded" if after.reminded > before.reminded else ""
-
-
-def _refused_click(request: Request, click: Click, refused: Refused) -> Mapping[str, Any]:
-    said = {"event": "click_refused", "account": click.account.id, "answer": click.answer, "reason": refused.reason}
-    return {**record_of(request, request), **said, "shown": click.shown}
 
 
 def _vote(click: Click, voter: Voter, at: int) -> Vote:

@@ -1,7 +1,7 @@
 """A card as Slack blocks: pure, always the same order, untrusted text only as literal rich text.
 
 What would happen, of which kind, on what, with which effect and risk; every argument; who asks and for whom; who is
-needed, who has answered, until when; what the agent says. A card that does not fit whole has Review in place of Approve.
+needed, who has answered, until when; what the agent says. A card that does not fit has Review in place of Approve.
 """
 
 from __future__ import annotations

@@ -110,7 +110,9 @@ _WHO = st.builds(
 _LINE = st.builds(
     Line, name=untrusted(120), value=st.lists(untrusted(3_000), min_size=1, max_size=6).map(tuple), diff=st.booleans()
 )
-_HOST = st.builds(Host, written=untrusted(260), resolved=untrusted(260), scripts=st.sampled_from([(), ("Latin", "Greek")]))
+_HOST = st.builds(
+    Host, written=untrusted(260), resolved=untrusted(260), scripts=st.sampled_from([(), ("Latin", "Greek")])
+)
 _PIECE = st.one_of(st.builds(Piece, text=untrusted(200)), st.builds(Piece, text=st.just("Pay "), ours=st.just(True)))
 _SEAT = st.builds(
     Seat,
@@ -182,7 +184,5 @@ hostile_cards: st.SearchStrategy[Card] = st.builds(
     took_ms=st.one_of(st.none(), st.integers(0, 10**7)),
     says=st.one_of(st.just(""), untrusted(540)),
     care=st.sampled_from([Care(), Care(look_ms=10_000, confirm_code=True, reasons=("approve",))]),
-    buttons=st.sampled_from(
-        [(), ("review", "deny", "changes", "details"), ("approve", "deny", "changes", "details")]
-    ),
+    buttons=st.sampled_from([(), ("review", "deny", "changes", "details"), ("approve", "deny", "changes", "details")]),
 )
