@@ -21,6 +21,9 @@ ApprovalsError
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import dataclass
+
 
 class ApprovalsError(Exception):
     """Anything that the rules or a port refuses or cannot do."""
@@ -48,12 +51,25 @@ class EntryRefused(ApprovalsError):
         self.retry_after = retry_after
 
 
-class PolicyInvalid(ApprovalsError):
-    """A policy text cannot be used; `problems` lists every one as "where: what; remedy"."""
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with a policy: "where: what; remedy". `path` leads there through the file's keys."""
 
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
+    what: str
+    path: tuple[str | int, ...] = ()
+    where: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.where}: {self.what}" if self.where else self.what
+
+
+class PolicyInvalid(ApprovalsError):
+    """A policy text cannot be used; `found` holds every problem, `problems` the same as sentences."""
+
+    def __init__(self, found: Iterable[Problem]) -> None:
+        self.found = tuple(found)
+        self.problems = [str(problem) for problem in self.found]
+        super().__init__("\n".join(self.problems))
 
 
 class StoreError(ApprovalsError):

@@ -57,6 +57,8 @@ async def may_answer(
         if refusal := _unfit(account, await directory.standing(account)):
             return refusal
         named = person or account.id
+        if await _belongs(named, account, terms.barred, directory):
+            return NotAllowed("excluded", "The policy lets nobody of your team or group answer this request.")
         factors = [factor for factor in terms.factors if await _belongs(named, account, factor.sources, directory)]
     except DirectoryUnavailable:
         return _UNCHECKED

@@ -5,22 +5,37 @@ Every matching rule is evaluated and the strictest wins, so that adding a rule c
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from pydantic import ValidationError
 
 from approvals.action import digest_of
-from approvals.errors import EntryRefused, PolicyInvalid
+from approvals.conditions import Functions
+from approvals.errors import EntryRefused, PolicyInvalid, Problem
 from approvals.freeze import Freeze
 from approvals.intake import RequestDocument
 from approvals.limits import Limits
-from approvals.policy_file import AgentEntry, AskedAgainEntry, Demands, EscalationEntry, PolicyFile, Role, matches
-from approvals.policy_problems import explained, problems
+from approvals.matching import Explanation, Facts, Heard, heard
+from approvals.policy_errors import explained
+from approvals.policy_file import (
+    AgentEntry,
+    AskedAgainEntry,
+    Demands,
+    EscalationEntry,
+    FactorEntry,
+    PersonEntry,
+    PolicyFile,
+    Role,
+    matches,
+)
+from approvals.policy_problems import problems, warnings
 from approvals.question import Question
 from approvals.terms import AskedAgain, Escalation, Factor, Presentation, Terms, joined, strictest
 
 _FOREVER: Final = 10**12
+_NOBODY: Final = PersonEntry()
 
 
 class Policy:
@@ -38,10 +53,15 @@ class Policy:
         try:
             file = PolicyFile.model_validate(mapping)
         except ValidationError as exc:
-            raise PolicyInvalid([explained(error) for error in exc.errors(include_url=False)]) from exc
+            raise PolicyInvalid(explained(error) for error in exc.errors(include_url=False)) from exc
         if found := problems(file):
             raise PolicyInvalid(found)
         return cls(file, digest)
+
+    @property
+    def warnings(self) -> list[Problem]:
+        """What may be meant as it stands, and probably is not."""
+        return warnings(self._file)
 
     @property
     def agents(self) -> tuple[str, ...]:
@@ -52,6 +72,11 @@ class Policy:
     def audiences(self) -> tuple[str, ...]:
         """The names of all registered tools."""
         return tuple(self._file.audiences)
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The kinds that the file describes."""
+        return tuple(self._file.kinds)
 
     @property
     def people(self) -> tuple[str, ...]:
@@ -82,13 +107,22 @@ class Policy:
 
     def role(self, role: Role) -> tuple[str, ...]:
         """The sources of those who hold a role; nobody where the file does not say."""
-        groups = self._file.roles.get(role, ())
-        return tuple(dict.fromkeys(source for group in groups for source in self._file.groups[group].sources()))
+        return self._sources(self._file.roles.get(role, ()))
 
     def limits_of(self, agent: str) -> Limits | None:
         """How much a registered agent may ask."""
         entry = self._file.agents.get(agent)
         return None if entry is None else Limits(agent, entry.limits.open, entry.limits.per_minute)
+
+    def agents_for(self, person: str) -> tuple[str, ...]:
+        """The agents that a person answers for, or that may act for them."""
+        found = self._file.agents.items()
+        return tuple(name for name, entry in found if person == entry.owner or person in entry.principals)
+
+    def owner_of(self, agent: str) -> str | None:
+        """Who answers for a registered agent."""
+        entry = self._file.agents.get(agent)
+        return None if entry is None else entry.owner
 
     def freeze_of(self, question: Question) -> Freeze | None:
         """The freeze that a question falls under, if any."""
@@ -108,7 +142,7 @@ class Policy:
         entry = self._file.kinds.get(kind)
         if entry is None:
             return Presentation(title=f"Run {kind}", done=f"Done: {kind}", not_done=f"Not done: {kind}")
-        return Presentation(**entry.model_dump())
+        return Presentation(**entry.model_dump(include={*Presentation.model_fields}))
 
     def admit(self, document: RequestDocument, agent: str, now: int) -> Question:
         """The question of a registered agent, with the principal and the audience it left out filled in.
@@ -166,34 +200,62 @@ class Policy:
                 remedy=f"under audiences.{question.audience}.kinds add: {kind}",
             )
 
-    def terms(self, question: Question) -> Terms:
-        """What is demanded of an admitted question: the strictest of every rule that matches.
+    def terms(self, question: Question, functions: Functions | None = None) -> Terms:
+        """What is demanded of an admitted question: the strictest of every rule that counts.
 
-        What a rule leaves out it demands as the default does, so that no rule beside it can loosen that. The default
-        itself holds where no rule matches, and always for a kind that is not listed.
+        `functions` know what was asked before (conditions.WINDOWS); without them no condition that needs them can be
+        told. What a rule leaves out it demands as the default does, so that no rule beside it can loosen that. The
+        default itself holds where no rule applies for certain, and always for a kind that is not listed.
         """
-        base = self._file.defaults
-        kind, target = question.action.kind, question.action.target
-        rules = [rule for rule in self._file.rules if rule.match.covers(kind, target, question.agent)]
-        known = bool(rules) and kind in self._file.kinds
-        demands: list[Demands] = [*rules] if known else [*rules, base]
+        return self.explain(question, functions).terms
+
+    def explain(self, question: Question, functions: Functions | None = None) -> Explanation:
+        """Every rule with whether it counts and why, and the terms that this comes to."""
+        facts = self._facts(question, functions or {})
+        rules = heard(self._file.rules, facts)
+        counting = [rule for rule, said in zip(self._file.rules, rules, strict=True) if said.counts]
+        certain = facts.kind is not None and any(said.counts and said.certain for said in rules)
+        default = Heard("default", not certain, why="a rule applies" if certain else _why_default(facts))
+        demands: list[Demands] = [*counting] if certain else [*counting, self._file.defaults]
+        return Explanation((*rules, default), self._terms(facts, demands, (*rules, default)))
+
+    def _terms(self, facts: Facts, demands: list[Demands], said: tuple[Heard, ...]) -> Terms:
+        base, question = self._file.defaults, facts.question
         human = [demand for demand in demands if demand.effect == "require"]
         return Terms(
             policy=self.digest,
-            rules=(*(rule.id for rule in rules), *(() if known else ("default",))),
+            rules=tuple(one.rule for one in said if one.counts),
+            exempted=tuple(one.rule for one in said if one.exempted_by),
+            unclear=tuple(one.rule for one in said if one.counts and not one.certain),
             verdict=strictest(*(demand.effect for demand in demands)),
-            factors=joined(*(self._factors(demand if demand.factors else base) for demand in human)),
+            factors=joined(*(self._factors(demand if demand.factors else base, facts) for demand in human)),
             excluded=self._chain(question),
+            barred=self._barred([*demands, base], question),
             deny_quorum=min(demand.deny_quorum or base.deny_quorum or 1 for demand in demands),
             reminders=_reminders(human or [base], base),
-            escalation=self._escalation(human or [base]),
+            escalation=self._escalation(human or [base], facts),
             longest=_longest(demands, base),
             asked_again=_asked_again(demands, base),
+            reasons=tuple(sorted({answer for demand in (*demands, base) for answer in demand.reason})),
+            min_look=max(demand.min_look or base.min_look or 0 for demand in demands),
+            confirm_code=base.confirm_code or any(demand.confirm_code for demand in demands),
             destinations=_union(demand.destinations for demand in human) or base.destinations,
             within=min(question.within or _FOREVER, _shortest(demands, "within", base.within)),
             use_within=_shortest(demands, "use_within", base.use_within),
             receipt_ttl=_shortest(demands, "receipt_ttl", base.receipt_ttl),
             outcome_within=base.outcome_within,
+        )
+
+    def _facts(self, question: Question, functions: Functions) -> Facts:
+        agent, principal = self._file.agents[question.agent], self._person(question.principal)
+        return Facts(
+            question=question,
+            kind=self._file.kinds.get(question.action.kind),
+            owner=agent.owner,
+            principals=agent.principals,
+            team=principal.team,
+            manager=principal.manager,
+            functions=functions,
         )
 
     def _registered(self, agent: str, now: int) -> AgentEntry:
@@ -220,37 +282,66 @@ class Policy:
         entry = self._file.audiences.get(audience)
         return entry is not None and matches(entry.kinds, kind)
 
-    def _factors(self, demands: Demands) -> tuple[Factor, ...]:
-        return tuple(
-            Factor(
-                name=entry.name or "+".join(entry.groups),
-                sources=tuple(source for group in entry.groups for source in self._file.groups[group].sources()),
-                need=entry.approvals,
-            )
-            for entry in demands.factors
-        )
+    def _factors(self, demands: Demands, facts: Facts) -> tuple[Factor, ...]:
+        return tuple(factor for entry in demands.factors for factor in self._asked(entry, facts))
 
-    def _escalation(self, demands: list[Demands]) -> tuple[Escalation, ...]:
+    def _asked(self, entry: FactorEntry, facts: Facts) -> Iterator[Factor]:
+        """What one entry comes to; the managers of all for whom the agent could ask, each for themselves."""
+        if entry.manager_of is None:
+            name, sources = entry.name or "+".join(entry.groups), self._sources(entry.groups)
+            yield Factor(name=name, sources=sources, need=entry.approvals, notify=entry.notify)
+        else:
+            for principal in facts.principals:
+                source = f"person:{self._person(principal).manager}"
+                yield Factor(name=entry.name or "manager", sources=(source,), notify=entry.notify)
+
+    def _sources(self, groups: Iterable[str]) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(source for group in groups for source in self._file.groups[group].sources()))
+
+    def _barred(self, demands: list[Demands], question: Question) -> tuple[str, ...]:
+        """The sources of everybody whom any demand excludes by group or by team."""
+        groups = {group for demand in demands for group in demand.exclude}
+        for one in (one for demand in demands for one in demand.exclude_team_of):
+            groups |= {team for person in self._behind(one, question) if (team := self._person(person).team)}
+        return tuple(sorted(self._sources(groups)))
+
+    def _behind(self, who: str, question: Question) -> tuple[str, ...]:
+        """Those whom a rule calls so."""
+        agent = self._file.agents[question.agent]
+        if who == "principal":
+            return agent.principals
+        return (agent.owner,) if who == "owner" else (question.started_by or "",)
+
+    def _person(self, name: str) -> PersonEntry:
+        """What the file says of a person, named by id or account; nothing of a service or a stranger."""
+        return self._file.people.get(self._person_of.get(name, name), _NOBODY)
+
+    def _escalation(self, demands: list[Demands], facts: Facts) -> tuple[Escalation, ...]:
         """Every step, each for the people of its own rule alone: it must not open another rule's demand.
 
         Two rules that demand the same people share the steps that both have.
         """
         steps: dict[tuple[str, ...], list[set[Escalation]]] = {}
         for demand in demands:
-            for factor in self._factors(demand if demand.factors else self._file.defaults):
+            for factor in self._factors(demand if demand.factors else self._file.defaults, facts):
                 people = tuple(sorted(factor.sources))
                 steps.setdefault(people, []).append({self._step(entry, people) for entry in demand.escalate})
         shared = [set.intersection(*groups) for groups in steps.values()]
         return tuple(sorted(set().union(*shared), key=lambda step: (step.after, step.joins)))
 
     def _step(self, entry: EscalationEntry, people: tuple[str, ...]) -> Escalation:
-        sources = tuple(source for group in entry.to for source in self._file.groups[group].sources())
-        return Escalation(after=entry.after, sources=sources, destinations=entry.destinations, joins=people)
+        return Escalation(
+            after=entry.after, sources=self._sources(entry.to), destinations=entry.destinations, joins=people
+        )
 
     def _chain(self, question: Question) -> tuple[str, ...]:
         """Everybody who stands behind the question: owner, principal and whoever started it."""
         chain = {self._file.agents[question.agent].owner, question.principal, question.started_by}
         return tuple(sorted({self._person_of.get(one, one) for one in chain if one}))
+
+
+def _why_default(facts: Facts) -> str:
+    return "its kind is not listed" if facts.kind is None else "no rule applies for certain"
 
 
 def epoch_of(digest: str, freezes: tuple[Freeze, ...]) -> str:

@@ -8,20 +8,38 @@ from __future__ import annotations
 import re
 from datetime import date
 from fnmatch import fnmatchcase
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictInt,
+    StrictStr,
+    StringConstraints,
+    WithJsonSchema,
+    model_validator,
+)
 
+from approvals import conditions, paths
 from approvals.action import KIND, NAME
-from approvals.terms import Effect, Risk
+from approvals.money import millionths
+from approvals.terms import Effect, Notify, Risk
 
 _UNITS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
 
 #: Keys of the final shape whose feature is not built yet: a load error that says so, never ignored.
-NOT_BUILT: Final = frozenset(
-    {"when", "exempts", "reason", "min_look", "confirm_code", "notify"}
-    | {"break_glass", "step_up", "secret", "shown", "money", "environment", "sample_review"}
-)
+NOT_BUILT: Final = frozenset({"break_glass", "step_up", "secret", "shown", "money", "sample_review"})
+
+
+def _amount(value: Any) -> Any:
+    """An amount as text, exact: "10000" or "0.50"; a number with a fraction would not be."""
+    if millionths(value) is None:
+        raise ValueError('write an amount as text, with a point and up to six decimals: "10000", "0.50"')
+    return str(value)
 
 
 def _duration(value: Any) -> Any:
@@ -32,7 +50,12 @@ def _duration(value: Any) -> Any:
 
 
 Duration = Annotated[int, BeforeValidator(_duration)]
+Amount = Annotated[
+    str, BeforeValidator(_amount), WithJsonSchema({"type": "string", "pattern": r"^[0-9]{1,12}(\.[0-9]{1,6})?$"})
+]
 Glob = Annotated[str, StringConstraints(min_length=1, max_length=200)]
+Globs = Annotated[tuple[Glob, ...], Field(min_length=1)]
+EVERYTHING: Final = ("*",)
 Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")]
 AgentName = Annotated[str, StringConstraints(pattern=rf"^{NAME}$")]
 KindName = Annotated[str, StringConstraints(pattern=rf"^{KIND}$")]
@@ -53,6 +76,10 @@ def _account(value: str) -> str:
 
 Account = Annotated[str, StringConstraints(pattern=r"^[a-z]+(:[A-Za-z0-9._@-]+){2}$"), AfterValidator(_account)]
 Destination = Annotated[str, StringConstraints(pattern=rf"^(slack:[CDGU][A-Z0-9]{{2,20}}|teams:({_THREAD}|{_GUID}))$")]
+Path = Annotated[str, StringConstraints(pattern=rf"^{paths.PATH}$")]
+Condition = Annotated[
+    str, StringConstraints(min_length=1, max_length=conditions.LONGEST), AfterValidator(conditions.checked)
+]
 Line = Annotated[str, StringConstraints(min_length=1, max_length=80, pattern=r"^[^\n\r\t<>&*_`~|]+$")]
 
 
@@ -94,12 +121,23 @@ class KindEntry(Section):
     effect: Effect
     risk: Risk = "high"
     reversible: bool = False
+    environment: Id | None = None
+    environment_from: Path | None = None
+    denials: tuple[Line, ...] = Field(default=(), max_length=10)
+
+    @model_validator(mode="after")
+    def _one_environment(self) -> Self:
+        if self.environment is not None and self.environment_from is not None:
+            raise ValueError("say either environment, or environment_from which argument it is read")
+        return self
 
 
 class PersonEntry(Section):
-    """A person and the accounts that are theirs."""
+    """A person, the accounts that are theirs, and where they stand."""
 
     accounts: tuple[Account, ...] = ()
+    manager: str | None = None
+    team: str | None = None
 
 
 class GroupEntry(Section):
@@ -129,23 +167,57 @@ class GroupEntry(Section):
 
 
 class FactorEntry(Section):
-    """One demand of a rule: so many approvals from these groups."""
+    """One demand of a rule: so many approvals from these groups, or the approval of somebody's manager."""
 
     name: Id | None = None
-    groups: tuple[str, ...] = Field(alias="from", min_length=1)
+    groups: tuple[str, ...] = Field(default=(), alias="from", min_length=1)
+    manager_of: Literal["principal"] | None = None
     approvals: int = Field(default=1, ge=1, le=20)
+    notify: Notify = "mention"
+
+    @model_validator(mode="after")
+    def _one_source(self) -> Self:
+        if bool(self.groups) == (self.manager_of is not None):
+            raise ValueError("say either `from` which groups, or `manager_of: principal`")
+        if self.manager_of is not None and self.approvals != 1:
+            raise ValueError("everybody has one manager: leave `approvals` out")
+        return self
+
+
+Scalar = StrictStr | StrictInt | StrictBool
+
+
+class Comparison(Section):
+    """What an argument is compared with; every comparison that is given must hold."""
+
+    equals: Scalar | None = Field(default=None, alias="==")
+    differs: Scalar | None = Field(default=None, alias="!=")
+    more: Amount | None = Field(default=None, alias=">")
+    least: Amount | None = Field(default=None, alias=">=")
+    less: Amount | None = Field(default=None, alias="<")
+    most: Amount | None = Field(default=None, alias="<=")
+    among: tuple[Scalar, ...] | None = Field(default=None, alias="in", min_length=1)
+    outside: tuple[Scalar, ...] | None = Field(default=None, alias="not in", min_length=1)
+    like: tuple[Glob, ...] | None = Field(default=None, min_length=1)
+
+    @model_validator(mode="after")
+    def _says_something(self) -> Self:
+        if not self.model_fields_set or any(getattr(self, name) is None for name in self.model_fields_set):
+            raise ValueError('compare it with something: {">": "10000"}, {in: [EUR, USD]}, {like: ["*@example.com"]}')
+        return self
 
 
 class Match(Section):
-    """What a rule applies to; globs, and every list that is given must match."""
+    """What a rule applies to: everything that is given must match, each list by one of its patterns."""
 
-    kind: tuple[Glob, ...] = ("*",)
-    target: tuple[Glob, ...] = ("*",)
-    agent: tuple[Glob, ...] = ("*",)
-
-    def covers(self, kind: str, target: str, agent: str) -> bool:
-        """Whether all three match one of their globs."""
-        return matches(self.kind, kind) and matches(self.target, target) and matches(self.agent, agent)
+    kind: Globs = EVERYTHING
+    target: Globs = EVERYTHING
+    agent: Globs = EVERYTHING
+    principal: Globs = EVERYTHING
+    effect: tuple[Effect, ...] | None = Field(default=None, min_length=1)
+    risk: tuple[Risk, ...] | None = Field(default=None, min_length=1)
+    environment: Globs = EVERYTHING
+    arguments: dict[Path, Comparison] = Field(default_factory=dict)
 
 
 class ReminderEntry(Section):
@@ -187,6 +259,11 @@ class Demands(Section):
     escalate: tuple[EscalationEntry, ...] = Field(default=(), max_length=10)
     extend_to: Duration | None = None
     asked_again: AskedAgainEntry | None = None
+    exclude: tuple[str, ...] = ()
+    exclude_team_of: tuple[Literal["principal", "owner", "started_by"], ...] = ()
+    reason: tuple[Literal["approve", "deny"], ...] = ()
+    min_look: Duration | None = None
+    confirm_code: bool = False
     within: Duration | None = None
     use_within: Duration | None = None
     receipt_ttl: Duration | None = None
@@ -197,6 +274,8 @@ class RuleEntry(Demands):
 
     id: Id
     match: Match = Match()
+    when: Condition | None = None
+    exempts: tuple[str, ...] = ()
 
 
 class Defaults(Demands):

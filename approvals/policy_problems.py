@@ -1,135 +1,313 @@
-"""What is wrong with a policy file, each problem as one line with its remedy."""
+"""What is wrong with a policy file whose every key is right: names that lead nowhere, demands that nobody can meet.
+
+Each problem says where it stands and what to do about it. What is only worth a look is a warning.
+"""
 
 from __future__ import annotations
 
 import difflib
-from typing import Any
+from collections.abc import Collection, Iterable, Iterator
+from fnmatch import fnmatchcase
+from typing import Final
 
-from approvals.policy_file import (
-    NOT_BUILT,
-    AgentEntry,
-    Defaults,
-    Demands,
-    FactorEntry,
-    GroupEntry,
-    KindEntry,
-    Match,
-    PersonEntry,
-    PolicyFile,
-    RuleEntry,
-)
+from approvals.errors import Problem
+from approvals.policy_file import Demands, FactorEntry, Match, PolicyFile, RuleEntry, matches
+from approvals.terms import Factor, progress
+
+_Path = tuple[str | int, ...]
+_MOST_TTL: Final = 300_000
 
 
-def explained(error: Any) -> str:
-    """One of pydantic's errors as "where: what; remedy"."""
-    where = ".".join(str(part) for part in error["loc"])
-    key = str(error["loc"][-1]) if error["loc"] else ""
-    if error["type"] != "extra_forbidden":
-        return f"{where}: {error['msg'].removeprefix('Value error, ')}"
-    if key in NOT_BUILT:
-        return f"{where}: this key's feature is not built yet; remove it (it would not be enforced)"
-    near = difflib.get_close_matches(key, _known_keys(), n=1)
-    return f"{where}: there is no such key" + (f"; did you mean {near[0]!r}?" if near else "")
+def problems(file: PolicyFile) -> list[Problem]:
+    """Why the file cannot be used; where a name leads nowhere, nothing is said that would follow from it."""
+    found = [*_dangling(file), *_exemptions(file), *_overlaps(file)]
+    return found or [*_too_few(file), *_escalations(file)] or [*_nobody_left(file)]
 
 
-def _known_keys() -> list[str]:
-    models = (PolicyFile, Defaults, RuleEntry, Match, FactorEntry, GroupEntry, PersonEntry, KindEntry, AgentEntry)
-    return sorted({field.alias or name for model in models for name, field in model.model_fields.items()})
-
-
-def problems(file: PolicyFile) -> list[str]:
-    """What is wrong with a file whose every key is right: each with its remedy."""
-    return [*_dangling(file), *_too_few(file), *_overlaps(file)]
-
-
-def _dangling(file: PolicyFile) -> list[str]:
-    """Names that lead nowhere."""
-    problems = [
-        f"{where}.factors: there is no group {group!r}; define it under groups"
-        for where, demands in _demands(file)
-        for factor in demands.factors
-        for group in factor.groups
-        if group not in file.groups
+def warnings(file: PolicyFile) -> list[Problem]:
+    """What may be meant as it stands, and probably is not."""
+    return [
+        Problem(
+            f"no listed kind is like {glob!r}; list the kinds it is for under kinds", (*path, "match", "kind"), where
+        )
+        for path, where, rule in _rules(file)
+        for glob in rule.match.kind
+        if not any(fnmatchcase(kind, glob) for kind in file.kinds)
     ]
-    problems += [
-        f"{where}.escalate: there is no group {group!r}; define it under groups"
-        for where, demands in _demands(file)
-        for step in demands.escalate
-        for group in step.to
-        if group not in file.groups
-    ]
-    problems += [
-        f"roles.{role}: there is no group {group!r}; define it under groups"
-        for role, groups in file.roles.items()
-        for group in groups
-        if group not in file.groups
-    ]
-    for name, entry in file.groups.items():
-        problems += [
-            f"groups.{name}: there is no person {p!r}; define it under people"
-            for p in entry.people
-            if p not in file.people
-        ]
+
+
+def _rules(file: PolicyFile) -> Iterator[tuple[_Path, str, RuleEntry]]:
+    for place, rule in enumerate(file.rules):
+        yield ("rules", place), f"rules.{rule.id}", rule
+
+
+def _demands(file: PolicyFile) -> Iterator[tuple[_Path, str, Demands]]:
+    yield ("defaults",), "defaults", file.defaults
+    yield from _rules(file)
+
+
+# -- names that lead nowhere --------------------------------------------------------------------------------------
+
+
+def _dangling(file: PolicyFile) -> Iterator[Problem]:
+    for path, where, demands in _demands(file):
+        yield from _groups_of(file, path, where, demands)
+    for role, groups in file.roles.items():
+        yield from _unknown(groups, file.groups, "group", ("roles", role), f"roles.{role}")
+    for name, group in file.groups.items():
+        yield from _unknown(group.people, file.people, "person", ("groups", name, "people"), f"groups.{name}")
+    for name, person in file.people.items():
+        manager, team = (person.manager,) if person.manager else (), (person.team,) if person.team else ()
+        yield from _unknown(manager, file.people, "person", ("people", name, "manager"), f"people.{name}.manager")
+        yield from _unknown(team, file.groups, "group", ("people", name, "team"), f"people.{name}.team")
     for name, agent in file.agents.items():
         if agent.owner not in file.people and not agent.owner.startswith("service:"):
-            problems.append(
-                f"agents.{name}.owner: there is no person {agent.owner!r}; define it, or write service:<name>"
-            )
-    return problems
+            what = f"there is no person {agent.owner!r}; define it, or write service:<name>"
+            yield Problem(what, ("agents", name, "owner"), f"agents.{name}.owner")
+    for path, where, rule in _rules(file):
+        kinds = tuple(kind for kind in rule.match.kind if not _is_glob(kind))
+        yield from _unknown(kinds, file.kinds, "kind", (*path, "match", "kind"), f"{where}.match.kind")
 
 
-def _too_few(file: PolicyFile) -> list[str]:
-    """Demands that nobody can ever meet."""
-    problems = [
-        f"groups.{name}: nobody is in it; add people or a user group"
-        for name, entry in file.groups.items()
-        if not entry.sources()
-    ]
-    for where, demands in _demands(file):
-        for factor in demands.factors:
-            groups = [file.groups.get(group) for group in factor.groups]
-            if any(group is None or group.is_open for group in groups):
-                continue  # told by _dangling, or known only at the click
-            people = {person for group in groups if group for person in group.people}
-            if factor.approvals > len(people):
-                problems.append(
-                    f"{where}.factors: needs {factor.approvals} of {len(people)} people; add people or lower it"
-                )
+def _groups_of(file: PolicyFile, path: _Path, where: str, demands: Demands) -> Iterator[Problem]:
+    for place, factor in enumerate(demands.factors):
+        yield from _unknown(factor.groups, file.groups, "group", (*path, "factors", place), f"{where}.factors")
+    for place, step in enumerate(demands.escalate):
+        yield from _unknown(step.to, file.groups, "group", (*path, "escalate", place), f"{where}.escalate")
+    yield from _unknown(demands.exclude, file.groups, "group", (*path, "exclude"), f"{where}.exclude")
+
+
+def _unknown(names: Iterable[str], known: Collection[str], what: str, path: _Path, where: str) -> Iterator[Problem]:
+    section = {"group": "groups", "person": "people", "kind": "kinds"}[what]
+    for name in (name for name in names if name not in known):
+        near = difflib.get_close_matches(name, known, n=1)
+        meant = f" (did you mean {near[0]!r}?)" if near else ""
+        yield Problem(f"there is no {what} {name!r}{meant}; define it under {section}", path, where)
+
+
+def _is_glob(pattern: str) -> bool:
+    return any(character in pattern for character in "*?[")
+
+
+# -- exemptions ---------------------------------------------------------------------------------------------------
+
+
+def _exemptions(file: PolicyFile) -> Iterator[Problem]:
+    """A rule can be exempted from by name, never a denial, and never in a circle."""
+    rules = {rule.id: rule for rule in file.rules}
+    for path, where, rule in _rules(file):
+        for name in rule.exempts:
+            if (what := _wrong_exemption(name, rules)) is not None:
+                yield Problem(what, (*path, "exempts"), f"{where}.exempts")
+        if circle := _circle(rule.id, rules):
+            what = f"a circle ({' exempts '.join(circle)}); take one of them out"
+            yield Problem(what, (*path, "exempts"), f"{where}.exempts")
+
+
+def _wrong_exemption(name: str, rules: dict[str, RuleEntry]) -> str | None:
+    if name == "default":
+        return "the default gives way to every rule that applies to a listed kind; take it out"
+    if name not in rules:
+        near = difflib.get_close_matches(name, rules, n=1)
+        meant = f" (did you mean {near[0]!r}?)" if near else ""
+        return f"there is no rule {name!r}{meant}; name one that stands in this file"
+    if rules[name].effect == "deny":
+        return f"{name!r} denies, and nothing exempts from a denial; narrow what it matches instead"
+    return None
+
+
+def _circle(start: str, rules: dict[str, RuleEntry]) -> list[str]:
+    """The way along exemptions from a rule back to itself; empty where there is none."""
+    ways, seen = [[start]], set[str]()
+    while ways:
+        way = ways.pop()
+        for name in rules[way[-1]].exempts if way[-1] in rules else ():
+            if name == start:
+                return [*way, start]
+            if name not in seen:
+                seen.add(name)
+                ways.append([*way, name])
+    return []
+
+
+# -- demands that nobody can meet ---------------------------------------------------------------------------------
+
+
+def _too_few(file: PolicyFile) -> Iterator[Problem]:
+    for name, group in file.groups.items():
+        if not group.sources():
+            yield Problem("nobody is in it; add people or a user group", ("groups", name), f"groups.{name}")
+    for path, where, demands in _demands(file):
+        for place, factor in enumerate(demands.factors):
+            people = _people(file, factor.groups)
+            if factor.manager_of is None and people is not None and factor.approvals > len(people):
+                what = f"needs {factor.approvals} of {len(people)} people; add people or lower it"
+                yield Problem(what, (*path, "factors", place), f"{where}.factors")
         needed, asked = demands.deny_quorum or file.defaults.deny_quorum or 1, _asked(demands, file)
         if asked is not None and needed > len(asked):
-            problems.append(f"{where}.deny_quorum: needs {needed} of {len(asked)} people; add people or lower it")
-        if demands.receipt_ttl is not None and demands.receipt_ttl > 300_000:
-            problems.append(f"{where}.receipt_ttl: at most 300s, so that a stolen receipt is soon worthless")
-    return problems
+            what = f"needs {needed} of {len(asked)} people; add people or lower it"
+            yield Problem(what, (*path, "deny_quorum"), f"{where}.deny_quorum")
+        if demands.receipt_ttl is not None and demands.receipt_ttl > _MOST_TTL:
+            what = "at most 300s, so that a stolen receipt is soon worthless"
+            yield Problem(what, (*path, "receipt_ttl"), f"{where}.receipt_ttl")
+
+
+def _people(file: PolicyFile, groups: Iterable[str]) -> set[str] | None:
+    """Everybody in these groups; None where that is known only at the click."""
+    found = [file.groups[group] for group in groups]
+    return None if any(group.is_open for group in found) else {one for group in found for one in group.people}
 
 
 def _asked(demands: Demands, file: PolicyFile) -> set[str] | None:
-    """Everybody whom the factors ask; None where that is known only at the click, or told by _dangling."""
+    """Everybody whom the factors ask; None where that is known only at the click."""
     factors = demands.factors or file.defaults.factors
-    groups = [file.groups.get(name) for factor in factors for name in factor.groups]
-    if any(group is None or group.is_open for group in groups):
+    if any(factor.manager_of for factor in factors):
         return None
-    return {person for group in groups if group for person in group.people}
+    return _people(file, [name for factor in factors for name in factor.groups])
 
 
-def _overlaps(file: PolicyFile) -> list[str]:
-    """Names that two things share."""
-    problems = [
-        f"audiences.{name}: an agent has this name too; rename one" for name in file.audiences if name in file.agents
-    ]
+def _nobody_left(file: PolicyFile) -> Iterator[Problem]:
+    """Demands that cannot be met for some agent, because those who are asked stand behind the request themselves."""
+    for path, where, demands in _demands(file):
+        for name, principal in _askers(file, demands):
+            if what := _missing(file, demands, name, principal):
+                yield Problem(what, path, f"{where}.factors")
+                break
+
+
+def _askers(file: PolicyFile, demands: Demands) -> Iterator[tuple[str, str]]:
+    """The agents to which demands may apply, each with everybody for whom it asks."""
+    match = demands.match if isinstance(demands, RuleEntry) else Match()
+    for name, agent in file.agents.items():
+        shared = any(matches(agent.kinds, kind) and matches(match.kind, kind) for kind in file.kinds)
+        if matches(match.agent, name) and (shared or not isinstance(demands, RuleEntry)):
+            yield from ((name, one) for one in agent.principals if matches(match.principal, one))
+
+
+def _missing(file: PolicyFile, demands: Demands, agent: str, principal: str) -> str | None:
+    """What keeps an agent's requests for somebody from ever being approved."""
+    owner, person = file.agents[agent].owner, file.people.get(principal)
+    if any(factor.manager_of for factor in demands.factors) and (person is None or person.manager is None):
+        return f"asks the manager of {principal!r} (agents.{agent}); say people.{principal}.manager"
+    if "principal" in demands.exclude_team_of and (person is None or person.team is None):
+        return f"excludes the team of {principal!r} (agents.{agent}); say people.{principal}.team"
+    if demands.effect != "require":
+        return None
+    barred = _people(file, _barred_groups(file, demands, (principal, owner))) or set()
+    factors = [_factor(file, factor, demands, principal) for factor in demands.factors or file.defaults.factors]
+    known = tuple(_numbered(factor for factor in factors if factor is not None))
+    people = {source for factor in known for source in factor.sources} - {owner, principal, *barred}
+    eligible = {one: frozenset(factor.name for factor in known if one in factor.sources) for one in people}
+    got = progress(known, eligible)
+    if all(got[factor.name] >= factor.need for factor in known):
+        return None
+    needed = sum(factor.need for factor in known)
+    return (
+        f"needs {needed} different people, and for what {agent} asks for {principal} only {sum(got.values())} can count"
+        " (nobody approves what they stand behind); add people"
+    )
+
+
+def _barred_groups(file: PolicyFile, demands: Demands, chain: tuple[str, str]) -> set[str]:
+    """The groups that are excluded whose members the file names."""
+    principal, owner = chain
+    named = {"principal": principal, "owner": owner}
+    people = (file.people.get(named.get(one, "")) for one in demands.exclude_team_of)
+    groups = {*demands.exclude, *(person.team for person in people if person and person.team)}
+    return {group for group in groups if not file.groups[group].is_open}
+
+
+def _factor(file: PolicyFile, entry: FactorEntry, demands: Demands, principal: str) -> Factor | None:
+    """A demand with everybody who may come to answer it; None where only a directory knows them."""
+    more = _people(file, (group for step in demands.escalate for group in step.to))
+    people = {file.people[principal].manager or ""} if entry.manager_of else _people(file, entry.groups)
+    if people is None or more is None:
+        return None
+    return Factor(name="", sources=tuple(sorted(people | more)), need=entry.approvals)
+
+
+def _numbered(factors: Iterable[Factor]) -> Iterator[Factor]:
+    for number, factor in enumerate(factors):
+        yield factor.model_copy(update={"name": str(number)})
+
+
+# -- escalation ---------------------------------------------------------------------------------------------------
+
+
+def _escalations(file: PolicyFile) -> Iterator[Problem]:
+    """Steps that ask nobody new, or come too late to."""
+    for path, where, demands in _demands(file):
+        asked = {name for factor in demands.factors or file.defaults.factors for name in factor.groups}
+        places = {*(demands.destinations or file.defaults.destinations)}
+        for number, step in sorted(enumerate(demands.escalate), key=lambda numbered: numbered[1].after):
+            if (what := _wrong_step(step.to, step.destinations, asked, places)) is not None:
+                yield Problem(what, (*path, "escalate", number), f"{where}.escalate")
+            if step.after >= (demands.within or file.defaults.within):
+                what = "comes when nobody can answer any more; let it come before `within` has passed"
+                yield Problem(what, (*path, "escalate", number, "after"), f"{where}.escalate")
+            asked |= {*step.to}
+            places |= {*step.destinations}
+
+
+def _wrong_step(to: tuple[str, ...], destinations: tuple[str, ...], asked: set[str], places: set[str]) -> str | None:
+    if not to and not destinations:
+        return "leads nowhere; say `to` which groups, or to which destinations"
+    if not {*to} - asked and not {*destinations} - places:
+        return "asks only those who are asked already (a circle); name others, or take it out"
+    return None
+
+
+# -- names that two things share ----------------------------------------------------------------------------------
+
+
+def _overlaps(file: PolicyFile) -> Iterator[Problem]:
+    for name in file.audiences:
+        if name in file.agents:
+            what = "an agent has this name too; rename one"
+            yield Problem(what, ("audiences", name), f"audiences.{name}")
     if "tool" in file.agents:
-        problems.append("agents.tool: this name is taken by the wire (in:tool:…); rename it")
+        what = "this name is taken by the wire (in:tool:…); rename it"
+        yield Problem(what, ("agents", "tool"), "agents.tool")
+    if any(rule.id == "default" for rule in file.rules):
+        yield Problem("no rule can be called 'default': that is what holds where none applies", ("rules",), "rules")
+    yield from _twice(file)
+    yield from _alike(file)
+    yield from _accounts(file)
+
+
+def _twice(file: PolicyFile) -> Iterator[Problem]:
     ids = [rule.id for rule in file.rules]
-    problems += [
-        f"rules: two rules are called {one!r}; rename one" for one in sorted({i for i in ids if ids.count(i) > 1})
+    for place, one in enumerate(ids):
+        if ids[:place].count(one) == 1:
+            yield Problem(f"two rules are called {one!r}; rename one", ("rules", place, "id"), "rules")
+
+
+def _alike(file: PolicyFile) -> Iterator[Problem]:
+    """Names of one section that people would take for each other on a card: on-call and on_call, bot-1 and bot-l."""
+    named: list[tuple[str, Iterable[str]]] = [
+        ("agents", file.agents),
+        ("audiences", file.audiences),
+        ("people", file.people),
+        ("groups", file.groups),
+        ("rules", dict.fromkeys(rule.id for rule in file.rules)),
     ]
+    for section, names in named:
+        seen: dict[str, str] = {}
+        for name in names:
+            if (other := seen.setdefault(_skeleton(name), name)) != name:
+                path: _Path = (section,) if section == "rules" else (section, name)
+                yield Problem(f"reads like {other!r}; rename one", path, f"{section}.{name}")
+
+
+def _skeleton(name: str) -> str:
+    """What is left of a name for an eye in a hurry."""
+    return name.translate(str.maketrans("01", "ol", "-_."))
+
+
+def _accounts(file: PolicyFile) -> Iterator[Problem]:
     owners: dict[str, str] = {}
     for name, entry in file.people.items():
         for account in entry.accounts:
-            if owners.setdefault(account, name) != name:
-                problems.append(f"people.{name}.accounts: {account} belongs to {owners[account]} already")
-    return problems
-
-
-def _demands(file: PolicyFile) -> list[tuple[str, Demands]]:
-    return [("defaults", file.defaults), *((f"rules.{rule.id}", rule) for rule in file.rules)]
+            if (other := owners.setdefault(account.casefold(), name)) != name:
+                path: _Path = ("people", name, "accounts")
+                yield Problem(f"{account} belongs to {other} already", path, f"people.{name}.accounts")

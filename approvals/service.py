@@ -203,26 +203,37 @@ class Approvals:
 
         async def commit(policy: Policy) -> Verdict:
             found = await self._found(request, click, policy)
-            if not isinstance(found, _Found):
-                return found
-            person = found.voter.person
-
-            def change(now: Stored) -> Change | None:
-                if now.request.status is not Status.PENDING or now.request.vote_of(person) is None:
-                    return None
-                record = {"by": person, "account": click.account.id, "shown": click.shown}
-                open_until = now.request.expires_at
-                after = now.request.retracted(person)
-                return change_of(now.request, after, policy, record, event="retracted", not_after=open_until)
-
-            try:
-                after = (await self._store.update(request, change, known=found.stored)).request
-            except OutsideWindow:
-                return Late(await self.after_time(request))
-            self._nudge()
-            return Counted(after) if after.status is Status.PENDING else Late(after)
+            return await self._retracted(found, click, policy) if isinstance(found, _Found) else found
 
         return await under_policy(self._policies, commit)
+
+    async def take_back(self, request: str, account: Account) -> Verdict:
+        """`retract` from where no card is, such as a command."""
+        click = Click(account, "approve", shown="", places=(), reference={})
+
+        async def commit(policy: Policy) -> Verdict:
+            found = await self._found(request, click, policy, on_card=False)
+            return await self._retracted(found, click, policy) if isinstance(found, _Found) else found
+
+        return await under_policy(self._policies, commit)
+
+    async def _retracted(self, found: _Found, click: Click, policy: Policy) -> Verdict:
+        request, person = found.stored.request.id, found.voter.person
+
+        def change(now: Stored) -> Change | None:
+            if now.request.status is not Status.PENDING or now.request.vote_of(person) is None:
+                return None
+            record = {"by": person, "account": click.account.id, "shown": click.shown}
+            open_until = now.request.expires_at
+            after = now.request.retracted(person)
+            return change_of(now.request, after, policy, record, event="retracted", not_after=open_until)
+
+        try:
+            after = (await self._store.update(request, change, known=found.stored)).request
+        except OutsideWindow:
+            return Late(await self.after_time(request))
+        self._nudge()
+        return Counted(after) if after.status is Status.PENDING else Late(after)
 
     async def may_answer(self, request: str, click: Click) -> Voter | Refused | Late:
         """What `vote` would say to this click, without counting it; for a door that has to ask for a reason first."""
@@ -242,13 +253,15 @@ class Approvals:
         newest = sorted(found.values(), key=lambda request: (request.asked_at, request.id), reverse=True)
         return newest[:limit]
 
-    async def _found(self, request: str, click: Click, policy: Policy) -> _Found | Refused | Late:
+    async def _found(
+        self, request: str, click: Click, policy: Policy, *, on_card: bool = True
+    ) -> _Found | Refused | Late:
         """Who clicks on what; a refusal stands in the journal before anybody is told of it."""
         try:
             stored = await self._store.get(request)
         except NotFound:
             return UNKNOWN
-        checked = await self._check(stored, click, policy)
+        checked = await self._check(stored, click, policy, on_card=on_card)
         if isinstance(checked, Voter):
             return _Found(checked, stored)
         if isinstance(checked, Refused):
@@ -256,11 +269,13 @@ class Approvals:
             await self._store.note(refused_click(stored.request, click, checked), partition=home(request))
         return checked
 
-    async def _check(self, stored: Stored, click: Click, policy: Policy) -> Voter | Refused | Late:
+    async def _check(
+        self, stored: Stored, click: Click, policy: Policy, *, on_card: bool = True
+    ) -> Voter | Refused | Late:
         request = stored.request
         if request.status is not Status.PENDING:
             return Late(request)
-        if _post_at(stored, click) is None:
+        if on_card and _post_at(stored, click) is None:
             return Refused(
                 "not_this_card", "This button does not belong to a card I posted here, so nothing was counted."
             )
@@ -293,7 +308,6 @@ class Approvals:
             kept = before.tightened(terms, without=gone, counting=standing)
             after = kept.voted(_vote(click, voter, now.now), jti=jti, look=click.view)
             record = {"by": voter.person, "account": click.account.id, "answer": click.answer, "shown": click.shown}
-            record |= {"review": True} if click.view else {}
             return change_of(before, after, policy, record, not_after=before.expires_at)
 
         try:

@@ -72,9 +72,12 @@ class Terms(Frozen):
 
     policy: str  #: digest of the policy text they were computed from
     rules: tuple[str, ...]
+    exempted: tuple[str, ...] = ()  #: rules that match, and that a matching rule exempts from
+    unclear: tuple[str, ...] = ()  #: rules that count because it cannot be told whether they apply
     verdict: Literal["require", "allow", "deny"] = "require"
     factors: tuple[Factor, ...] = ()
     excluded: tuple[str, ...] = ()  #: people of the principal chain: their votes never count
+    barred: tuple[str, ...] = ()  #: sources whose members never count, whatever else they belong to
     destinations: tuple[str, ...] = ()
     deny_quorum: int = 1  #: how many people have to say no
     reminders: tuple[int, ...] = ()  #: ms from the asking at which those who have not answered are reminded
@@ -107,6 +110,7 @@ class Terms(Frozen):
                 "verdict": strictest(self.verdict, other.verdict),
                 "factors": tightened(self.factors, other.factors),
                 "excluded": tuple(sorted({*self.excluded, *other.excluded})),
+                "barred": tuple(sorted({*self.barred, *other.barred})),
                 "deny_quorum": min(self.deny_quorum, other.deny_quorum),
                 "escalation": tuple(_still_open(step, self.factors, other) for step in self.escalation),
                 "longest": min(self.longest or 0, other.longest or 0) or None,
@@ -155,7 +159,7 @@ def strictest(*verdicts: Literal["require", "allow", "deny"]) -> Literal["requir
 
 
 def joined(*groups: tuple[Factor, ...]) -> tuple[Factor, ...]:
-    """All demands of all groups; the same people demanded twice are demanded once, with the larger number.
+    """All demands of all groups; the same people demanded twice are demanded once, with the larger number, louder.
 
     The earlier demand keeps its name, by which votes remember it. Other people under the same name (a group that
     changed between two policies) get a name of their own, so that nobody counts for a demand they are not in.
@@ -167,9 +171,24 @@ def joined(*groups: tuple[Factor, ...]) -> tuple[Factor, ...]:
         if known is None:
             taken = {other.name for other in by_people.values()}
             by_people[people] = factor.model_copy(update={"name": _free_name(factor.name, taken)})
-        elif known.need < factor.need:
-            by_people[people] = known.model_copy(update={"need": factor.need})
+        else:
+            by_people[people] = _more(known, factor)
     return tuple(by_people.values())
+
+
+def _more(known: Factor, other: Factor) -> Factor:
+    """A demand of some people, as strict and as loud as either."""
+    need, notify = max(known.need, other.need), _louder(known.notify, other.notify)
+    if (need, notify) == (known.need, known.notify):
+        return known
+    return known.model_copy(update={"need": need, "notify": notify})
+
+
+_LOUDNESS: dict[Notify, int] = {"none": 0, "dm": 1, "mention": 2}
+
+
+def _louder(one: Notify, other: Notify) -> Notify:
+    return max(one, other, key=_LOUDNESS.__getitem__)
 
 
 def tightened(factors: tuple[Factor, ...], later: tuple[Factor, ...]) -> tuple[Factor, ...]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from approvals.errors import EpochChanged, PolicyInvalid, StoreUnavailable
+from approvals.errors import EpochChanged, PolicyInvalid, Problem, StoreUnavailable
 from approvals.freeze import Freeze
 from approvals.policy import Policy
 from approvals.ports import Store
@@ -27,20 +27,55 @@ def read_policy(path: Path) -> tuple[Policy, str]:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as exc:
-        raise PolicyInvalid([f"{path}: cannot be read ({exc}); write one with `python -m bot init`"]) from exc
+        what = f"cannot be read ({exc}); write one with `python -m bot init`"
+        raise PolicyInvalid([Problem(what, where=str(path))]) from exc
     return parse_policy(text, str(path)), text
 
 
 def parse_policy(text: str, where: str = "policy") -> Policy:
-    """The policy in a text. Raises PolicyInvalid."""
+    """The policy in a text. Raises PolicyInvalid; each problem names the line."""
+    loader = _StrictLoader(text)
     try:
-        mapping = yaml.load(text, Loader=_StrictLoader)  # noqa: S506 - a SafeLoader that also refuses duplicate keys
-    except yaml.YAMLError as exc:
-        raise PolicyInvalid([f"{where}: not YAML: {' '.join(str(exc).split())}"]) from exc
+        node = loader.get_single_node()
+        mapping = None if node is None else loader.construct_document(node)
+    except (yaml.YAMLError, ValueError, RecursionError) as exc:
+        raise PolicyInvalid([Problem(f"not YAML: {' '.join(str(exc).split())}", where=where)]) from exc
+    finally:
+        loader.dispose()
     try:
         return Policy.parse(mapping, digest_of_text(text))
     except PolicyInvalid as exc:
-        raise PolicyInvalid([f"{where}: {problem}" for problem in exc.problems]) from exc
+        raise PolicyInvalid(_placed(problem, node, where) for problem in exc.found) from exc
+
+
+def _placed(problem: Problem, node: yaml.Node | None, where: str) -> Problem:
+    """A problem with the file and the line that it is in."""
+    line = _line_of(node, problem.path)
+    place = where if line is None else f"{where}:{line}"
+    return Problem(str(problem), problem.path, place)
+
+
+def _line_of(node: yaml.Node | None, path: Sequence[str | int]) -> int | None:
+    """The line of what stands at a path, or as near to it as the text goes."""
+    if node is None:
+        return None
+    line = int(node.start_mark.line) + 1
+    for part in path:
+        found = _step(node, part)
+        if found is None:
+            break
+        key, node = found
+        line = int(key.start_mark.line) + 1
+    return line
+
+
+def _step(node: yaml.Node, part: str | int) -> tuple[yaml.Node, yaml.Node] | None:
+    """The key and the value one step further; an item of a list is its own key."""
+    if isinstance(node, yaml.MappingNode):
+        return next(((key, value) for key, value in node.value if key.value == str(part)), None)
+    if isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+        return node.value[part], node.value[part]
+    return None
 
 
 class _StrictLoader(yaml.SafeLoader):

@@ -30,7 +30,7 @@ PURE = {
     "__future__", "base64", "collections", "contextlib", "dataclasses", "datetime", "difflib", "enum", "fnmatch",
     "functools", "hashlib", "itertools", "json", "operator", "re", "typing", "unicodedata", "zlib",
 }  # fmt: skip
-LIBRARIES = {"pydantic", "rfc8785", "common_expression_language"}
+LIBRARIES = {"pydantic", "rfc8785", "cel"}
 #: A spend key must not be guessable: the one chance the rules take (approvals/service.py), never a clock.
 CHANCE = {"approvals/service.py": {"secrets"}}
 CLOCKS = {"now", "utcnow", "today"}

@@ -19,10 +19,9 @@ class Labels:
         self._policy = policy
 
     def kind(self, request: Request) -> str:
-        """The kind of a request if the policy lists it: what it does not list is worded by its bare name."""
+        """The kind of a request if the policy lists it."""
         kind = request.action.kind
-        unlisted = self._policy().presentation(kind).title == f"Run {kind}"
-        return OTHER if unlisted else kind
+        return kind if kind in self._policy().kinds else OTHER
 
     def agent(self, name: str) -> str:
         """A registered agent."""

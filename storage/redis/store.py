@@ -435,7 +435,8 @@ class RedisStore:
 
     async def _after(self, query: Query, after: Place, count: int) -> tuple[Sequence[Place], bool]:
         """The next places of the lists that a query names, merged, and whether there are more."""
-        homes = self._keys if query.agent is None else [self._keys[partition_of(query.agent, self.partitions)]]
+        agent = query.only_agent
+        homes = self._keys if agent is None else [self._keys[partition_of(agent, self.partitions)]]
         lists = [keys.index(name) for keys in homes for name in query.lists()]
         ranges = [_Range(key, after, query.asked_from or 0, count) for key in lists]
         while unread := [one for one in ranges if one.must_read]:

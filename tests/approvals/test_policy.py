@@ -104,10 +104,12 @@ def test_the_whole_principal_chain_is_excluded_as_people() -> None:
 
 some_minutes = st.integers(1, 120).map(lambda minutes: f"{minutes}m")
 durations = st.none() | some_minutes
-escalation = st.fixed_dictionaries(
-    {"after": st.sampled_from(["5m", "10m"]), "to": st.lists(st.sampled_from(["ops", "finance", "leads"]), max_size=2)}
-)
-LEADS = a_policy_file()["groups"] | {"leads": {"people": ["olga", "dana"]}}
+steps = [
+    {"after": "5m", "to": ["leads"]},
+    {"after": "10m", "to": ["leads", "board"]},
+    {"after": "10m", "to": ["board"]},
+]
+LEADS = a_policy_file()["groups"] | {"leads": {"people": ["olga", "dana"]}, "board": {"people": ["olga", "carol"]}}
 globs = st.sampled_from([["*"], ["payments.*"], ["payments.release"], ["reports.*"]])
 factors = st.lists(
     st.fixed_dictionaries(
@@ -125,13 +127,13 @@ def rule_sets(draw: st.DrawFn) -> list[dict[str, Any]]:
         "match": st.fixed_dictionaries({"kind": globs}),
         "effect": st.sampled_from(["allow", "require", "deny"]),
         "factors": factors,
-        "within": durations,
+        "within": st.none() | st.integers(11, 120).map(lambda minutes: f"{minutes}m"),
         "use_within": durations,
         "receipt_ttl": st.none() | st.integers(1, 300).map(lambda seconds: f"{seconds}s"),
         "deny_quorum": st.none() | st.integers(1, 2),
         "extend_to": durations,
         "reminders": st.none() | st.fixed_dictionaries({"first": st.sampled_from(["5m", "10m"])}),
-        "escalate": st.none() | st.lists(escalation, max_size=2),
+        "escalate": st.sampled_from([None, steps[:1], steps[:2], steps[1:2], [steps[0], steps[2]]]),
         "asked_again": st.none()
         | st.fixed_dictionaries({"within": some_minutes, "effect": st.sampled_from(["mark", "deny"])}),
     }

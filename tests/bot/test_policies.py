@@ -55,7 +55,8 @@ def test_every_problem_names_the_file(folder: Path) -> None:
     with pytest.raises(PolicyInvalid) as invalid:
         read_policy(folder / "policy.yaml")
     assert len(invalid.value.problems) >= 3
-    assert all(problem.startswith(f"{folder / 'policy.yaml'}: ") for problem in invalid.value.problems)
+    assert f"{folder / 'policy.yaml'}:2: colour: there is no such key" in invalid.value.problems
+    assert all(problem.startswith(f"{folder / 'policy.yaml'}:") for problem in invalid.value.problems)
 
 
 @pytest.mark.parametrize("content", [b"\xff\xfe", None])

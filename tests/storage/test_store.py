@@ -577,6 +577,21 @@ async def test_a_list_is_told_by_status(room: Room) -> None:
     assert await listed(room, statuses=(Status.SPENT,), agent=AGENT) == [after.request.id]
 
 
+async def test_what_is_over_is_listed_for_those_who_answered_it(room: Room) -> None:
+    first, waiting = await create(room), await create(room, agent="export-bot")
+    assert await listed(room, voter="alice", statuses=tuple(Status)) == []
+    await room.store.update(first.request.id, approve())  # type: ignore[arg-type] # a change function
+    over = tuple(status for status in Status if status is not Status.PENDING)
+    assert await listed(room, voter="alice", statuses=over) == [first.request.id]
+    assert await listed(room, voter="bob", statuses=over) == []
+    beside = Query(statuses=(Status.PENDING,), agent="export-bot")
+    both = [waiting.request.id, first.request.id]
+    for limit in (1, 2, 25):
+        assert sorted(await listed(room, limit, voter="alice", statuses=over, besides=(beside,))) == sorted(both)
+    assert await listed(room, agent="export-bot", besides=(beside,)) == [waiting.request.id]
+    assert await listed(room, besides=(beside,), asked_before=first.request.asked_at) == []
+
+
 async def test_a_list_is_told_by_age(room: Room) -> None:
     base = await room.store.now()
     created = [await create(room, asked_at=base + number) for number in range(6)]

@@ -1,0 +1,215 @@
+"""Whether a rule applies to a question: it does, it does not, or that cannot be told.
+
+What cannot be told (an argument is missing or of another type than compared, a kind is not listed, a condition fails)
+makes the rule count: a rule never goes away because of what an agent leaves out.
+"""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from approvals import conditions
+from approvals.conditions import Functions
+from approvals.money import millionths
+from approvals.paths import value_at
+from approvals.policy_file import EVERYTHING, Comparison, KindEntry, RuleEntry, matches
+from approvals.question import Question
+from approvals.terms import Terms
+
+
+@dataclass(frozen=True)
+class Facts:
+    """A question, and what the policy itself says of those in it."""
+
+    question: Question
+    kind: KindEntry | None  #: None where the file does not list it
+    owner: str
+    principals: tuple[str, ...]  #: everybody of whom the agent could have said that it acts for them
+    team: str | None = None  #: the principal's
+    manager: str | None = None  #: the principal's
+    functions: Functions = field(default_factory=dict)  #: what is known of earlier requests
+
+    def environment(self) -> str | None:
+        """Where the action would take effect; None where that is not known."""
+        if self.kind is None or self.kind.environment_from is None:
+            return self.kind.environment if self.kind else None
+        found = value_at(self.question.action.arguments, self.kind.environment_from)
+        return found if isinstance(found, str) else None
+
+    def variables(self) -> Mapping[str, Any]:
+        """What a condition may look at; what is not known is not there (docs/how-to/write-a-policy.md)."""
+        question, action = self.question, self.question.action
+        kind = self.kind.model_dump(include={"effect", "risk", "reversible"}) if self.kind else {}
+        return {
+            "request": _known(
+                kind=action.kind,
+                target=action.target,
+                agent=question.agent,
+                principal=question.principal,
+                audience=question.audience,
+                started_by=question.started_by,
+            ),
+            "kind": {**kind, **_known(environment=self.environment())},
+            "agent": {"name": question.agent, "owner": self.owner},
+            "principal": _known(name=question.principal, team=self.team, manager=self.manager),
+            "arguments": action.arguments,
+            "preconditions": action.preconditions,
+        }
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """Whether something matches (None: that cannot be told), and why; never with a value out of the request."""
+
+    applies: bool | None
+    why: str
+
+
+_APPLIES: Final = Judgement(True, "all of it matches")
+
+
+def judged(rule: RuleEntry, facts: Facts) -> Judgement:
+    """Whether a rule applies. The first thing that does not match settles it."""
+    unclear = []
+    for judgement in _parts(rule, facts):
+        if judgement.applies is False:
+            return judgement
+        if judgement.applies is None:
+            unclear.append(judgement.why)
+    return Judgement(None, "; ".join(unclear)) if unclear else _APPLIES
+
+
+def _parts(rule: RuleEntry, facts: Facts) -> Iterator[Judgement]:
+    match, question = rule.match, facts.question
+    yield _named("kind", match.kind, question.action.kind)
+    yield _named("target", match.target, question.action.target)
+    yield _named("agent", match.agent, question.agent)
+    yield _for_whom(match.principal, facts)
+    if match.effect is not None:
+        yield _named("effect", match.effect, facts.kind.effect if facts.kind else None)
+    if match.risk is not None:
+        yield _named("risk", match.risk, facts.kind.risk if facts.kind else None)
+    if match.environment != EVERYTHING:
+        yield _named("environment", match.environment, facts.environment())
+    for path, comparison in match.arguments.items():
+        yield _compared(path, comparison, value_at(question.action.arguments, path))
+    if rule.when is not None:
+        yield _condition(rule.when, facts)
+
+
+def _named(what: str, patterns: tuple[str, ...], value: str | None) -> Judgement:
+    if patterns == EVERYTHING:
+        return _APPLIES
+    if value is None:
+        return Judgement(None, f"its {what} is not known")
+    if matches(patterns, value):
+        return _APPLIES
+    return Judgement(False, f"its {what} is not {' or '.join(patterns)}")
+
+
+def _for_whom(patterns: tuple[str, ...], facts: Facts) -> Judgement:
+    """An agent that could name another principal does not choose its rules by whom it names."""
+    found = {matches(patterns, one) for one in facts.principals}
+    if found == {True}:
+        return _APPLIES
+    if found == {False}:
+        return Judgement(False, f"its principal is not {' or '.join(patterns)}")
+    return Judgement(None, "the agent acts for several principals, and not all of them match")
+
+
+def _condition(text: str, facts: Facts) -> Judgement:
+    found = conditions.holds(text, facts.variables(), facts.functions)
+    if found is None:
+        return Judgement(None, "its condition could not be evaluated")
+    return _APPLIES if found else Judgement(False, "its condition is false")
+
+
+@dataclass(frozen=True)
+class Heard:
+    """What one rule had to say: whether it counts, for certain or because that cannot be told, and why (not)."""
+
+    rule: str
+    counts: bool
+    why: str
+    certain: bool = True
+    exempted_by: str | None = None
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """Every rule of the policy, the default last, and the terms that those that count come to."""
+
+    rules: tuple[Heard, ...]
+    terms: Terms
+
+
+def heard(rules: Sequence[RuleEntry], facts: Facts) -> tuple[Heard, ...]:
+    """Every rule, in the file's order. Only a rule that applies for certain, and is not exempted from, exempts."""
+    found = {rule.id: judged(rule, facts) for rule in rules}
+    exempting = [rule for rule in rules if rule.exempts and found[rule.id].applies]
+
+    def exempted_by(name: str) -> str | None:
+        by = (rule.id for rule in exempting if name in rule.exempts)
+        return next((one for one in by if exempted_by(one) is None), None)
+
+    return tuple(_heard(name, judgement, exempted_by(name)) for name, judgement in found.items())
+
+
+def _heard(name: str, judgement: Judgement, by: str | None) -> Heard:
+    if judgement.applies is False:
+        return Heard(name, False, judgement.why)
+    if by is not None:
+        return Heard(name, False, f"the rule {by} exempts from it", exempted_by=by)
+    if judgement.applies is None:
+        return Heard(name, True, f"{judgement.why}, so it counts", certain=False)
+    return Heard(name, True, judgement.why)
+
+
+_ORDERS: Final[Mapping[str, tuple[str, Callable[[int, int], bool]]]] = {
+    "more": (">", operator.gt),
+    "least": (">=", operator.ge),
+    "less": ("<", operator.lt),
+    "most": ("<=", operator.le),
+}
+
+
+def _compared(path: str, comparison: Comparison, value: Any) -> Judgement:
+    """An argument against everything it is compared with; amounts exactly, everything else as it is written."""
+    unclear = None
+    for name in sorted(comparison.model_fields_set):
+        judgement = _compared_once(path, name, getattr(comparison, name), value)
+        if judgement.applies is False:
+            return judgement
+        unclear = judgement if judgement.applies is None else unclear
+    return unclear or _APPLIES
+
+
+def _compared_once(path: str, name: str, wanted: Any, value: Any) -> Judgement:
+    if name in _ORDERS:
+        return _ordered(path, *_ORDERS[name], wanted, value)
+    if name == "like":
+        return _fits(path, isinstance(value, str), matches(wanted, str(value)), f"like {', '.join(wanted)}")
+    one_of = wanted if isinstance(wanted, tuple) else (wanted,)
+    alike = any(type(value) is type(one) for one in one_of)
+    said = f"{'not ' if name in {'differs', 'outside'} else ''}{' or '.join(map(str, one_of))}"
+    among = any(type(value) is type(one) and value == one for one in one_of)
+    return _fits(path, alike, among is (name in {"equals", "among"}), said)
+
+
+def _ordered(path: str, sign: str, compare: Callable[[int, int], bool], wanted: str, value: Any) -> Judgement:
+    limit, amount = millionths(wanted), millionths(value)
+    known = limit is not None and amount is not None
+    return _fits(path, known, known and compare(amount or 0, limit or 0), f"{sign} {wanted}")
+
+
+def _fits(path: str, comparable: bool, holds: bool, said: str) -> Judgement:
+    if not comparable:
+        return Judgement(None, f"{path} is missing, or cannot be compared: {said}")
+    return _APPLIES if holds else Judgement(False, f"{path} is not {said}")
+
+
+def _known(**members: str | None) -> dict[str, str]:
+    return {name: value for name, value in members.items() if value is not None}

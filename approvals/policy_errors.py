@@ -1,0 +1,46 @@
+"""What is wrong with a policy file's keys and values, in words for the person who wrote them."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator, Mapping
+from typing import Any, get_args
+
+from pydantic import BaseModel
+
+from approvals.errors import Problem
+from approvals.policy_file import NOT_BUILT, PolicyFile
+
+
+def explained(error: Mapping[str, Any]) -> Problem:
+    """One of pydantic's errors as "where: what; remedy"."""
+    path: tuple[str | int, ...] = tuple(error["loc"])
+    where = ".".join(str(part) for part in path)
+    if error["type"] == "missing":
+        return Problem("this key is missing; add it", path, where)
+    if error["type"] != "extra_forbidden":
+        return Problem(str(error["msg"]).removeprefix("Value error, "), path, where)
+    key = str(path[-1])
+    if key in NOT_BUILT:
+        return Problem("this key's feature is not built yet; remove it (it would not be enforced)", path, where)
+    near = difflib.get_close_matches(key, keys_at(path[:-1]), n=1)
+    return Problem("there is no such key" + (f"; did you mean {near[0]!r}?" if near else ""), path, where)
+
+
+def keys_at(path: tuple[str | int, ...]) -> list[str]:
+    """The keys that may stand in the section to which a path leads."""
+    section: type[BaseModel] | None = PolicyFile
+    for part in path:
+        fields = section.model_fields if section else {}
+        named = next((field for name, field in fields.items() if part in (name, field.alias)), None)
+        if named is not None:
+            section = next(_sections(named.annotation), None)
+    return [field.alias or name for name, field in section.model_fields.items()] if section else []
+
+
+def _sections(annotation: Any) -> Iterator[type[BaseModel]]:
+    """The section that stands at a key, in a list or under names of its own."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in get_args(annotation):
+        yield from _sections(inner)
