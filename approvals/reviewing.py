@@ -90,6 +90,11 @@ class Reviews:
 
         return await under_policy(self._policies, turn)
 
+    async def last_page(self, view: str, account: Account) -> Opened | Refused | Late:
+        """The page on which a review is answered."""
+        look = await self._find(view)
+        return OVER if look is None else await self.page(view, account, look.pages - 1)
+
     async def turned(self, view: str, account: Account, page: int) -> Look | Refused:
         """Note that a page is on the screen of the person whose look this is."""
         while (kept := await self._kept(view)) is not None:

@@ -26,11 +26,20 @@ from approvals.terms import Terms
 from approvals.tools import Granted, NotGranted, Tools
 from approvals.verdicts import UNKNOWN, Counted, Done, Late, Refused, Verdict
 
-__all__ = ["Approvals", "Click", "Counted", "Done", "Granted", "Late", "NotGranted", "Refused", "Verdict"]
+__all__ = ["Approvals", "Click", "Counted", "Done", "Granted", "Late", "NotGranted", "Open", "Refused", "Verdict"]
 
 _PAGE = 200
 MARKS = 5  #: earlier requests that a card tells of
 HEARTBEAT_MS = 90_000  #: an agent silent for this long is gone; the SDK says something every 30 s
+
+
+@dataclass(frozen=True)
+class Open:
+    """A request that a person may answer, and the terms on which."""
+
+    request: Request
+    terms: Terms
+    voter: Voter
 
 
 @dataclass(frozen=True)
@@ -235,10 +244,17 @@ class Approvals:
         self._nudge()
         return Counted(after) if after.status is Status.PENDING else Late(after)
 
-    async def may_answer(self, request: str, click: Click) -> Voter | Refused | Late:
+    async def may_answer(self, request: str, click: Click) -> Open | Refused | Late:
         """What `vote` would say to this click, without counting it; for a door that has to ask for a reason first."""
-        found = await under_policy(self._policies, lambda policy: self._found(request, click, policy))
-        return found.voter if isinstance(found, _Found) else found
+
+        async def look(policy: Policy) -> Open | Refused | Late:
+            found = await self._found(request, click, policy)
+            if not isinstance(found, _Found):
+                return found
+            stored = found.stored
+            return Open(stored.request, binding(stored.request, policy, stored.now), found.voter)
+
+        return await under_policy(self._policies, look)
 
     async def waiting_for(self, account: Account, destination: str, *, limit: int = 20) -> Sequence[Request]:
         """Pending requests that this person may answer, or that stand in the channel they are in; newest first."""

@@ -43,7 +43,8 @@ MOST_CHANGES = 8  #: blocks of what changed since a denial
 _HALF_A_DAY = 12 * 3_600_000
 _DOT = text(" · ")
 
-_RISKS = {
+#: The colour and the words of a risk.
+RISKS = {
     "low": ("large_blue_circle", "low risk"),
     "medium": ("large_yellow_circle", "medium risk"),
     "high": ("large_orange_circle", "high risk"),
@@ -114,7 +115,7 @@ def _blocks(card: Card, team: str, value: str) -> Iterator[Json]:
 
 def _heading(card: Card, team: str) -> list[Json]:
     """What would happen, or what became of it."""
-    mark, _ = _RISKS[card.risk]
+    mark, _ = RISKS[card.risk]
     line = [emoji(_MARKS.get(card.status, mark)), text(" ")]
     if card.status is Status.PENDING and card.summary:
         line += sentence(card.summary)
@@ -132,7 +133,7 @@ def sentence(summary: Sequence[Piece]) -> list[Json]:
 
 
 def _about(card: Card) -> list[Json]:
-    _, risk = _RISKS[card.risk]
+    _, risk = RISKS[card.risk]
     line = [text(card.kind, "code"), text("  →  "), text(card.target, "code"), text(f" · {card.effect} · {risk}")]
     if card.summary and card.status is not Status.PENDING:
         line = [*sentence(card.summary), text("\n"), *line]
@@ -141,9 +142,14 @@ def _about(card: Card) -> list[Json]:
 
 def _warnings(card: Card) -> Iterator[Json]:
     if card.hidden:
-        yield section([emoji("warning"), text(" Characters that cannot be seen are written out, like "), _ESCAPE])
+        yield hidden_characters()
     for host in card.hosts:
         yield section(odd_host(host))
+
+
+def hidden_characters() -> Json:
+    """That what is shown holds characters which nobody could see."""
+    return section([emoji("warning"), text(" Characters that cannot be seen are written out, like "), _ESCAPE])
 
 
 def odd_host(host: Host) -> list[Json]:

@@ -15,8 +15,8 @@ from approvals.ports import Account, Post
 from approvals.request import Request
 from approvals.service import Approvals
 from approvals.text import clipped, one_line
-from handlers.slack.clicks import BUDGET
 from handlers.slack.elements import Json, link, quiet, section, text, when
+from handlers.slack.gestures import BUDGET
 from handlers.slack.identity import Identity
 
 log = structlog.get_logger(__name__)

@@ -26,11 +26,18 @@ def plain_text(words: str) -> Json:
 
 
 def text_input(
-    name: str, label: str, hint: str, *, longest: int, optional: bool = False, multiline: bool = True
+    name: str,
+    label: str,
+    hint: str,
+    *,
+    longest: int,
+    optional: bool = False,
+    multiline: bool = True,
+    focus: bool = False,
 ) -> Json:
     """A field to write in; `name` is its block and action id."""
     element: Json = {"type": "plain_text_input", "action_id": name, "max_length": longest, "multiline": multiline}
-    return _input(name, label, hint, element | {"focus_on_load": True}, optional)
+    return _input(name, label, hint, element | {"focus_on_load": focus}, optional)
 
 
 def choice(name: str, label: str, hint: str, options: Sequence[str]) -> Json:

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from approvals.click import Click
 from approvals.ports import Account
-from approvals.service import Click
 from handlers.seal import Seal
 from handlers.slack.identity import Identity
 from handlers.slack.whisper import Ear
@@ -70,14 +70,14 @@ def ear_of(body: Json) -> Ear:
 
 
 def _press(body: Json, seal: Seal, value: object, channel: object, ts: object) -> Press | None:
-    account = _account(body)
+    account = account_of(body)
     if account is None or not isinstance(value, str) or not isinstance(channel, str) or not isinstance(ts, str):
         return None
     sealed = seal.opened(value, channel)
     return Press(sealed.request, sealed.shown, account, channel, ts, value) if sealed else None
 
 
-def _account(body: Json) -> Account | None:
+def account_of(body: Json) -> Account | None:
     """The account of a payload's user: of *their* team, which in a shared channel need not be ours."""
     user = _mapping(body.get("user"))
     team, name = user.get("team_id"), user.get("id")

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 from approvals.review import Look, Review
 from approvals.reviewing import Opened
-from handlers.slack.blocks import RISKS, odd_host, person, sentence, hidden_characters
+from handlers.slack.blocks import RISKS, hidden_characters, odd_host, person, sentence
 from handlers.slack.elements import Json, emoji, quiet, section, text
 from handlers.slack.forms import modal, plain_text, text_input
 from handlers.slack.members import members
@@ -21,7 +21,9 @@ WHY = "sayso:why"
 LONGEST = 500
 
 #: Shown at once, because Slack lets a form be opened only within three seconds of the click.
-LOADING = modal("sayso:loading", "Review", [section([emoji("hourglass_flowing_sand"), text(" Fetching the whole of it")])])
+LOADING = modal(
+    "sayso:loading", "Review", [section([emoji("hourglass_flowing_sand"), text(" Fetching the whole of it")])]
+)
 
 
 def page_of(opened: Opened, team: str, warning: str = "") -> Json:
