@@ -126,12 +126,16 @@ class ChatError(ApprovalsError):
 
 
 class ChatRefused(ChatError):
-    """The platform answered no; asking again will not help until somebody acts on `remedy`."""
+    """The platform answered no; asking again will not help until somebody acts on `remedy`.
 
-    def __init__(self, code: str, remedy: str = "") -> None:
+    `place`: it is about the destination, which would take no other message either.
+    """
+
+    def __init__(self, code: str, remedy: str = "", *, place: bool = False) -> None:
         super().__init__(f"{code}: {remedy}" if remedy else code)
         self.code = code
         self.remedy = remedy
+        self.place = place
 
 
 class ChatUnavailable(ChatError):

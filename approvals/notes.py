@@ -19,12 +19,22 @@ class Note(Frozen):
     """One thing to say. `asked` and `groups` are those it is for: people, and directory groups by their source."""
 
     key: str
-    what: Literal["reminder", "escalation", "lapsed", "unknown"]
+    what: Literal["reminder", "escalation", "lapsed", "unknown", "undeliverable"]
     code: str
     factors: tuple[str, ...] = ()  #: those that still wait for somebody
     expires_at: int | None = None
     asked: tuple[Who, ...] = ()
     groups: tuple[str, ...] = ()
+    place: str = ""  #: the destination that takes no cards
+    problem: str = ""  #: the platform's word for why, and what to do about it
+    remedy: str = ""
+
+
+def to_operators(request: Request) -> tuple[Note, ...]:
+    """What operators are told of a request in their own channel, once."""
+    if request.status is not Status.UNKNOWN:
+        return ()
+    return (Note(key="operators-unknown", what="unknown", code=request.code),)
 
 
 def notes_of(request: Request, accounts: Callable[[str], tuple[str, ...]]) -> tuple[Note, ...]:

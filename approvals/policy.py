@@ -87,7 +87,7 @@ class Policy:
     def destinations(self) -> tuple[str, ...]:
         """Every place a card could be shown in."""
         demands = [self._file.defaults, *self._file.rules]
-        found = [*(d for demand in demands for d in demand.destinations)]
+        found = [d for demand in demands for d in (*demand.destinations, *demand.fallback)]
         found += [d for demand in demands for step in demand.escalate for d in step.destinations]
         return tuple(dict.fromkeys(found))
 
@@ -240,6 +240,7 @@ class Policy:
             min_look=max(demand.min_look or base.min_look or 0 for demand in demands),
             confirm_code=base.confirm_code or any(demand.confirm_code for demand in demands),
             destinations=_union(demand.destinations for demand in human) or base.destinations,
+            fallback=_union(demand.fallback for demand in human) or base.fallback,
             within=min(question.within or _FOREVER, _shortest(demands, "within", base.within)),
             use_within=_shortest(demands, "use_within", base.use_within),
             receipt_ttl=_shortest(demands, "receipt_ttl", base.receipt_ttl),

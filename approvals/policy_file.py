@@ -254,6 +254,7 @@ class Demands(Section):
     effect: Literal["allow", "require", "deny"] = "require"
     factors: tuple[FactorEntry, ...] = Field(default=(), max_length=10)
     destinations: tuple[Destination, ...] = ()
+    fallback: tuple[Destination, ...] = Field(default=(), max_length=5)
     deny_quorum: int | None = Field(default=None, ge=1, le=20)
     reminders: ReminderEntry | None = None
     escalate: tuple[EscalationEntry, ...] = Field(default=(), max_length=10)

@@ -14,6 +14,7 @@ from approvals.limits import Limits
 from approvals.notes import Note
 from approvals.policy import Policy
 from approvals.request import Request
+from approvals.rows import Row
 from approvals.windows import Share
 
 
@@ -108,6 +109,8 @@ class Post:
     reference: Mapping[str, str] = field(default_factory=dict)
     shown: str = ""  #: digest of the rendering there now
     problem: str = ""
+    shared: str = ""  #: the message that it shares with other requests, of which it is one row
+    tries: int = 0  #: how often the platform refused it
 
 
 @dataclass(frozen=True)
@@ -180,6 +183,57 @@ class Shelf(Protocol):
         ...
 
 
+class Errand(StrEnum):
+    """What is to be done at a destination, the most urgent first."""
+
+    POST = "post"  #: somebody has not seen a request at all
+    EDIT = "edit"  #: a message does not show how things stand
+    SAY = "say"  #: somebody is to be told something, under a card or beside it
+
+
+@dataclass(frozen=True)
+class Lease:
+    """The right to serve a destination alone. Each has another `fence`; only the latest counts."""
+
+    destination: str
+    fence: int
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """An errand in a destination's outbox: what it is about, and a mark that changes when it is added again."""
+
+    subject: str
+    mark: int
+
+
+class Outbox(Protocol):
+    """What waits for each destination, in its home partition. Any replica may serve a destination, one at a time.
+
+    Every method may raise StoreUnavailable.
+    """
+
+    async def add(self, destination: str, errand: Errand, *subjects: str, delay: int = 0) -> None:
+        """Let errands wait, to be due in `delay` ms. What waits already keeps its place and its time."""
+        ...
+
+    async def take(self, *, limit: int, lease: int) -> Sequence[Lease]:
+        """Destinations where something is due, hidden from others for `lease` ms."""
+        ...
+
+    async def look(self, lease: Lease, *, limit: int, extend: int) -> Mapping[Errand, Sequence[Waiting]] | None:
+        """What is due, in order, `limit` of each errand at most; extends the lease by `extend` ms. None: it is lost."""
+        ...
+
+    async def settle(self, lease: Lease, errand: Errand, *done: Waiting, again: int | None = None) -> None:
+        """Take out what is done, or let it be due again in `again` ms, unless it was added again since the look."""
+        ...
+
+    async def hand_back(self, lease: Lease, wait: int) -> None:
+        """End a lease; what is due may be taken again in `wait` ms, the rest when it is due."""
+        ...
+
+
 class Windows(Protocol):
     """Sums over what was asked lately, one for each window that a policy names. A holder has one share in a window.
 
@@ -216,6 +270,11 @@ class Store(Protocol):
     @property
     def shelf(self) -> Shelf:
         """What is kept beside the requests."""
+        ...
+
+    @property
+    def outbox(self) -> Outbox:
+        """What waits for the destinations."""
         ...
 
     @property
@@ -288,8 +347,11 @@ class Store(Protocol):
         """Give leased work back, to be due again in `delay` ms."""
         ...
 
-    async def intend(self, request: str, destination: str, token: str) -> Post | None:
-        """Record that `token` is about to post a card; returns the post that is already intended or made, if any."""
+    async def intend(self, request: str, destination: str, token: str, *, shared: bool = False) -> Post | None:
+        """Record that `token` is about to post a card; returns the post that is already intended or made, if any.
+
+        `shared`: the token names a message in which the request is one row.
+        """
         ...
 
     async def record_post(self, request: str, post: Post) -> None:
@@ -379,6 +441,15 @@ class Inbox(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Pace:
+    """A rate that calls share, whoever makes them: `per_minute` turns, and `burst` at once."""
+
+    name: str
+    per_minute: int
+    burst: int
+
+
 class ChatPlatform(Protocol):
     """A place where people see cards and answer. Raises ChatRefused and ChatUnavailable."""
 
@@ -392,16 +463,32 @@ class ChatPlatform(Protocol):
         """Change a message so that it shows this card. Idempotent."""
         ...
 
+    def rows(self, destination: str) -> int:
+        """How many requests may share one message at a destination; 1: none may."""
+        ...
+
+    async def post_shared(self, destination: str, message: str, rows: Sequence[Row]) -> Mapping[str, str]:
+        """Show several requests in a new message, named `message`; only where `rows()` is more than 1."""
+        ...
+
+    async def update_shared(self, reference: Mapping[str, str], rows: Sequence[Row | None]) -> None:
+        """Change a shared message so that it shows these rows, each in its place (None: forgotten). Idempotent."""
+        ...
+
     async def reply(self, reference: Mapping[str, str], note: Note) -> None:
         """Say something under a message, so that those it is for are notified. Never retried inside."""
         ...
 
-    async def find_posted(self, destination: str, request: str, since: int) -> Mapping[str, str] | None:
-        """The reference of our message about a request that was posted after `since` (ms), if it can be found."""
+    async def announce(self, destination: str, note: Note) -> None:
+        """Say something that stands under no card. Never retried inside."""
         ...
 
-    def pace(self, destination: str) -> tuple[int, int]:
-        """How many messages a minute the platform takes at a destination, and how many at once."""
+    async def find_posted(self, destination: str, about: str, since: int) -> Mapping[str, str] | None:
+        """The reference of our message about a request, or of a shared one, posted after `since` (ms), if found."""
+        ...
+
+    def paces(self, errand: Errand, destination: str) -> Sequence[Pace]:
+        """The rates of which an errand takes a turn each, the narrowest first."""
         ...
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 from approvals.action import likeness, request_id
 from approvals.click import Click, refused_click
@@ -374,7 +375,7 @@ class Approvals:
         """Record the message of a click as the post it is, where a crash kept its courier from doing so."""
         post = _post_at(stored, click)
         if post is not None and post.state == "intended":
-            found = Post(post.destination, "posted", stored.now, click.reference, click.shown)
+            found = replace(post, state="posted", at=stored.now, reference=click.reference, shown=click.shown)
             await self._store.record_post(stored.request.id, found)
 
     # -- tools ----------------------------------------------------------------------------------------------------
@@ -504,7 +505,13 @@ def _asked(
     )
     after = _by_rule(asked, now)
     by = f"agent:{agent}" if after.decision is None else f"policy:{after.decision.rule}"
-    return change_of(None, after, policy, {"by": by}, show=after is asked)
+    return change_of(None, after, policy, {"by": by, **_remarkable(terms)}, show=after is asked)
+
+
+def _remarkable(terms: Terms) -> Mapping[str, Any]:
+    """What the journal says of rules that were exempted from, or count because it cannot be told whether they apply."""
+    said = {"exempted": terms.exempted, "unclear": terms.unclear}
+    return {name: list(rules) for name, rules in said.items() if rules}
 
 
 def _by_rule(asked: Request, now: int) -> Request:

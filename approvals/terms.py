@@ -79,6 +79,7 @@ class Terms(Frozen):
     excluded: tuple[str, ...] = ()  #: people of the principal chain: their votes never count
     barred: tuple[str, ...] = ()  #: sources whose members never count, whatever else they belong to
     destinations: tuple[str, ...] = ()
+    fallback: tuple[str, ...] = ()  #: where it is shown if a destination takes no cards, the first that does
     deny_quorum: int = 1  #: how many people have to say no
     reminders: tuple[int, ...] = ()  #: ms from the asking at which those who have not answered are reminded
     escalation: tuple[Escalation, ...] = ()
@@ -206,8 +207,9 @@ def tightened(factors: tuple[Factor, ...], later: tuple[Factor, ...]) -> tuple[F
                 continue
             news.remove(demand)
             free.discard(place)
-            if not _implies(kept[place], demand):
-                kept[place] = demand.model_copy(update={"name": kept[place].name})
+            stricter = kept[place] if _implies(kept[place], demand) else demand
+            loud = _louder(kept[place].notify, demand.notify)
+            kept[place] = stricter.model_copy(update={"name": kept[place].name, "notify": loud})
     for demand in news:
         kept.append(demand.model_copy(update={"name": _free_name(demand.name, {one.name for one in kept})}))
     return tuple(kept)

@@ -11,6 +11,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import aiohttp
 import structlog
@@ -98,6 +99,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         sampling = Loop("sampler", _sampler(rooms, queues, checks, slack).step, idle=EVERY, failed=kit.loop_failed)
         await rooms.sealer.step()  # before anything is spent: is Redis what it was?
         stack.push_async_callback(_seal_the_rest, rooms.sealer)
+        stack.push_async_callback(rooms.courier.finish)
         await stack.enter_async_context(_running([*rooms.loops, sampling]))
         routes = api_routes(trust=lambda: signer.trust(settings.issuer), checks=checks)
         if slack is not None:
@@ -123,6 +125,7 @@ class _Rooms:
     policies: AdoptedPolicy
     approvals: Approvals
     sealer: Sealer
+    courier: Courier
     loops: Sequence[Loop]
     draining: Draining
 
@@ -139,8 +142,9 @@ def _rooms(
     """The service and its loops, not running yet."""
     memory, signing = kit.store(store), kit.signer(signer)
     directory = kit.directory(slack.directory if slack is not None else NobodyKnown())
-    courier = _courier(memory, slack, lambda person: policies.current().accounts_of(person), kit)
-    courier_loop = Loop("courier", courier.step, idle=0.25, failed=kit.loop_failed)
+    courier = _courier(settings, memory, slack, lambda person: policies.current().accounts_of(person), kit)
+    posts_loop = Loop("posts", courier.serve, idle=0.1, failed=kit.loop_failed)
+    courier_loop = Loop("courier", partial(_relay, courier, posts_loop), idle=0.25, failed=kit.loop_failed)
     sealer = Sealer(memory, signing, HeadsFile(settings.heads), issuer=settings.issuer)
     approvals = Approvals(
         store=memory,
@@ -151,8 +155,16 @@ def _rooms(
         nudge=courier_loop.nudge,
         held=sealer.holds_spends,
     )
-    loops = [courier_loop, *_loops(memory, kit.inbox(inbox), approvals, sealer, kit)]
-    return _Rooms(kit, memory, directory, signing, policies, approvals, sealer, loops, Draining())
+    loops = [courier_loop, posts_loop, *_loops(memory, kit.inbox(inbox), approvals, sealer, kit)]
+    return _Rooms(kit, memory, directory, signing, policies, approvals, sealer, courier, loops, Draining())
+
+
+async def _relay(courier: Courier, posts: Loop) -> bool:
+    """Relay, and let what was relayed be done at once."""
+    found = await courier.relay()
+    if found:
+        posts.nudge()
+    return found
 
 
 async def serve(settings: Settings) -> None:
@@ -224,11 +236,16 @@ def _posts(store: Store) -> Callable[[str], Awaitable[Mapping[str, Post]]]:
 
 
 def _courier(
-    store: Store, slack: SlackDoor | None, accounts: Callable[[str], tuple[str, ...]], kit: Telemetry
+    settings: Settings,
+    store: Store,
+    slack: SlackDoor | None,
+    accounts: Callable[[str], tuple[str, ...]],
+    kit: Telemetry,
 ) -> Courier:
     platforms: dict[str, ChatPlatform] = {"slack": slack.platform} if slack is not None else {}
     warm = slack.directory.warm if slack is not None else None
-    return Courier(store, platforms, warm=warm, accounts=accounts, watch=kit.courier())
+    watch, operators = kit.courier(), settings.operators_channel
+    return Courier(store, platforms, warm=warm, accounts=accounts, watch=watch, operators=operators)
 
 
 def _checks(rooms: _Rooms, store: RedisStore, queues: Queues, slack: SlackDoor | None) -> dict[str, Check]:

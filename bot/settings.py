@@ -55,6 +55,7 @@ class Settings(BaseSettings):
     keep_requests_days: int = Field(default=30, ge=1, le=3650)
     keep_renderings_days: int = Field(default=90, ge=1, le=3650)
     policy: Path = Field(default=Path("policy.yaml"))
+    operators_channel: str | None = Field(default=None, pattern=r"^(slack|teams):\S{2,400}$")
     issuer: str = Field(default="https://sayso.localhost", min_length=1)
     state: Path = Field(default=Path(".sayso"))
     host: str = Field(default="127.0.0.1")

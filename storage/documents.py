@@ -133,6 +133,8 @@ def post_text(post: Post) -> bytes:
             "reference": dict(post.reference),
             "shown": post.shown,
             "problem": post.problem,
+            "shared": post.shared,
+            "tries": post.tries,
         }
     )
 
@@ -147,4 +149,6 @@ def read_post(destination: str, text: bytes) -> Post:
         reference=kept.get("reference", {}),
         shown=kept.get("shown", ""),
         problem=kept.get("problem", ""),
+        shared=kept.get("shared", ""),
+        tries=int(kept.get("tries", 0)),
     )

@@ -17,6 +17,7 @@ from approvals.limits import Limits
 from approvals.ports import Answer, Change, Entry, JournalEntry, Page, Post, Queue, Stored, Trouble
 from approvals.request import Request
 from storage.documents import json_text, read_request, request_text
+from storage.outbox import MemoryOutbox
 from storage.places import cursor_at, place_of, position
 from storage.shelf import MemoryShelf
 from storage.windows import MemoryWindows
@@ -76,6 +77,7 @@ class MemoryStore:
         self._paces: dict[str, _Pace] = defaultdict(_Pace)
         self._streams = _Streams()
         self.shelf = MemoryShelf(now, self._note_in)
+        self.outbox = MemoryOutbox(now)
         self.windows = MemoryWindows(now)
 
     async def __aenter__(self) -> Self:
@@ -181,13 +183,16 @@ class MemoryStore:
         if request in self._queues[queue]:
             self._queues[queue][request] = self._now() + delay
 
-    async def intend(self, request: str, destination: str, token: str) -> Post | None:
+    async def intend(self, request: str, destination: str, token: str, *, shared: bool = False) -> Post | None:
         kept = self._must_find(request)
         post = kept.posts.get(destination)
         if post is not None and post.state != "failed":
             mine = post.state == "intended" and kept.tokens[destination] == token
             return None if mine else post
-        kept.posts[destination] = Post(destination, "intended", self._now())
+        tries = post.tries if post is not None else 0
+        kept.posts[destination] = Post(
+            destination, "intended", self._now(), shared=token if shared else "", tries=tries
+        )
         kept.tokens[destination] = token
         return None
 

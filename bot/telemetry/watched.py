@@ -20,9 +20,12 @@ from approvals.ports import (
     Change,
     Directory,
     Entry,
+    Errand,
     Inbox,
     JournalEntry,
     Kept,
+    Lease,
+    Outbox,
     Page,
     Post,
     Queue,
@@ -31,6 +34,7 @@ from approvals.ports import (
     Store,
     Stored,
     Trouble,
+    Waiting,
     Windows,
 )
 from approvals.request import Request
@@ -114,6 +118,7 @@ class WatchedStore:
     def __init__(self, store: Store, metrics: Metrics, time: StoreTime, observers: Sequence[Observer]) -> None:
         self.partitions = store.partitions
         self.shelf = WatchedShelf(store.shelf, metrics)
+        self.outbox = WatchedOutbox(store.outbox, metrics)
         self.windows = WatchedWindows(store.windows, metrics)
         self._store = store
         self._metrics = metrics
@@ -195,9 +200,9 @@ class WatchedStore:
         with _timed(self._metrics, "postpone"):
             await self._store.postpone(queue, request, delay)
 
-    async def intend(self, request: str, destination: str, token: str) -> Post | None:
+    async def intend(self, request: str, destination: str, token: str, *, shared: bool = False) -> Post | None:
         with _timed(self._metrics, "intend"):
-            return await self._store.intend(request, destination, token)
+            return await self._store.intend(request, destination, token, shared=shared)
 
     async def record_post(self, request: str, post: Post) -> None:
         with _timed(self._metrics, "record_post"):
@@ -300,6 +305,34 @@ class WatchedShelf:
     async def folder(self, folder: str) -> Sequence[Kept]:
         with _timed(self._metrics, "folder"):
             return await self._shelf.folder(folder)
+
+
+class WatchedOutbox:
+    """An Outbox: times every operation."""
+
+    def __init__(self, outbox: Outbox, metrics: Metrics) -> None:
+        self._outbox = outbox
+        self._metrics = metrics
+
+    async def add(self, destination: str, errand: Errand, *subjects: str, delay: int = 0) -> None:
+        with _timed(self._metrics, "outbox_add"):
+            await self._outbox.add(destination, errand, *subjects, delay=delay)
+
+    async def take(self, *, limit: int, lease: int) -> Sequence[Lease]:
+        with _timed(self._metrics, "outbox_take"):
+            return await self._outbox.take(limit=limit, lease=lease)
+
+    async def look(self, lease: Lease, *, limit: int, extend: int) -> Mapping[Errand, Sequence[Waiting]] | None:
+        with _timed(self._metrics, "outbox_look"):
+            return await self._outbox.look(lease, limit=limit, extend=extend)
+
+    async def settle(self, lease: Lease, errand: Errand, *done: Waiting, again: int | None = None) -> None:
+        with _timed(self._metrics, "outbox_settle"):
+            await self._outbox.settle(lease, errand, *done, again=again)
+
+    async def hand_back(self, lease: Lease, wait: int) -> None:
+        with _timed(self._metrics, "outbox_hand_back"):
+            await self._outbox.hand_back(lease, wait)
 
 
 class WatchedWindows:

@@ -13,7 +13,8 @@ from approvals.card import Before, Button, Card, Changed, Said, Seat, Step, Who
 from approvals.hosts import Host
 from approvals.lifecycle import Status
 from approvals.lines import Line
-from approvals.terms import Piece
+from approvals.rows import Row
+from approvals.terms import Piece, Risk
 from handlers.slack.directory import GROUP
 from handlers.slack.elements import (
     DAY_AND_TIME,
@@ -43,8 +44,7 @@ MOST_CHANGES = 8  #: blocks of what changed since a denial
 _HALF_A_DAY = 12 * 3_600_000
 _DOT = text(" · ")
 
-#: The colour and the words of a risk.
-RISKS = {
+_RISKS = {
     "low": ("large_blue_circle", "low risk"),
     "medium": ("large_yellow_circle", "medium risk"),
     "high": ("large_orange_circle", "high risk"),
@@ -91,6 +91,16 @@ def person(who: Who, team: str) -> Json:
     return text(who.person, "code")
 
 
+def mark(status: Status, risk: Risk) -> str:
+    """The emoji of a status; of what still waits, that of its risk."""
+    return _MARKS.get(status, _RISKS[risk][0])
+
+
+def risk_words(risk: Risk) -> str:
+    """A risk in words: colours alone say nothing to many."""
+    return _RISKS[risk][1]
+
+
 def _blocks(card: Card, team: str, value: str) -> Iterator[Json]:
     arguments, preconditions = members(card.arguments), members(card.preconditions)
     fits = card.complete and len(arguments) + len(preconditions) <= MOST_MEMBERS
@@ -110,13 +120,12 @@ def _blocks(card: Card, team: str, value: str) -> Iterator[Json]:
         yield from _care(card, fits)
     yield from _words(card)
     if card.buttons:
-        yield {"type": "actions", "elements": [_button(name, card, value) for name in _offered(card, fits)]}
+        yield {"type": "actions", "elements": [button(name, card, value) for name in _offered(card, fits)]}
 
 
 def _heading(card: Card, team: str) -> list[Json]:
     """What would happen, or what became of it."""
-    mark, _ = RISKS[card.risk]
-    line = [emoji(_MARKS.get(card.status, mark)), text(" ")]
+    line = [emoji(mark(card.status, card.risk)), text(" ")]
     if card.status is Status.PENDING and card.summary:
         line += sentence(card.summary)
     else:
@@ -133,8 +142,8 @@ def sentence(summary: Sequence[Piece]) -> list[Json]:
 
 
 def _about(card: Card) -> list[Json]:
-    _, risk = RISKS[card.risk]
-    line = [text(card.kind, "code"), text("  →  "), text(card.target, "code"), text(f" · {card.effect} · {risk}")]
+    words = f" · {card.effect} · {risk_words(card.risk)}"
+    line = [text(card.kind, "code"), text("  →  "), text(card.target, "code"), text(words)]
     if card.summary and card.status is not Status.PENDING:
         line = [*sentence(card.summary), text("\n"), *line]
     return line
@@ -305,7 +314,8 @@ def _words(card: Card) -> Iterator[Json]:
         yield quote([text("The agent says (unverified): ", "italic"), text(card.says)])
 
 
-def _button(name: Button, card: Card, value: str) -> Json:
+def button(name: Button, card: Card | Row, value: str) -> Json:
+    """A button of a card or of a row; `value` is what it carries."""
     label, action, style = _BUTTONS[name]
     return {
         "type": "button",

@@ -12,6 +12,7 @@ _WORDS = {
     "escalation": "nobody has answered, so you are asked too",
     "lapsed": "this was approved, but nobody used the approval in time",
     "unknown": "the tool did not say how this ended; check what happened before anyone tries again",
+    "undeliverable": "requests wait unseen, because a destination takes no cards",
 }
 
 
@@ -24,6 +25,10 @@ def draw_note(note: Note, *, team: str) -> Drawing:
         line += [text(" · needs "), *listed([text(name, "bold") for name in note.factors])]
     if note.expires_at is not None:
         line += [text(" · expires "), when(note.expires_at)]
+    if note.place:
+        line += [text(": "), text(note.place, "code"), text(" says "), text(note.problem, "code")]
+    if note.remedy:
+        line += [text(f"; {note.remedy}")]
     return Drawing([section([*line, text(" · code "), text(note.code, "bold")])], f"{_WORDS[note.what]} ({note.code})")
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -13,10 +13,13 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 from approvals.card import Card
 from approvals.errors import ChatRefused, ChatUnavailable
 from approvals.notes import Note
+from approvals.ports import Errand, Pace
 from approvals.request import Request
+from approvals.rows import Row
 from handlers.seal import Seal, Sealed
 from handlers.slack.api import called
 from handlers.slack.blocks import Drawing, draw
+from handlers.slack.burst import draw_rows
 from handlers.slack.errors import ApiLimited, ApiRefused, ApiSilent
 from handlers.slack.identity import Identity
 from handlers.slack.notes import draw_note
@@ -24,8 +27,10 @@ from handlers.slack.notes import draw_note
 log = structlog.get_logger(__name__)
 
 EVENT_TYPE = "sayso_request"
-POSTS_PER_MINUTE = 60  #: Slack takes about one message a second in a channel, and short bursts
-POST_BURST = 3
+POSTS_PER_MINUTE, POST_BURST = 60, 2  #: Slack takes about one message a second in a channel, and short bursts
+ALL_POSTS_PER_MINUTE, ALL_POSTS_BURST = 240, 30  #: in the whole workspace "several hundred messages per minute"
+EDITS_PER_MINUTE, EDITS_BURST = 40, 10  #: together at most the 50 calls of Tier 3 in any one minute
+ROWS = 20  #: two blocks each, of the 50 that a message may have
 _PAGES = 10
 _PAGE = 200
 _SKEW_MS = 60_000  #: `since` is by the store's clock, a message's time by Slack's
@@ -55,6 +60,8 @@ _REMEDIES: Mapping[str, str] = {
     "cant_update_message": "the message is not the app's own; was the app replaced by another?",
     "edit_window_closed": "the workspace forbids editing old messages; allow it for apps",
 }
+#: Refusals that any other message at the same destination would meet as well.
+_ABOUT_THE_PLACE = frozenset(_REMEDIES) - {"message_not_found", "cant_update_message", "edit_window_closed"}
 
 
 class SlackPlatform:
@@ -72,27 +79,28 @@ class SlackPlatform:
     async def post(self, destination: str, request: Request, card: Card) -> Mapping[str, str]:
         """Show a card as a new message, at most once: nothing is tried again in here."""
         channel = await self._channel(destination)
-        drawing = self._drawn(card, channel)
-        answer = await _slack(
-            self._client.chat_postMessage(
-                channel=channel,
-                text=drawing.text,
-                blocks=drawing.blocks,
-                metadata=Metadata(event_type=EVENT_TYPE, event_payload={"request": request.id}),
-                unfurl_links=False,
-                unfurl_media=False,
-            )
-        )
-        return {"channel": str(answer["channel"]), "ts": str(answer["ts"])}
+        return await self._post(channel, self._drawn(card, channel), {"request": request.id})
 
     async def update(self, reference: Mapping[str, str], request: Request, card: Card) -> None:
         """Change a message so that it shows this card; metadata stays as it was posted."""
-        drawing = self._drawn(card, reference["channel"])
-        await _slack(
-            self._client.chat_update(
-                channel=reference["channel"], ts=reference["ts"], text=drawing.text, blocks=drawing.blocks
-            )
-        )
+        await self._change(reference, self._drawn(card, reference["channel"]))
+
+    def rows(self, destination: str) -> int:
+        """How many requests fit into one message."""
+        return ROWS
+
+    async def post_shared(self, destination: str, message: str, rows: Sequence[Row]) -> Mapping[str, str]:
+        """Show several requests in a new message, at most once; its metadata is its name, of which we know the rows."""
+        channel = await self._channel(destination)
+        return await self._post(channel, self._drawn_together(rows, channel), {"message": message})
+
+    async def update_shared(self, reference: Mapping[str, str], rows: Sequence[Row | None]) -> None:
+        """Change a shared message so that it shows these rows."""
+        await self._change(reference, self._drawn_together(rows, reference["channel"]))
+
+    async def announce(self, destination: str, note: Note) -> None:
+        """Say something that stands under no card."""
+        await self._post(await self._channel(destination), draw_note(note, team=self._identity.team), None)
 
     async def reply(self, reference: Mapping[str, str], note: Note) -> None:
         """Say something in a card's thread, mentioning those it is for."""
@@ -108,8 +116,8 @@ class SlackPlatform:
             )
         )
 
-    async def find_posted(self, destination: str, request: str, since: int) -> Mapping[str, str] | None:
-        """Our message about a request, by its metadata; None if there is none or we may not read the channel."""
+    async def find_posted(self, destination: str, about: str, since: int) -> Mapping[str, str] | None:
+        """Our message of a request, or of a name, by its metadata; None if there is none or we may not look."""
         channel = await self._channel(destination)
         oldest, cursor = f"{(since - _SKEW_MS) / 1000:.6f}", ""
         for _ in range(_PAGES):
@@ -117,7 +125,7 @@ class SlackPlatform:
             if page is None:
                 return None
             for message in page.get("messages") or []:
-                if self._is_about(message, request):
+                if self._is_about(message, about):
                     return {"channel": channel, "ts": str(message["ts"])}
             cursor = str((page.get("response_metadata") or {}).get("next_cursor") or "")
             if not cursor:
@@ -125,13 +133,40 @@ class SlackPlatform:
         log.warning("slack_history_too_long", channel=channel, pages=_PAGES)
         return None
 
-    def pace(self, destination: str) -> tuple[int, int]:
-        """Messages a minute in one channel, and how many at once."""
-        return POSTS_PER_MINUTE, POST_BURST
+    def paces(self, errand: Errand, destination: str) -> Sequence[Pace]:
+        """Posts count in their channel and in the workspace, edits in the workspace alone."""
+        if errand is Errand.EDIT:
+            return (Pace("slack:edits", EDITS_PER_MINUTE, EDITS_BURST),)
+        everywhere = Pace("slack:posts", ALL_POSTS_PER_MINUTE, ALL_POSTS_BURST)
+        return (Pace(destination, POSTS_PER_MINUTE, POST_BURST), everywhere)
+
+    async def _post(self, channel: str, drawing: Drawing, about: Mapping[str, str] | None) -> Mapping[str, str]:
+        answer = await _slack(
+            self._client.chat_postMessage(
+                channel=channel,
+                text=drawing.text,
+                blocks=drawing.blocks,
+                metadata=Metadata(event_type=EVENT_TYPE, event_payload=dict(about)) if about else None,
+                unfurl_links=False,
+                unfurl_media=False,
+            )
+        )
+        return {"channel": str(answer["channel"]), "ts": str(answer["ts"])}
+
+    async def _change(self, reference: Mapping[str, str], drawing: Drawing) -> None:
+        await _slack(
+            self._client.chat_update(
+                channel=reference["channel"], ts=reference["ts"], text=drawing.text, blocks=drawing.blocks
+            )
+        )
 
     def _drawn(self, card: Card, channel: str) -> Drawing:
         value = self._seal.value(Sealed(card.request, card.digest()), channel)
         return draw(card, team=self._identity.team, value=value)
+
+    def _drawn_together(self, rows: Sequence[Row | None], channel: str) -> Drawing:
+        values = [self._seal.value(Sealed(row.request, row.digest()), channel) if row else "" for row in rows]
+        return draw_rows(rows, values, team=self._identity.team)
 
     async def _channel(self, destination: str) -> str:
         """The channel id of a destination; a person's direct channel is opened, and never changes afterwards."""
@@ -157,12 +192,13 @@ class SlackPlatform:
                 self._told_of_scope = True
             return None
 
-    def _is_about(self, message: Any, request: str) -> bool:
+    def _is_about(self, message: Any, about: str) -> bool:
         if not self._identity.wrote(message):
             return False
         metadata = message.get("metadata") or {}
         payload = metadata.get("event_payload") or {}
-        return bool(metadata.get("event_type") == EVENT_TYPE and payload.get("request") == request)
+        is_ours = metadata.get("event_type") == EVENT_TYPE
+        return is_ours and about in (payload.get("request"), payload.get("message"))
 
 
 async def _slack(call: Awaitable[AsyncSlackResponse], *, changes: bool = True) -> AsyncSlackResponse:
@@ -174,7 +210,7 @@ async def _slack(call: Awaitable[AsyncSlackResponse], *, changes: bool = True) -
     except ApiSilent as exc:
         raise ChatUnavailable(str(exc), maybe_done=changes and exc.maybe_done) from exc
     except ApiRefused as exc:
-        raise ChatRefused(exc.code, _remedy(exc)) from exc
+        raise ChatRefused(exc.code, _remedy(exc), place=exc.code in _ABOUT_THE_PLACE) from exc
 
 
 def _remedy(refusal: ApiRefused) -> str:

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from approvals.lifecycle import Status
 from approvals.review import Look, Review
 from approvals.reviewing import Opened
-from handlers.slack.blocks import RISKS, hidden_characters, odd_host, person, sentence
+from handlers.slack.blocks import hidden_characters, mark, odd_host, person, risk_words, sentence
 from handlers.slack.elements import Json, emoji, quiet, section, text
 from handlers.slack.forms import modal, plain_text, text_input
 from handlers.slack.members import members
@@ -21,9 +22,7 @@ WHY = "sayso:why"
 LONGEST = 500
 
 #: Shown at once, because Slack lets a form be opened only within three seconds of the click.
-LOADING = modal(
-    "sayso:loading", "Review", [section([emoji("hourglass_flowing_sand"), text(" Fetching the whole of it")])]
-)
+LOADING = modal("sayso:loading", "Review", [section([emoji("hourglass_flowing_sand"), text(" Fetching all of it …")])])
 
 
 def page_of(opened: Opened, team: str, warning: str = "") -> Json:
@@ -39,12 +38,11 @@ def page_of(opened: Opened, team: str, warning: str = "") -> Json:
 
 
 def _head(review: Review, team: str) -> Iterator[Json]:
-    mark, risk = RISKS[review.risk]
     words = sentence(review.summary) or [text(review.title, "bold")]
     undone = "can be undone" if review.reversible else "cannot be undone"
-    yield section([emoji(mark), text(" "), *words, text(f" · {undone}")])
+    yield section([emoji(mark(Status.PENDING, review.risk)), text(" "), *words, text(f" · {undone}")])
     about = [text(review.kind, "code"), text("  →  "), text(review.target, "code")]
-    yield section([*about, text(f" · {review.effect} · {risk}")])
+    yield section([*about, text(f" · {review.effect} · {risk_words(review.risk)}")])
     if review.hidden:
         yield hidden_characters()
     for host in review.hosts:

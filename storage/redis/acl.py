@@ -23,7 +23,7 @@ _HELLO: Final = (
 )
 
 _ANY: Final = "{sayso:*}"
-_HASHES: Final = "+hget +hset +hmget +hgetall +hlen +hexists +pexpire +pttl +persist +exists"
+_HASHES: Final = "+hget +hset +hdel +hmget +hgetall +hlen +hexists +pexpire +pttl +persist +exists"
 _STRINGS: Final = "+get +set +exists +pexpire"
 _SORTED_SETS: Final = (
     "+zadd +zrem +zscore +zrange +zrangebyscore +zremrangebyrank +zremrangebyscore +zcard +pexpire +persist"
@@ -74,7 +74,7 @@ def _own(intakes: Sequence[str], outs: Sequence[str], more: str = "") -> str:
 def _bot() -> str:
     """Scripts are checked twice: EVALSHA for its keys, and every command inside under the same user."""
     streams = "+xreadgroup +xpending +xclaim +xack +xdel +xgroup|create +xinfo|stream +xinfo|groups +xrange +type"
-    hashes = _keys("meta", "keys", "troubles", "request:*", "posts:*", "rate:*", "kept:*")
+    hashes = _keys("meta", "keys", "troubles", "request:*", "posts:*", "rate:*", "kept:*", "leases")
     sets = _keys(
         "timers",
         "cards",
@@ -87,6 +87,8 @@ def _bot() -> str:
         "code:*",
         "like:*",
         "folder:*",
+        "destinations",
+        "outbox:*",
         "counted:*",
     )
     strings = _keys("decision:*", "doc:*", "policy:*", "shown:*")

@@ -8,7 +8,7 @@ from __future__ import annotations
 import zlib
 
 from approvals.action import partition_of
-from approvals.ports import Queue
+from approvals.ports import Errand, Queue
 
 CONFIG = "sayso:config"
 NAMES = "sayso:names"  #: the registered agents and tools, so that a wrong name is told at once
@@ -32,6 +32,8 @@ class Keys:
         self.ended = self._key("ended")  #: sorted set: requests that are over, by when they are forgotten
         self.troubles = self._key("troubles")  #: hash: owner of an intake stream to when and what was noticed
         self.dead = self._key("dead")  #: stream of refused intake entries
+        self.destinations = self._key("destinations")  #: sorted set: destinations by when they are to be served next
+        self.leases = self._key("leases")  #: hash: destination to the fence of its lease and until when it holds
         self.pending = self.index("pending")
 
     def intake(self, owner: str, *, tool: bool) -> str:
@@ -101,6 +103,10 @@ class Keys:
     def folder(self, folder: str) -> str:
         """Sorted set: the names of the documents in a folder, by the instant at which they are forgotten."""
         return self._key("folder", folder)
+
+    def errands(self, errand: Errand, destination: str) -> str:
+        """Sorted set: what waits for a destination, by the instant at which it is due; in its home partition."""
+        return self._key("outbox", errand.value, destination)
 
     def _key(self, *parts: str) -> str:
         return ":".join((self._tag, *parts))

@@ -32,6 +32,7 @@ from storage.redis.checks import WIRE_VERSION, Server, about_replicas, claim_con
 from storage.redis.inbox import OUT_KEPT, RedisInbox
 from storage.redis.keys import NAMES, Keys, home_of
 from storage.redis.link import Command, Link, Word
+from storage.redis.outbox import RedisOutbox
 from storage.redis.shelf import RedisShelf
 from storage.redis.windows import RedisWindows
 
@@ -76,6 +77,7 @@ class RedisStore:
         self._keys = [Keys(partition) for partition in range(partitions)]
         self._turn = 0
         self.shelf = RedisShelf(link, partitions, lambda: self.clock_offset)
+        self.outbox = RedisOutbox(link, partitions, lambda: self.clock_offset)
         self.windows = RedisWindows(link, partitions, lambda: self.clock_offset, replicas=replicas, confirm=confirm)
 
     @classmethod
@@ -258,9 +260,9 @@ class RedisStore:
         keys = self._home(request)
         await self._link.script("postpone", [keys.queue(queue)], self.clock_offset, request, delay)
 
-    async def intend(self, request: str, destination: str, token: str) -> Post | None:
+    async def intend(self, request: str, destination: str, token: str, *, shared: bool = False) -> Post | None:
         keys = self._home(request)
-        args = (self.clock_offset, destination, token)
+        args = (self.clock_offset, destination, token, token if shared else "")
         reply = await self._link.script("intend", [keys.request(request), keys.posts(request)], *args)
         if reply[0] == b"missing":
             raise NotFound(f"there is no request {request}")

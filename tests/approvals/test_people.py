@@ -159,3 +159,26 @@ async def test_a_person_named_like_a_group_source_is_not_looked_up() -> None:
     """What the directory says of a `person:` source must not matter: it knows accounts, not people."""
     directory = People(groups={"person:alice": {account("carol").id}})
     assert await refusal("carol", directory=directory) == "not_an_approver"
+
+
+BARRED = ("person:bob", "slack:usergroup:S0DATA")
+
+
+async def test_who_is_in_an_excluded_group_does_not_count_whatever_else_they_are_in() -> None:
+    terms = some_terms(barred=BARRED)
+    directory = People(groups={"slack:usergroup:S0DATA": {account("alice").id}})
+    assert await refusal("bob", terms) == "excluded"
+    assert await refusal("alice", terms, directory=directory) == "excluded"
+    assert isinstance(await answer("alice", terms), Voter)
+
+
+async def test_an_unlinked_account_of_an_excluded_group_does_not_count_either() -> None:
+    stranger = Account("slack", "T0SAYSO", "U0STRANGER")
+    directory = People(groups={source: {stranger.id} for source in ("slack:usergroup:S0SEC", "slack:usergroup:S0DATA")})
+    terms = some_terms(factors=(SECURITY,), barred=BARRED)
+    assert await refusal(stranger, terms, directory=directory) == "excluded"
+
+
+async def test_where_an_exclusion_cannot_be_looked_up_nobody_counts() -> None:
+    directory = People(unreachable={"slack:usergroup:S0DATA"})
+    assert await refusal("alice", some_terms(barred=BARRED), directory=directory) == "lookup_failed"

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from approvals.conditions import checked
 from approvals.errors import EntryRefused, PolicyInvalid
 from approvals.policy import Policy
 from approvals.policy_file import NOT_BUILT
@@ -102,6 +103,20 @@ def test_the_whole_principal_chain_is_excluded_as_people() -> None:
     assert demanded(question=question).excluded == ("carol", "dana", "olga")
 
 
+TEAMS = {"team": "interns"}  #: of everybody who stands behind a request
+WIDE: dict[str, Any] = {
+    "groups": a_policy_file()["groups"]
+    | {
+        "leads": {"people": ["olga", "dana"]},
+        "board": {"people": ["olga", "carol"]},
+        "interns": {"people": ["erin", "frank"]},
+    },
+    "people": {
+        name: entry | (TEAMS if name in {"dana", "olga"} else {})
+        for name, entry in (a_policy_file()["people"] | {"erin": {}, "frank": {}}).items()
+    },
+}
+
 some_minutes = st.integers(1, 120).map(lambda minutes: f"{minutes}m")
 durations = st.none() | some_minutes
 steps = [
@@ -109,12 +124,26 @@ steps = [
     {"after": "10m", "to": ["leads", "board"]},
     {"after": "10m", "to": ["board"]},
 ]
-LEADS = a_policy_file()["groups"] | {"leads": {"people": ["olga", "dana"]}, "board": {"people": ["olga", "carol"]}}
 globs = st.sampled_from([["*"], ["payments.*"], ["payments.release"], ["reports.*"]])
+compared = st.sampled_from([{">": "10000"}, {"<": "10000"}, {"==": 7}, {"in": ["12400.00"]}])
+matches = st.fixed_dictionaries(
+    {"kind": globs},
+    optional={
+        "risk": st.sampled_from([["critical"], ["low"]]),
+        "environment": st.just(["production"]),
+        "arguments": st.fixed_dictionaries({"amount": compared}),
+    },
+)
+conditions: st.SearchStrategy[str] = st.sampled_from(
+    [checked(text) for text in ('kind.risk == "critical"', 'request.agent == "x"', "arguments.nothing > 1")]
+)
 factors = st.lists(
     st.fixed_dictionaries(
-        {"from": st.lists(st.sampled_from(["ops", "finance"]), min_size=1, max_size=2), "approvals": st.integers(1, 2)},
-        optional={"name": st.sampled_from(["first", "second"])},
+        {
+            "from": st.lists(st.sampled_from(["ops", "finance"]), min_size=1, max_size=2),
+            "approvals": st.integers(1, 2),
+        },
+        optional={"name": st.sampled_from(["first", "second"]), "notify": st.sampled_from(["mention", "dm", "none"])},
     ),
     max_size=1,
 )
@@ -123,8 +152,14 @@ factors = st.lists(
 @st.composite
 def rule_sets(draw: st.DrawFn) -> list[dict[str, Any]]:
     """Rules as a team might write them, at least one about payments."""
-    members = {
-        "match": st.fixed_dictionaries({"kind": globs}),
+    members: dict[str, st.SearchStrategy[Any]] = {
+        "match": matches,
+        "when": st.none() | conditions,
+        "exclude": st.sampled_from([[], ["interns"]]),
+        "exclude_team_of": st.sampled_from([[], ["principal"], ["owner"]]),
+        "reason": st.sampled_from([[], ["deny"], ["approve", "deny"]]),
+        "min_look": st.none() | st.sampled_from(["5s", "10s"]),
+        "confirm_code": st.booleans(),
         "effect": st.sampled_from(["allow", "require", "deny"]),
         "factors": factors,
         "within": st.none() | st.integers(11, 120).map(lambda minutes: f"{minutes}m"),
@@ -138,7 +173,7 @@ def rule_sets(draw: st.DrawFn) -> list[dict[str, Any]]:
         | st.fixed_dictionaries({"within": some_minutes, "effect": st.sampled_from(["mark", "deny"])}),
     }
     found = draw(st.lists(st.fixed_dictionaries(members), min_size=1, max_size=4))
-    found[0]["match"] = {"kind": ["payments.*"]}
+    found[0] |= {"match": {"kind": ["payments.*"]}, "when": None}
     return [
         {key: value for key, value in rule.items() if value is not None} | {"id": f"r{n}"}
         for n, rule in enumerate(found)
@@ -175,19 +210,27 @@ def by_then(terms: Terms, minutes: int) -> Terms:
 @given(rule_sets(), st.randoms(use_true_random=False))
 def test_adding_a_rule_can_only_tighten(rules: list[dict[str, Any]], random: Any) -> None:
     """However the rules are cut into those that were there and one that is added."""
-    before, after = (demanded(*some, groups=LEADS) for some in (rules[: max(1, len(rules) - 1)], rules))
+    before, after = (demanded(*some, **WIDE) for some in (rules[: max(1, len(rules) - 1)], rules))
     assert after.verdict == strictest(before.verdict, after.verdict)
     for name in ("within", "use_within", "receipt_ttl", "deny_quorum"):
         assert getattr(after, name) <= getattr(before, name), name
     assert (after.longest or 0) <= (before.longest or 0)
     assert after.asked_again.within >= before.asked_again.within
     assert after.asked_again.deny_within >= before.asked_again.deny_within
-    assert {*after.excluded} >= {*before.excluded}
+    for name in ("excluded", "barred", "reasons"):
+        assert {*getattr(after, name)} >= {*getattr(before, name)}, name
+    for name in ("min_look", "confirm_code"):
+        assert getattr(after, name) >= getattr(before, name), name
+    assert before.unseen or not after.unseen
+    loudness = ["none", "dm", "mention"]
+    for factor in before.factors if after.verdict == "require" else ():
+        same = next(one for one in after.factors if {*one.sources} == {*factor.sources})
+        assert loudness.index(same.notify) >= loudness.index(factor.notify)
     if before.verdict == "require":
         assert {*after.reminders} >= {*before.reminders}
         for minutes, people in ((minutes, people) for minutes in (0, 5, 10) for people in PAIRS):
             assert suffices(by_then(before, minutes), people) or not suffices(by_then(after, minutes), people)
-    shuffled = demanded(*random.sample(rules, len(rules)), groups=LEADS)
+    shuffled = demanded(*random.sample(rules, len(rules)), **WIDE)
     for minutes, people in ((minutes, people) for minutes in (0, 5, 10) for people in PAIRS):
         assert suffices(by_then(shuffled, minutes), people) == suffices(by_then(after, minutes), people)
 

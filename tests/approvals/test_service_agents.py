@@ -49,6 +49,15 @@ async def test_the_journal_holds_no_argument_no_nonce_and_nobodys_words() -> Non
         assert secret not in text
 
 
+async def test_the_journal_says_which_rules_were_exempted_from_and_which_count_unclear() -> None:
+    exempting = a_rule("trusted", match={"target": ["bank:acme-*"]}, exempts=["large"])
+    unclear = a_rule("odd", when="arguments.nothing == 'x'")
+    house = await a_house(rules=[a_rule("large"), exempting, unclear])
+    await house.asked()
+    asked = (await house.noted("asked"))[0]
+    assert (asked["exempted"], asked["unclear"]) == (["large"], ["odd"])
+
+
 async def test_asking_again_is_the_same_request() -> None:
     house = await a_house()
     request = await house.asked()

@@ -44,6 +44,11 @@ terms = terms_with_steps(
     verdict=st.sampled_from(VERDICTS),
     factors=demands,
     excluded=st.sets(someone).map(lambda found: tuple(sorted(found))),
+    barred=st.sets(someone).map(lambda found: tuple(sorted(f"person:{one}" for one in found))),
+    reasons=st.sampled_from([(), ("approve",), ("deny",), ("approve", "deny")]),
+    min_look=st.integers(0, 2),
+    confirm_code=st.booleans(),
+    unseen=st.booleans(),
     use_within=st.integers(1, 10),
     receipt_ttl=st.integers(1, 10),
 )
@@ -176,7 +181,11 @@ def test_one_earlier_demand_does_not_answer_for_two_later_ones() -> None:
 def test_tightening_only_tightens(before: Terms, other: Terms, people: set[str]) -> None:
     after = before.tightened_by(other)
     assert after.verdict == strictest(before.verdict, other.verdict)
-    assert {*after.excluded} == {*before.excluded, *other.excluded}
+    for name in ("excluded", "barred", "reasons"):
+        assert {*getattr(after, name)} == {*getattr(before, name), *getattr(other, name)}, name
+    assert after.min_look == max(before.min_look, other.min_look)
+    assert after.confirm_code == (before.confirm_code or other.confirm_code)
+    assert after.unseen == (before.unseen and other.unseen)
     for name in ("use_within", "receipt_ttl"):
         assert getattr(after, name) == min(getattr(before, name), getattr(other, name))
     if met(after.factors, counting(after.factors, people)):
@@ -208,3 +217,11 @@ def test_tightening_keeps_where_where_and_under_what_it_was_asked(before: Terms,
     after = before.tightened_by(other)
     assert (after.policy, after.rules, after.destinations) == (before.policy, before.rules, before.destinations)
     assert [one.name for one in after.factors[: len(before.factors)]] == [one.name for one in before.factors]
+
+
+def test_of_two_ways_to_tell_the_same_people_the_louder_wins() -> None:
+    quiet, loud = a_factor("ops", "alice"), a_factor("ops", "alice")
+    quiet, loud = quiet.model_copy(update={"notify": "none"}), loud.model_copy(update={"notify": "dm"})
+    assert [one.notify for one in (*joined((quiet,), (loud,)), *joined((loud,), (quiet,)))] == ["dm", "dm"]
+    assert tightened((quiet,), (loud,))[0].notify == "dm"
+    assert tightened((loud,), (quiet,))[0].notify == "dm"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from approvals.card import Card
 from approvals.errors import ChatRefused, ChatUnavailable
 from approvals.notes import Note
+from approvals.ports import Errand, Pace
 from approvals.request import Request
+from approvals.rows import Row
 
 
 @dataclass
@@ -21,6 +23,16 @@ class Message:
     request: str
     at: int
     card: Card
+
+
+@dataclass
+class SharedMessage:
+    """A message that requests share."""
+
+    destination: str
+    name: str
+    at: int
+    rows: Sequence[Row | None]
 
 
 @dataclass
@@ -36,15 +48,20 @@ class Chat:
 
     name = "slack"
 
-    def __init__(self, now: Callable[[], int], *, per_minute: int = 6_000, burst: int = 100) -> None:
+    def __init__(
+        self, now: Callable[[], int], *, per_minute: int = 6_000, burst: int = 100, most_rows: int = 1
+    ) -> None:
         self._now = now
         self._pace = (per_minute, burst)
+        self._most_rows = most_rows
         self.messages: dict[str, Message] = {}
+        self.shared: dict[str, SharedMessage] = {}
         self.trouble: defaultdict[str, list[Trouble]] = defaultdict(list)
         self.calls: list[str] = []
         self.closed: set[str] = set()  #: destinations where nobody may post
         self.blind = False  #: whether lost posts cannot be looked for
         self.notes: list[tuple[str, Note]] = []  #: what was said under which message
+        self.announced: list[tuple[str, Note]] = []  #: what was said where
 
     def meets(self, method: str, error: Exception, *, after: bool = False) -> None:
         """The next call of a method that meets nothing yet fails with this."""
@@ -57,8 +74,8 @@ class Chat:
     async def post(self, destination: str, request: Request, card: Card) -> Mapping[str, str]:
         trouble = await self._begin("post")
         if destination in self.closed:
-            raise ChatRefused("not_in_channel", "invite the bot")
-        reference = str(len(self.messages) + 1)
+            raise ChatRefused("not_in_channel", "invite the bot", place=True)
+        reference = self._next()
         self.messages[reference] = Message(destination, request.id, self._now(), card)
         _end(trouble)
         return {"ts": reference}
@@ -70,20 +87,49 @@ class Chat:
         self.messages[reference["ts"]].card = card
         _end(trouble)
 
+    def rows(self, destination: str) -> int:
+        return self._most_rows
+
+    async def post_shared(self, destination: str, message: str, rows: Sequence[Row]) -> Mapping[str, str]:
+        trouble = await self._begin("post_shared")
+        if destination in self.closed:
+            raise ChatRefused("not_in_channel", "invite the bot", place=True)
+        reference = self._next()
+        self.shared[reference] = SharedMessage(destination, message, self._now(), rows)
+        _end(trouble)
+        return {"ts": reference}
+
+    async def update_shared(self, reference: Mapping[str, str], rows: Sequence[Row | None]) -> None:
+        trouble = await self._begin("update_shared")
+        if reference["ts"] not in self.shared:
+            raise ChatRefused("message_not_found", "the message was deleted")
+        self.shared[reference["ts"]].rows = rows
+        _end(trouble)
+
+    async def announce(self, destination: str, note: Note) -> None:
+        trouble = await self._begin("announce")
+        self.announced.append((destination, note))
+        _end(trouble)
+
     async def reply(self, reference: Mapping[str, str], note: Note) -> None:
         trouble = await self._begin("reply")
         self.notes.append((reference["ts"], note))
         _end(trouble)
 
-    async def find_posted(self, destination: str, request: str, since: int) -> Mapping[str, str] | None:
+    async def find_posted(self, destination: str, about: str, since: int) -> Mapping[str, str] | None:
         await self._begin("find_posted")
-        for reference, message in self.messages.items():
-            if not self.blind and (message.destination, message.request) == (destination, request):
-                return {"ts": reference} if message.at >= since else None
+        cards = {reference: (one.destination, one.request, one.at) for reference, one in self.messages.items()}
+        rows = {reference: (one.destination, one.name, one.at) for reference, one in self.shared.items()}
+        for reference, (where, what, at) in (cards | rows).items():
+            if not self.blind and (where, what) == (destination, about):
+                return {"ts": reference} if at >= since else None
         return None
 
-    def pace(self, destination: str) -> tuple[int, int]:
-        return self._pace
+    def paces(self, errand: Errand, destination: str) -> Sequence[Pace]:
+        return (Pace(f"{self.name}:edits", 6_000, 100) if errand is Errand.EDIT else Pace(destination, *self._pace),)
+
+    def _next(self) -> str:
+        return str(len(self.messages) + len(self.shared) + 1)
 
     async def _begin(self, method: str) -> Trouble | None:
         self.calls.append(method)

@@ -28,6 +28,7 @@ from storage.redis.keys import Keys
 from tests.approvals.make import AGENT, a_document, a_policy_file
 from tests.approvals.test_people import People
 from tests.bot.chat import Chat
+from tests.bot.test_courier import step
 from tests.e2e.world import AGENT as LANE_AGENT
 from tests.e2e.world import World, a_world, text_of
 from tests.servers import Server, running
@@ -83,7 +84,7 @@ class Pair:
 
     async def quiet(self) -> None:
         """Let both couriers work until neither finds anything to do."""
-        while any(await asyncio.gather(*(bot.courier.step() for bot in self.bots))):
+        while any(await asyncio.gather(*(step(bot.courier) for bot in self.bots))):
             pass
 
     async def out(self, request: Request) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from bot.telemetry.labels import word
 from bot.telemetry.metrics import Metrics, metrics_route
 from tests.approvals.make import AGENT, MINUTE, NONCE, a_rule, an_action
 from tests.bot.chat import Chat
+from tests.bot.test_courier import until_quiet
 from tests.handlers.slack.world import served
 from tests.telemetry.watched import a_watched_house
 
@@ -172,13 +173,13 @@ async def test_the_courier_tells_when_cards_are_seen_and_what_failed() -> None:
     courier = Courier(watched.store, {"slack": chat}, watch=watched.kit.courier())
     chat.meets("post", ChatUnavailable("busy"))
     request = await watched.house.asked(posted=False)
-    await courier.step()
+    await until_quiet(courier)
     watched.house.wait(5_000)
-    await courier.step()
+    await until_quiet(courier)
     watched.house.wait(60_000)
     await watched.house.click(request, "alice", reference=_reference(chat))
     watched.house.wait(2_000)
-    await courier.step()
+    await until_quiet(courier)
 
     assert watched.value("sayso_time_to_visible_seconds_sum", destination="slack:C0OPS") == 5
     assert watched.value("sayso_time_to_visible_seconds_count", destination="slack:C0OPS") == 1
@@ -191,7 +192,7 @@ async def test_a_refusal_of_the_platform_is_counted_by_its_code() -> None:
     chat = Chat(lambda: watched.house.now)
     chat.meets("post", ChatRefused("not_in_channel", "invite the bot"))
     await watched.house.asked(posted=False)
-    await Courier(watched.store, {"slack": chat}, watch=watched.kit.courier()).step()
+    await until_quiet(Courier(watched.store, {"slack": chat}, watch=watched.kit.courier()))
 
     assert watched.value("sayso_chat_errors_total", destination="slack:C0OPS", code="not_in_channel") == 1
 

@@ -2,6 +2,7 @@
 --
 -- KEYS[1] request (hash)   KEYS[2] posts (hash)
 -- ARGV[1] clock offset in ms (tests)   ARGV[2] destination   ARGV[3] token of whoever intends
+-- ARGV[4] the message that it shares with other requests, or ''
 --
 -- returns {'intended'} | {'known', the post} | {'missing'}
 
@@ -14,7 +15,8 @@ if known and known.state ~= 'failed' then
 end
 local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000) + ARGV[1]
-redis.call('HSET', KEYS[2], ARGV[2], cjson.encode({state = 'intended', at = now, token = ARGV[3]}))
+local intended = {state = 'intended', at = now, token = ARGV[3], shared = ARGV[4], tries = known and known.tries or 0}
+redis.call('HSET', KEYS[2], ARGV[2], cjson.encode(intended))
 local left = redis.call('PTTL', KEYS[1])
 if left > 0 then redis.call('PEXPIRE', KEYS[2], left) end
 return {'intended'}
