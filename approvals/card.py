@@ -206,7 +206,7 @@ def _shown(request: Request) -> tuple[tuple[tuple[Line, ...], tuple[Line, ...]],
 def _buttons(request: Request, complete: bool) -> tuple[Button, ...]:
     terms = request.terms
     reviewed = not complete or terms.min_look or terms.confirm_code
-    return ("review" if reviewed else "approve", "deny", "changes")
+    return ("review" if reviewed else "approve", "deny", "changes", "details")
 
 
 def _care(request: Request) -> Care:

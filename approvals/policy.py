@@ -96,6 +96,11 @@ class Policy:
         """Every approver source that a group names."""
         return tuple(dict.fromkeys(source for group in self._file.groups.values() for source in group.sources()))
 
+    def sources_of(self, group: str) -> tuple[str, ...]:
+        """The approver sources that a group names; none of a group that there is not."""
+        entry = self._file.groups.get(group)
+        return () if entry is None else entry.sources()
+
     def frozen(self, freezes: tuple[Freeze, ...]) -> Policy:
         """The same policy while these freezes are in force."""
         return Policy(self._file, self.digest, freezes)

@@ -12,8 +12,8 @@ from approvals.errors import Problem
 from approvals.policy_file import NOT_BUILT, PolicyFile
 
 
-def explained(error: Mapping[str, Any]) -> Problem:
-    """One of pydantic's errors as "where: what; remedy"."""
+def explained(error: Mapping[str, Any], shape: type[BaseModel] = PolicyFile) -> Problem:
+    """One of pydantic's errors about a file of this shape as "where: what; remedy"."""
     path: tuple[str | int, ...] = tuple(error["loc"])
     where = ".".join(str(part) for part in path)
     if error["type"] == "missing":
@@ -23,13 +23,13 @@ def explained(error: Mapping[str, Any]) -> Problem:
     key = str(path[-1])
     if key in NOT_BUILT:
         return Problem("this key's feature is not built yet; remove it (it would not be enforced)", path, where)
-    near = difflib.get_close_matches(key, keys_at(path[:-1]), n=1)
+    near = difflib.get_close_matches(key, _keys_at(path[:-1], shape), n=1)
     return Problem("there is no such key" + (f"; did you mean {near[0]!r}?" if near else ""), path, where)
 
 
-def keys_at(path: tuple[str | int, ...]) -> list[str]:
+def _keys_at(path: tuple[str | int, ...], shape: type[BaseModel]) -> list[str]:
     """The keys that may stand in the section to which a path leads."""
-    section: type[BaseModel] | None = PolicyFile
+    section: type[BaseModel] | None = shape
     for part in path:
         fields = section.model_fields if section else {}
         named = next((field for name, field in fields.items() if part in (name, field.alias)), None)

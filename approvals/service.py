@@ -16,7 +16,7 @@ from approvals.indices import Query
 from approvals.intake import ReportDocument, RequestDocument, SpendDocument
 from approvals.lifecycle import Status
 from approvals.operators import Operators
-from approvals.people import NotAllowed, Voter, may_answer, sources_of, standing_votes
+from approvals.people import NotAllowed, Voter, may_answer, standing_votes
 from approvals.policy import Policy
 from approvals.ports import Account, Change, Directory, Policies, Post, Signer, Store, Stored
 from approvals.publishing import Publisher
@@ -256,19 +256,6 @@ class Approvals:
             return Open(stored.request, binding(stored.request, policy, stored.now), found.voter)
 
         return await under_policy(self._policies, look)
-
-    async def waiting_for(self, account: Account, destination: str, *, limit: int = 20) -> Sequence[Request]:
-        """Pending requests that this person may answer, or that stand in the channel they are in; newest first."""
-        policy = self._policies.current()
-        mine = await sources_of(account, policy, self._directory)
-        here = await self._store.list(Query(destination=destination), limit=limit)
-        theirs = await self._store.list(Query(sources=mine), limit=limit)
-        found = {request.id: request for request in here.requests}
-        for request in theirs.requests:
-            if isinstance(await may_answer(account, request.asked, policy, self._directory), Voter):
-                found[request.id] = request
-        newest = sorted(found.values(), key=lambda request: (request.asked_at, request.id), reverse=True)
-        return newest[:limit]
 
     async def _found(
         self, request: str, click: Click, policy: Policy, *, on_card: bool = True

@@ -2,31 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
-import errno
 import json
 import sys
-from collections.abc import Coroutine
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, TypeVar
+from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 
-from approvals.errors import ApprovalsError, NotFound, PolicyInvalid, StoreUnavailable
+from approvals.errors import NotFound, PolicyInvalid
 from approvals.indices import Query
 from bot import audit as audits
 from bot import initial, logs
-from bot.policies import read_policy
-from bot.settings import Settings, SettingsInvalid, load
-from bot.signing import KeyProblem
-from handlers.slack.errors import SlackProblem
-
-_Result = TypeVar("_Result")
-
-out = Console(highlight=False)
-err = Console(stderr=True, highlight=False)
+from bot.policy_cli import policy_app
+from bot.settings import SettingsInvalid, load
+from bot.terminal import err, out
+from bot.terminal import fail as _fail
+from bot.terminal import policy_at as _policy
+from bot.terminal import run as _run
+from bot.terminal import settings as _settings
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -34,7 +28,6 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,  # a traceback must not hold tokens
     help="Sayso: agents act only on a human's say-so.",
 )
-policy_app = typer.Typer(no_args_is_help=True, help="Check what the policy file says.")
 slack_app = typer.Typer(no_args_is_help=True, help="Set up the Slack app.")
 audit_app = typer.Typer(no_args_is_help=True, help="Verify and export the journal.")
 app.add_typer(policy_app, name="policy")
@@ -183,31 +176,19 @@ def show(request: Annotated[str, typer.Argument(help="A request id or its short 
         _fail(f"there is no request {request!r}; `python -m bot pending` lists what waits")
 
 
-@policy_app.command("check")
-def policy_check(
-    file: Annotated[Path | None, typer.Argument(help="The policy; the settings' by default.")] = None,
-) -> None:
-    """Check a policy file, and say what it comes to."""
-    path = file or _settings().policy
-    policy = _policy(path)
-    out.print(
-        f"{escape(str(path))} is sound: {len(policy.agents)} agents, {len(policy.audiences)} tools,"
-        f" {policy.digest[:19]}…"
-    )
-
-
 @slack_app.command("manifest")
 def slack_manifest(
     socket: Annotated[bool, typer.Option("--socket", help="Nothing inbound: Slack is reached by a socket.")] = False,
     http: Annotated[str | None, typer.Option("--http", help="The public https URL that Slack calls.")] = None,
 ) -> None:
-    """Print the manifest from which Slack creates the app."""
-    from handlers.slack.manifest import manifest
+    """Print the manifest from which Slack creates the app; on standard error, a link that has it filled in."""
+    from handlers.slack.manifest import create_link, manifest
 
     if socket == (http is not None):
         _fail("say either --socket, or --http https://your.host")
     made = manifest("socket") if http is None else manifest("http", http)
     print(json.dumps(made, indent=2))  # noqa: T201 - for a file, without wrapping
+    print(f"create the app: {create_link(made)}", file=sys.stderr)  # noqa: T201 - to be clicked, without wrapping
 
 
 @audit_app.command("verify")
@@ -290,45 +271,3 @@ def _print_finding(finding: audits.Finding) -> None:
             f" sealed up to {finding.sealed}, {max(unsealed, 0)} not sealed yet[/]",
             soft_wrap=True,
         )
-
-
-def _settings() -> Settings:
-    try:
-        return load()
-    except SettingsInvalid as exc:
-        _fail(*exc.problems)
-
-
-def _policy(path: Path) -> Any:
-    try:
-        return read_policy(path)[0]
-    except PolicyInvalid as exc:
-        _fail(*exc.problems)
-
-
-def _run(work: Coroutine[Any, Any, _Result]) -> _Result:
-    """Run a command's work; what can be expected to go wrong is said in a sentence, without a traceback."""
-    try:
-        return asyncio.run(work)
-    except PolicyInvalid as exc:
-        _fail(*exc.problems)
-    except SettingsInvalid as exc:
-        _fail(*exc.problems)
-    except NotFound:
-        raise
-    except StoreUnavailable as exc:
-        _fail(f"Redis: {exc}; check SAYSO_REDIS_URL and that the server runs; `python -m bot redis` runs one")
-    except (KeyProblem, ApprovalsError, SlackProblem) as exc:
-        _fail(str(exc))
-    except OSError as exc:
-        if exc.errno != errno.EADDRINUSE:
-            raise
-        _fail(f"{exc.strerror}; choose another port: --port for the demo, SAYSO_PORT for serve")
-    except KeyboardInterrupt:
-        raise typer.Exit(130) from None
-
-
-def _fail(*problems: str) -> NoReturn:
-    for problem in problems:
-        err.print(f"[red]{escape(problem)}[/]", soft_wrap=True)
-    raise typer.Exit(2)

@@ -19,9 +19,10 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 from pydantic import SecretStr
 
+from approvals.commands.commands import Commands
 from approvals.desk import Desk
 from approvals.errors import ApprovalsError
-from approvals.ports import Account, ChatPlatform, Inbox, Post, Signer, Store
+from approvals.ports import Account, ChatPlatform, Inbox, Signer, Store
 from approvals.service import Approvals
 from bot.clock import Clock
 from bot.courier import Courier
@@ -103,8 +104,8 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         await stack.enter_async_context(_running([*rooms.loops, sampling]))
         routes = api_routes(trust=lambda: signer.trust(settings.issuer), checks=checks)
         if slack is not None:
-            await stack.enter_async_context(slack.receiving(rooms.approvals, _posts(rooms.store)))
-            routes += slack.routes(rooms.approvals, _posts(rooms.store))
+            await stack.enter_async_context(slack.receiving(rooms.approvals, rooms.commands))
+            routes += slack.routes(rooms.approvals, rooms.commands)
         routes += await _metrics(stack, settings, kit)
         url = await stack.enter_async_context(_serving(settings.host, settings.port, routes, rooms.draining))
         for risk in store.findings:
@@ -124,6 +125,7 @@ class _Rooms:
     signer: Signer
     policies: AdoptedPolicy
     approvals: Approvals
+    commands: Commands
     sealer: Sealer
     courier: Courier
     loops: Sequence[Loop]
@@ -155,8 +157,9 @@ def _rooms(
         nudge=courier_loop.nudge,
         held=sealer.holds_spends,
     )
+    commands = Commands(approvals=approvals, store=memory, directory=directory, policies=policies)
     loops = [courier_loop, posts_loop, *_loops(memory, kit.inbox(inbox), approvals, sealer, kit)]
-    return _Rooms(kit, memory, directory, signing, policies, approvals, sealer, courier, loops, Draining())
+    return _Rooms(kit, memory, directory, signing, policies, approvals, commands, sealer, courier, loops, Draining())
 
 
 async def _relay(courier: Courier, posts: Loop) -> bool:
@@ -226,13 +229,6 @@ async def _slack(stack: AsyncExitStack, settings: Settings, signer: FileSigner, 
 
 def _secret(value: SecretStr | None) -> str | None:
     return value.get_secret_value() if value is not None else None
-
-
-def _posts(store: Store) -> Callable[[str], Awaitable[Mapping[str, Post]]]:
-    async def posts(request: str) -> Mapping[str, Post]:
-        return (await store.get(request)).posts
-
-    return posts
 
 
 def _courier(

@@ -34,25 +34,29 @@ def read_policy(path: Path) -> tuple[Policy, str]:
 
 def parse_policy(text: str, where: str = "policy") -> Policy:
     """The policy in a text. Raises PolicyInvalid; each problem names the line."""
+    mapping, node = read_yaml(text, where)
+    try:
+        return Policy.parse(mapping, digest_of_text(text))
+    except PolicyInvalid as exc:
+        raise PolicyInvalid(placed(problem, node, where) for problem in exc.found) from exc
+
+
+def read_yaml(text: str, where: str) -> tuple[Any, yaml.Node | None]:
+    """What a text holds, and the tree that knows the lines. Raises PolicyInvalid."""
     loader = _StrictLoader(text)
     try:
         node = loader.get_single_node()
-        mapping = None if node is None else loader.construct_document(node)
+        return (None if node is None else loader.construct_document(node)), node
     except (yaml.YAMLError, ValueError, RecursionError) as exc:
         raise PolicyInvalid([Problem(f"not YAML: {' '.join(str(exc).split())}", where=where)]) from exc
     finally:
         loader.dispose()
-    try:
-        return Policy.parse(mapping, digest_of_text(text))
-    except PolicyInvalid as exc:
-        raise PolicyInvalid(_placed(problem, node, where) for problem in exc.found) from exc
 
 
-def _placed(problem: Problem, node: yaml.Node | None, where: str) -> Problem:
+def placed(problem: Problem, node: yaml.Node | None, where: str) -> Problem:
     """A problem with the file and the line that it is in."""
     line = _line_of(node, problem.path)
-    place = where if line is None else f"{where}:{line}"
-    return Problem(str(problem), problem.path, place)
+    return Problem(str(problem), problem.path, where if line is None else f"{where}:{line}")
 
 
 def _line_of(node: yaml.Node | None, path: Sequence[str | int]) -> int | None:

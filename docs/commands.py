@@ -21,7 +21,8 @@ _HEAD: Final = """\
 works on is said by the [settings](settings.md). This page is written by `python -m docs.commands`. Agents' own command,
 `sayso`, is described with [the SDK](../../sdk/README.md#from-a-shell).
 
-The exit code is 0; 1 when `doctor` finds a problem or `audit verify` a broken journal; 2 when something is missing or
+The exit code is 0; 1 when `doctor` finds a problem, `audit verify` a broken journal, `policy test` a case that fails
+or `policy explain` a request that would not be accepted; 2 when something is missing or
 wrong, which is then said on standard error; 130 when it was interrupted. `serve`, `demo` and `redis` run until they are
 interrupted, and then end with 0.
 """

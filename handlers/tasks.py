@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
 log = structlog.get_logger(__name__)
+
+_Result = TypeVar("_Result")
 
 
 class Tasks:
@@ -17,11 +19,12 @@ class Tasks:
     def __init__(self) -> None:
         self._running: set[asyncio.Task[Any]] = set()
 
-    def start(self, work: Coroutine[Any, Any, Any], name: str) -> None:
+    def start(self, work: Coroutine[Any, Any, _Result], name: str) -> asyncio.Task[_Result]:
         """Run this soon; an exception is logged under `name`."""
         task = asyncio.create_task(work, name=name)
         self._running.add(task)
         task.add_done_callback(self._ended)
+        return task
 
     async def drain(self, timeout: float = 5.0) -> None:
         """Wait for everything that runs, cancel what takes longer."""

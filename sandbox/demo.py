@@ -55,6 +55,7 @@ def demo_app() -> App:
         verification_token=secrets.token_hex(12),
     )
     app.add_commands([Command("/sayso", "See and steer requests for approval", "pending")])
+    app.shortcuts["sayso:record"] = "Show approval record"
     return app
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from approvals.commands import typed
-from approvals.commands.answers import Answer, Button, Piece, Row, Typed, ours, row, theirs, told
-from approvals.commands.lists import Lists, about, became, cards_of
+from approvals.commands.answers import Answer, Button, Piece, Typed, ours, row, theirs, told
+from approvals.commands.lists import Lists, about, cards_of, decided_row
 from approvals.commands.record import record_of
 from approvals.commands.steering import Steering, refused
 from approvals.errors import NotFound
@@ -20,6 +20,7 @@ from approvals.sight import Caller, Sight, person_of
 
 HOME = 5  #: rows in each part of somebody's overview
 _AMBIGUOUS = 5
+_CODES = 20  #: of one message
 #: Whoever may do this may look at what they do it to.
 _ROLES: Mapping[type[typed.AboutOne], tuple[Role, ...]] = {
     typed.Revoke: ("revoke",),
@@ -60,14 +61,32 @@ class Commands:
                 return await self._steering.frozen(caller, policy)
         return await self._about_one(command, caller, policy)
 
-    async def home(self, caller: Caller) -> Sequence[Answer]:
-        """Somebody's overview: what waits for them, what they decided, what their agents asked."""
-        policy = self._policies.current()
-        return [
+    async def home(self, caller: Caller) -> tuple[Sequence[Answer], int]:
+        """Somebody's overview: what waits for them, what their agents asked, what they decided; and as of when (ms)."""
+        policy = await self._policies.look()
+        parts = [
             await self._lists.pending(typed.Which(mine=True), caller, policy, HOME),
             await self._lists.asked_for(caller, policy, HOME),
             await self._lists.history(typed.Which(mine=True), caller, policy, HOME),
         ]
+        return parts, await self._store.now()
+
+    async def posted(self, codes: Sequence[str], reference: Mapping[str, str], caller: Caller) -> Answer | None:
+        """The record of the request, or the requests, whose card stands at a reference; None where none does.
+
+        `codes` are short codes that may be theirs.
+        """
+        policy = await self._policies.look()
+        sight = await Sight.of(caller, policy, self._directory)
+        found = []
+        for code in codes[:_CODES]:
+            for one in await self._store.find(code):
+                stored = await self._store.get(one)
+                stands = any(dict(post.reference) == dict(reference) for post in stored.posts.values())
+                found += [stored.request] if stands and await sight.covers(stored.request) else []
+        if len(found) == 1:
+            return await self._show(found[0], caller, policy)
+        return _several("The requests of this message", found, policy) if found else None
 
     async def _about_one(self, command: typed.AboutOne, caller: Caller, policy: Policy) -> Answer:
         found = await self._named(command, caller, policy)
@@ -141,11 +160,11 @@ def _which_one(said: str, found: Sequence[Request], policy: Policy) -> Answer:
     """Nothing, or several requests of one short code."""
     if not found:
         return told("There is no such request", "I know no request ", theirs(said), " that you may look at.")
-    rows = [
-        Row(lines=((*about(one), *became(one, policy)),), buttons=(Button(label="This one", command=f"show {one.id}"),))
-        for one in found
-    ]
-    return Answer(title="Several requests have this code", rows=tuple(rows))
+    return _several("Several requests have this code", found, policy)
+
+
+def _several(title: str, found: Sequence[Request], policy: Policy) -> Answer:
+    return Answer(title=title, rows=tuple(decided_row(one, policy) for one in found))
 
 
 def _written(name: str) -> Typed:

@@ -79,7 +79,7 @@ class Lists:
             return await sight.covers(request)
 
         found = await self._found(_decided(which, caller, policy, sight), wanted, which.after, limit)
-        rows = [_decided_row(request, policy) for request in found.requests]
+        rows = [decided_row(request, policy) for request in found.requests]
         return _page("Decided", rows, found, f"history {which.words}", "Nothing was decided")
 
     async def asked_for(self, caller: Caller, policy: Policy, limit: int = PAGE) -> Answer:
@@ -91,7 +91,7 @@ class Lists:
             return sight.concerns(request) and request.vote_of(sight.person) is None
 
         found = await self._found(_joined(queries), wanted, "", limit)
-        rows = [_decided_row(request, policy) for request in found.requests]
+        rows = [decided_row(request, policy) for request in found.requests]
         return _page("Asked by your agents", rows, found, "", "Your agents asked nothing")
 
     async def _waiting(self, which: Which, caller: Caller, policy: Policy, sight: Sight) -> Query | None:
@@ -164,7 +164,8 @@ def is_overdue(request: Request, now: int) -> bool:
     return bool(request.reminded or request.escalated or halfway)
 
 
-def _decided_row(request: Request, policy: Policy) -> Row:
+def decided_row(request: Request, policy: Policy) -> Row:
+    """A request and what became of it, with a button to see everything."""
     return Row(lines=((*about(request), *became(request, policy)),), buttons=(_show(request),))
 
 

@@ -14,15 +14,19 @@ from slack_bolt.error import BoltUnhandledRequestError
 from slack_bolt.response import BoltResponse
 from slack_sdk.web.async_client import AsyncWebClient
 
+from approvals.commands.commands import Commands
 from approvals.service import Approvals
 from handlers.seal import Seal
-from handlers.slack.blocks import APPROVE, CHANGES, DENY, REVIEW
+from handlers.slack.blocks import APPROVE, CHANGES, DENY, DETAILS, REVIEW
 from handlers.slack.clicks import Clicks
-from handlers.slack.command import NAME, Command, Posts
+from handlers.slack.command import RECORD, Desk
 from handlers.slack.errors import Unanswered
 from handlers.slack.gestures import BUDGET, Gestures
+from handlers.slack.home import Home
 from handlers.slack.identity import Identity
+from handlers.slack.installed import Installed
 from handlers.slack.reason import APPROVE_FORM, CHANGES_FORM, DENY_FORM
+from handlers.slack.replies import ASK, ASK_FORM, NAME, REFRESH, SAY
 from handlers.slack.review import PAGE, REVIEW_FORM
 from handlers.slack.reviews import Reviews
 from handlers.slack.watch import SlackWatch
@@ -42,8 +46,9 @@ def build_app(
     session: aiohttp.ClientSession,
     identity: Identity,
     seal: Seal,
-    posts: Posts,
+    commands: Commands,
     tasks: Tasks,
+    installed: Installed,
     signing_secret: str = "",
     budget: float = BUDGET,
     watch: SlackWatch | None = None,
@@ -60,26 +65,51 @@ def build_app(
         raise_error_for_unhandled_request=True,
     )
     watch = watch or SlackWatch()
-    app.use(_only_ours(identity, watch))
+    app.use(_only_ours(identity, installed, watch))
     app.error(_failed)
     whisper = Whisper(client, session, tasks)
     gestures = Gestures(whisper, budget=budget, watch=watch)
     reviews = Reviews(approvals=approvals, client=client, identity=identity, seal=seal, gestures=gestures, tasks=tasks)
+    desk = Desk(
+        commands=commands,
+        client=client,
+        identity=identity,
+        whisper=whisper,
+        tasks=tasks,
+        budget=budget,
+        watch=watch,
+    )
     clicks = Clicks(
-        approvals=approvals, client=client, identity=identity, seal=seal, gestures=gestures, reviews=reviews
+        approvals=approvals,
+        client=client,
+        identity=identity,
+        seal=seal,
+        gestures=gestures,
+        reviews=reviews,
+        desk=desk,
     )
     app.action(APPROVE)(clicks.approve)
     app.action(DENY)(clicks.deny)
     app.action(CHANGES)(clicks.changes)
+    app.action(DETAILS)(clicks.details)
     app.action(REVIEW)(reviews.review)
     app.action(_A_PAGE)(reviews.turn)
+    home = Home(commands=commands, client=client, identity=identity, tasks=tasks)
+    app.command(NAME)(desk.typed)
+    app.action(re.compile(rf"{SAY}:\d+"))(desk.pressed)
+    app.action(re.compile(rf"{ASK}:\d+"))(desk.asked)
+    app.view(ASK_FORM)(desk.submitted)
+    app.message_shortcut(RECORD)(desk.record)
+    app.event("app_home_opened")(home.opened)
+    app.event("app_uninstalled")(installed.uninstalled)
+    app.event("tokens_revoked")(installed.revoked)
+    app.action(REFRESH)(home.refreshed)
     app.action(_ANYTHING)(clicks.unknown)
     app.view(APPROVE_FORM)(clicks.approve_with_reason)
     app.view(REVIEW_FORM)(reviews.approve)
     app.view(DENY_FORM)(clicks.deny_with_reason)
     app.view(CHANGES_FORM)(clicks.deny_with_changes)
     app.view(_ANYTHING)(clicks.unknown)
-    app.command(NAME)(Command(approvals, identity, posts, budget=budget).run)
     return app
 
 
@@ -103,14 +133,18 @@ def _authorized(client: AsyncWebClient, identity: Identity) -> Callable[..., Awa
     return authorize
 
 
-def _only_ours(identity: Identity, watch: SlackWatch) -> Callable[..., Awaitable[BoltResponse]]:
-    """A middleware that turns away whatever is for another app or workspace."""
+def _only_ours(identity: Identity, installed: Installed, watch: SlackWatch) -> Callable[..., Awaitable[BoltResponse]]:
+    """A middleware that turns away whatever is for another app or workspace, and everything once ours is gone."""
 
     async def only_ours(body: Mapping[str, Any], next: Callable[[], Awaitable[BoltResponse]]) -> BoltResponse:
         team = body.get("team")
         team_id = team.get("id") if isinstance(team, dict) else body.get("team_id")
-        if (body.get("api_app_id"), team_id) == (identity.app, identity.team):
+        ours = (body.get("api_app_id"), team_id) == (identity.app, identity.team)
+        if ours and not installed.gone:
             return await next()
+        if ours:
+            watch.turned_away("uninstalled")
+            return BoltResponse(status=403, body="")
         watch.turned_away("not_for_us")
         log.warning("slack_not_for_us", app=str(body.get("api_app_id"))[:40], team=str(team_id)[:40])
         return BoltResponse(status=403, body="")

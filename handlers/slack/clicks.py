@@ -18,6 +18,7 @@ from handlers.seal import Seal
 from handlers.slack import answers
 from handlers.slack.answers import Private
 from handlers.slack.api import called
+from handlers.slack.command import Desk
 from handlers.slack.errors import ApiProblem
 from handlers.slack.gestures import Body, Gestures, action_ids, came_to
 from handlers.slack.identity import Identity
@@ -41,6 +42,7 @@ class Clicks:
         seal: Seal,
         gestures: Gestures,
         reviews: Reviews,
+        desk: Desk,
     ) -> None:
         self._approvals = approvals
         self._client = client
@@ -48,6 +50,7 @@ class Clicks:
         self._seal = seal
         self._gestures = gestures
         self._reviews = reviews
+        self._desk = desk
 
     async def approve(self, ack: AsyncAck, body: Body) -> None:
         """Count an approval, or ask for what it still takes: a reason, a review."""
@@ -62,6 +65,15 @@ class Clicks:
     async def changes(self, ack: AsyncAck, body: Body) -> None:
         """Ask a person who may answer what should be different; the denial is counted when the form comes back."""
         await self._gestures.answered(body, self._asked_why(body, "changes"))
+        await ack()
+
+    async def details(self, ack: AsyncAck, body: Body) -> None:
+        """Show the whole record of a request, privately."""
+        press = self._pressed(body)
+        if press is None:
+            self._gestures.tell(ear_of(body), answers.NOT_OURS)
+        else:
+            await self._desk.show(press.request, press.account, body)
         await ack()
 
     async def unknown(self, ack: AsyncAck, body: Body) -> None:

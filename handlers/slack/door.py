@@ -11,15 +11,16 @@ from aiohttp import web
 from slack_bolt.app.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
+from approvals.commands.commands import Commands
 from approvals.service import Approvals
 from handlers.seal import Seal
 from handlers.slack.api import BASE_URL, new_client
 from handlers.slack.app import build_app
-from handlers.slack.command import Posts
 from handlers.slack.directory import SlackDirectory
 from handlers.slack.gestures import BUDGET
 from handlers.slack.http import slack_routes
 from handlers.slack.identity import Identity, identify
+from handlers.slack.installed import Installed
 from handlers.slack.platform import SlackPlatform
 from handlers.slack.socket import SocketMode
 from handlers.slack.watch import SlackWatch
@@ -59,22 +60,23 @@ class SlackDoor:
         self._budget = budget
         self._watch = watch
         self._tasks = Tasks()
+        self._installed = Installed(identity, watch)
         self._app: AsyncApp | None = None
         self.socket: SocketMode | None = None  #: set while receiving by Socket Mode
 
-    def routes(self, approvals: Approvals, posts: Posts) -> list[web.RouteDef]:
-        """What Slack calls in HTTP mode; nothing in Socket Mode. `posts` gives a request's cards (Stored.posts)."""
+    def routes(self, approvals: Approvals, commands: Commands) -> list[web.RouteDef]:
+        """What Slack calls in HTTP mode; nothing in Socket Mode."""
         if not self._signing_secret:
             return []
-        app = self._listening(approvals, posts)
+        app = self._listening(approvals, commands)
         return slack_routes(app, signing_secret=self._signing_secret, watch=self._watch)
 
     @asynccontextmanager
-    async def receiving(self, approvals: Approvals, posts: Posts) -> AsyncIterator[None]:
+    async def receiving(self, approvals: Approvals, commands: Commands) -> AsyncIterator[None]:
         """Be connected, in Socket Mode; in both, finish on the way out what was started for clicks. Raises NotReady."""
         try:
             if self._app_token:
-                self.socket = SocketMode(self._listening(approvals, posts), self._app_token, watch=self._watch)
+                self.socket = SocketMode(self._listening(approvals, commands), self._app_token, watch=self._watch)
                 await self.socket.connect()
             yield
         finally:
@@ -85,7 +87,9 @@ class SlackDoor:
             await self.directory.close()
 
     async def is_connected(self) -> bool:
-        """Whether clicks reach us, as far as can be seen from here: in HTTP mode always."""
+        """Whether clicks reach us, as far as can be seen from here: in HTTP mode as long as the app is installed."""
+        if self._installed.gone:
+            return False
         if not self._app_token:
             return True
         return self.socket is not None and await self.socket.is_connected()
@@ -99,7 +103,7 @@ class SlackDoor:
         """In Socket Mode: whether we are connected, and how many connections the app has, as Slack said last."""
         return await self.is_connected(), (self.socket.connections or 0) if self.socket is not None else 0
 
-    def _listening(self, approvals: Approvals, posts: Posts) -> AsyncApp:
+    def _listening(self, approvals: Approvals, commands: Commands) -> AsyncApp:
         if self._app is None:
             self._app = build_app(
                 approvals=approvals,
@@ -107,8 +111,9 @@ class SlackDoor:
                 session=self._session,
                 identity=self.identity,
                 seal=self._seal,
-                posts=posts,
+                commands=commands,
                 tasks=self._tasks,
+                installed=self._installed,
                 signing_secret=self._signing_secret,
                 budget=self._budget,
                 watch=self._watch,

@@ -12,6 +12,7 @@ from slack_bolt.app.async_app import AsyncApp
 from slack_bolt.request.async_request import AsyncBoltRequest
 from slack_sdk.signature import Clock, SignatureVerifier
 
+from handlers.body import whole_body
 from handlers.slack.watch import SlackWatch
 
 log = structlog.get_logger(__name__)
@@ -37,7 +38,7 @@ def slack_routes(
     verifier, watch = SignatureVerifier(signing_secret, _Clock(now)), watch or SlackWatch()
 
     async def receive(request: web.Request) -> web.Response:
-        body = await _body(request, limit)
+        body = await whole_body(request, limit)
         if body is None:
             watch.turned_away("too_large")
             return web.Response(status=413, text="too large")
@@ -68,18 +69,6 @@ class _Clock(Clock):
 
     def now(self) -> float:
         return self._now()
-
-
-async def _body(request: web.Request, limit: int) -> bytes | None:
-    """The whole body, or None as soon as it is known to be too large."""
-    if (request.content_length or 0) > limit:
-        return None
-    body = bytearray()
-    async for chunk in request.content.iter_chunked(65_536):
-        body += chunk
-        if len(body) > limit:
-            return None
-    return bytes(body)
 
 
 def _is_signed(verifier: SignatureVerifier, body: bytes, request: web.Request) -> bool:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any, Literal
+from urllib.parse import urlencode
 
-from handlers.slack.command import NAME
+from handlers.slack.command import RECORD
 from handlers.slack.http import PATH
+from handlers.slack.replies import NAME
 
 #: Every scope with what it is for.
 SCOPES = {
@@ -22,6 +25,15 @@ SCOPES = {
 }
 
 
+#: Every event with what it is for; none of them holds anybody's words.
+EVENTS = {
+    "app_home_opened": "draw somebody's overview when they look at it",
+    "app_uninstalled": "know at once that nobody can answer any more",
+    "tokens_revoked": "the same",
+}
+CREATE = "https://api.slack.com/apps"
+
+
 def manifest(mode: Literal["socket", "http"], url: str | None = None) -> dict[str, Any]:
     """The manifest; `url` is where this service is reached from outside, for `http` (https, no path of ours)."""
     if mode == "http" and not (url or "").startswith("https://"):
@@ -35,11 +47,18 @@ def manifest(mode: Literal["socket", "http"], url: str | None = None) -> dict[st
             "background_color": "#1d3557",
         },
         "features": {
+            "app_home": {
+                "home_tab_enabled": True,
+                "messages_tab_enabled": True,
+                "messages_tab_read_only_enabled": True,
+            },
             "bot_user": {"display_name": "Sayso", "always_online": True},
+            "shortcuts": [_shortcut()],
             "slash_commands": [_command(address)],
         },
         "oauth_config": {"scopes": {"bot": list(SCOPES)}},
         "settings": {
+            "event_subscriptions": {"bot_events": list(EVENTS)} | ({"request_url": address} if address else {}),
             "interactivity": {"is_enabled": True} | ({"request_url": address} if address else {}),
             "org_deploy_enabled": False,
             "socket_mode_enabled": mode == "socket",
@@ -48,11 +67,26 @@ def manifest(mode: Literal["socket", "http"], url: str | None = None) -> dict[st
     }
 
 
+def create_link(made: dict[str, Any]) -> str:
+    """The address at which Slack offers to create the app, with the manifest filled in."""
+    query = {"new_app": "1", "manifest_json": json.dumps(made, separators=(",", ":"))}
+    return f"{CREATE}?{urlencode(query)}"
+
+
+def _shortcut() -> dict[str, Any]:
+    return {
+        "name": "Show approval record",
+        "type": "message",
+        "callback_id": RECORD,
+        "description": "Who was asked, who answered, and how it went on",
+    }
+
+
 def _command(address: str | None) -> dict[str, Any]:
     command: dict[str, Any] = {
         "command": NAME,
-        "description": "See what waits for an answer",
-        "usage_hint": "pending | help",
+        "description": "See and steer what waits for an answer",
+        "usage_hint": "pending | show ID | history | help",
         "should_escape": True,
     }
     return command | ({"url": address} if address else {})

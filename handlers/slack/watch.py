@@ -16,7 +16,8 @@ class SlackWatch:
         """How long deciding a click took."""
 
     def turned_away(self, reason: str) -> None:
-        """A delivery was refused unread: too_large, bad_signature, not_for_us or unreadable."""
+        """A delivery was refused unread: too_large, bad_signature, not_for_us, uninstalled
+        or unreadable."""
 
     def disconnected(self, reason: str) -> None:
-        """Slack ended a Socket Mode connection."""
+        """Slack ended a Socket Mode connection, or the whole installation (app_uninstalled, tokens_revoked)."""

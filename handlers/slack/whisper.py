@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from typing import Protocol
 
 import aiohttp
 import structlog
@@ -11,14 +12,27 @@ from slack_sdk.errors import SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.webhook.async_client import AsyncWebhookClient
 
-from handlers.slack.answers import Private
 from handlers.slack.api import called
+from handlers.slack.elements import Json
 from handlers.slack.errors import ApiProblem
 from handlers.tasks import Tasks
 
 log = structlog.get_logger(__name__)
 
 _PATIENCE = 10.0
+
+
+class Tellable(Protocol):
+    """What one person can be told: a sentence of our words alone, and the message."""
+
+    @property
+    def spoken(self) -> str:
+        """For screen readers and notifications."""
+        ...
+
+    def blocks(self) -> list[Json]:
+        """The message."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -38,11 +52,11 @@ class Whisper:
         self._session = session
         self._tasks = tasks
 
-    def later(self, ear: Ear, private: Private) -> None:
+    def later(self, ear: Ear, private: Tellable) -> None:
         """Tell soon; what happened is durable by now and stands whether or not the telling works."""
         self._tasks.start(self._tell(ear, private), "slack private answer")
 
-    async def _tell(self, ear: Ear, private: Private) -> None:
+    async def _tell(self, ear: Ear, private: Tellable) -> None:
         if ear.response_url and await self._respond(ear.response_url, private):
             return
         if not ear.channel:
@@ -56,7 +70,7 @@ class Whisper:
         except ApiProblem as exc:
             log.warning("slack_private_answer_lost", user=ear.user, channel=ear.channel, error=str(exc))
 
-    async def _respond(self, url: str, private: Private) -> bool:
+    async def _respond(self, url: str, private: Tellable) -> bool:
         """Whether the URL took it; the SDK does not raise when it did not."""
         webhook = AsyncWebhookClient(url, session=self._session, retry_handlers=[])
         try:

@@ -200,19 +200,19 @@ def test_once_decided_the_agents_words_are_gone(status: Status) -> None:
 def test_an_action_that_does_not_fit_cannot_be_approved_from_the_card(arguments: dict[str, Any]) -> None:
     shown = card(arguments)
     assert not shown.complete
-    assert shown.buttons == ("review", "deny", "changes")
+    assert shown.buttons == ("review", "deny", "changes", "details")
     assert sum(len(text) for line in shown.arguments for text in (line.name, *line.value)) < WHOLE
 
 
 def test_preconditions_count_in_what_must_fit() -> None:
     shown = card(preconditions={"a": "x" * (WHOLE + 1)})
-    assert (shown.complete, shown.buttons) == (False, ("review", "deny", "changes"))
+    assert (shown.complete, shown.buttons) == (False, ("review", "deny", "changes", "details"))
 
 
 def test_what_just_fits_can_be_approved() -> None:
     room = WHOLE - len("bank:acme-gmbh") - len("a")
-    assert card({"a": "x" * room}).buttons == ("approve", "deny", "changes")
-    assert card({"a": "x" * (room + 1)}).buttons == ("review", "deny", "changes")
+    assert card({"a": "x" * room}).buttons == ("approve", "deny", "changes", "details")
+    assert card({"a": "x" * (room + 1)}).buttons == ("review", "deny", "changes", "details")
 
 
 def test_the_size_of_the_arguments_is_told_in_bytes() -> None:

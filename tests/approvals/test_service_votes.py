@@ -422,20 +422,3 @@ async def test_couriers_are_nudged_when_cards_may_have_changed() -> None:
     before = len(house.nudges)
     await house.click(request, "alice")
     assert len(house.nudges) > before
-
-
-# -- lists --------------------------------------------------------------------------------------------------------
-
-
-async def test_people_see_what_waits_for_them_and_what_stands_where_they_are() -> None:
-    house = await a_house()
-    request = await house.asked()
-
-    async def waiting(who: str, place: str) -> list[str]:
-        return [one.id for one in await house.approvals.waiting_for(account(who), place)]
-
-    assert await waiting("alice", "slack:C0ELSE") == [request.id]
-    assert await waiting("carol", "slack:C0ELSE") == []
-    assert await waiting("carol", CHANNEL) == [request.id]
-    await house.click(request, "alice")
-    assert await waiting("alice", CHANNEL) == []

@@ -12,6 +12,7 @@ import pytest
 import yaml
 from pydantic import AliasChoices, SecretStr
 
+from approvals.commands.typed import USAGE
 from approvals.errors import PolicyInvalid
 from approvals.policy import Policy
 from approvals.service import Counted
@@ -20,7 +21,7 @@ from bot.telemetry.metrics import Metrics, metrics_route
 from docs import commands
 from handlers.api.routes import api_routes
 from handlers.slack import answers
-from handlers.slack.manifest import SCOPES
+from handlers.slack.manifest import EVENTS, SCOPES
 from tests.build import a_request
 from tests.docs.page import ANYTHING, pattern, steps
 
@@ -168,6 +169,14 @@ def test_the_page_about_the_slack_app_explains_every_scope_it_asks_for() -> None
         scope for row in rows(ROOT / "docs/how-to/slack-app.md", "What the app may do") for scope in names(row[0])
     ]
     assert sorted(explained) == sorted(SCOPES)
+
+
+def test_the_page_about_the_slack_app_explains_every_event_and_every_command() -> None:
+    page = ROOT / "docs/how-to/slack-app.md"
+    events = [event for row in rows(page, "What Slack tells it") for event in names(row[0])]
+    assert sorted(events) == sorted(EVENTS)
+    typed = {names(row[0])[0].split()[1] for row in rows(page, "What people can type")}
+    assert typed == USAGE.keys()
 
 
 def test_what_the_page_about_deploying_finds_in_the_log_is_logged_somewhere() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 import yaml
 
 from approvals.policy import Policy
 from approvals.policy_file import NOT_BUILT
+from bot import policy_cases
 from bot.initial import write
 from bot.policies import parse_policy, read_policy
 from docs import schema
@@ -42,9 +44,17 @@ def test_there_is_a_policy_in_a_document() -> None:
     assert "docs/how-to/write-a-policy.md" in {relative(block.path) for block in POLICIES}
 
 
-def test_the_example_policy_is_sound() -> None:
-    policy, _ = read_policy(ROOT / "examples/policy.yaml")
-    assert policy.agents
+@pytest.mark.parametrize("path", sorted((ROOT / "examples/policies").glob("*.cases.yaml")), ids=lambda path: path.name)
+async def test_every_example_comes_to_what_its_cases_say(path: Path) -> None:
+    results = await policy_cases.tried(path)
+    assert len(results) >= 10
+    assert not [(result.name, result.problems) for result in results if result.problems]
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "examples").rglob("*.yaml")), ids=lambda path: path.name)
+def test_every_example_policy_is_sound_and_says_nothing_it_may_not_mean(path: Path) -> None:
+    if ".cases." not in path.name:
+        assert read_policy(path)[0].warnings == []
 
 
 def test_the_keys_the_page_shows_are_all_the_keys_there_are() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 from approvals.commands.answers import Answer, At, Button, Person, Piece, Place, Typed, Words
@@ -19,6 +20,13 @@ def commands_of(house: House) -> Commands:
 async def said(house: House, who: str, text: str, *here: str) -> Answer:
     """What somebody is answered who types this, in these places."""
     return await commands_of(house).answer(text, Caller(account(who), here))
+
+
+async def home(house: House, who: str) -> Sequence[Answer]:
+    """Somebody's overview."""
+    parts, now = await commands_of(house).home(Caller(account(who)))
+    assert now == house.now
+    return parts
 
 
 async def in_channel(house: House, who: str, text: str) -> Answer:

@@ -8,9 +8,8 @@ import pytest
 
 from approvals.commands.lists import PAGE
 from approvals.freeze import Freeze
-from approvals.sight import Caller
 from approvals.text import visible
-from tests.approvals.commands.desk import buttons, commands_of, in_channel, said, words
+from tests.approvals.commands.desk import buttons, home, in_channel, said, words
 from tests.approvals.house import CHANNEL, House, a_house, with_leads
 from tests.approvals.make import AGENT, MINUTE, a_rule, account, an_action
 
@@ -108,13 +107,13 @@ async def test_what_was_decided_is_listed_for_who_answered_and_for_the_principal
 async def test_the_overview_holds_what_waits_for_me_what_my_agents_asked_and_what_i_decided(house: House) -> None:
     waiting = await house.asked()
     decided = await house.approved("run-2/release", action=an_action(target="bank:other"))
-    mine = await commands_of(house).home(Caller(account("alice")))
+    mine = await home(house, "alice")
     assert [waiting.code in words(part) for part in mine] == [True, False, False]
     assert [decided.code in words(part) for part in mine] == [False, False, True]
-    theirs = await commands_of(house).home(Caller(account("olga")))
+    theirs = await home(house, "olga")
     assert [waiting.code in words(part) for part in theirs] == [False, True, False]
     assert [decided.code in words(part) for part in theirs] == [False, True, False]
-    strangers = await commands_of(house).home(Caller(account(OUTSIDE)))
+    strangers = await home(house, OUTSIDE)
     assert not any(buttons(part) for part in strangers)
 
 

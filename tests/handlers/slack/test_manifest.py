@@ -7,10 +7,14 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from handlers.slack.manifest import SCOPES, manifest
+from handlers.slack import app
+from handlers.slack.command import RECORD
+from handlers.slack.manifest import EVENTS, SCOPES, create_link, manifest
+from handlers.slack.replies import NAME
 
 #: slackapi/manifest-schema, version 2 (JSON Schema draft-07).
 SCHEMA = json.loads((Path(__file__).parent / "data" / "slack-manifest-v2.schema.json").read_text(encoding="utf-8"))
@@ -96,6 +100,29 @@ def test_http_sends_everything_to_one_signed_route() -> None:
     assert made["settings"]["socket_mode_enabled"] is False
     assert made["settings"]["interactivity"]["request_url"] == "https://sayso.example/slack/events"
     assert made["features"]["slash_commands"][0]["url"] == "https://sayso.example/slack/events"
+
+
+def test_everything_that_slack_sends_is_listened_to() -> None:
+    source = "".join(path.read_text() for path in Path(app.__file__).parent.glob("*.py"))
+    made = manifest("socket")
+    assert [shortcut["callback_id"] for shortcut in made["features"]["shortcuts"]] == [RECORD]
+    assert [command["command"] for command in made["features"]["slash_commands"]] == [NAME]
+    assert made["features"]["app_home"]["home_tab_enabled"] is True
+    assert set(re.findall(r'app\.event\("(\w+)"\)', source)) == set(EVENTS)
+    assert made["settings"]["event_subscriptions"]["bot_events"] == list(EVENTS)
+
+
+def test_over_http_events_come_to_the_same_route() -> None:
+    made = manifest("http", "https://sayso.example/")
+    assert made["settings"]["event_subscriptions"]["request_url"] == "https://sayso.example/slack/events"
+
+
+@pytest.mark.parametrize("made", [manifest("socket"), manifest("http", "https://sayso.example")])
+def test_the_link_holds_the_whole_manifest(made: dict[str, Any]) -> None:
+    address = urlsplit(create_link(made))
+    query = parse_qs(address.query)
+    assert address.geturl().startswith("https://api.slack.com/apps?")
+    assert (query["new_app"], json.loads(query["manifest_json"][0])) == (["1"], made)
 
 
 @pytest.mark.parametrize("url", [None, "", "http://sayso.example", "sayso.example"])

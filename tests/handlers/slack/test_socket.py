@@ -7,7 +7,6 @@ import asyncio
 import aiohttp
 import pytest
 
-from approvals.ports import Post
 from handlers.slack.blocks import APPROVE
 from handlers.slack.door import open_door
 from handlers.slack.errors import NotReady
@@ -32,7 +31,7 @@ async def test_an_http_door_is_always_connected() -> None:
 
 async def test_a_bad_app_token_is_a_clear_error() -> None:
     async with a_world("http") as world:
-        app = world.door._listening(world.approvals, _no_posts)
+        app = world.door._listening(world.approvals, world.commands)
         socket = SocketMode(app, "xapp-wrong")
         try:
             with pytest.raises(NotReady, match="connections:write"):
@@ -43,7 +42,7 @@ async def test_a_bad_app_token_is_a_clear_error() -> None:
 
 async def test_slack_out_of_reach_is_a_clear_error() -> None:
     async with a_world("http") as world:
-        app = world.door._listening(world.approvals, _no_posts)
+        app = world.door._listening(world.approvals, world.commands)
         await world.sandbox.stop()
         socket = SocketMode(app, world.sandbox.app_token, timeout=2.0)
         try:
@@ -89,7 +88,3 @@ async def test_a_door_needs_exactly_one_way_in() -> None:
 
 async def _open(world: World, session: aiohttp.ClientSession, token: str) -> None:
     await open_door(session=session, bot_token=token, seal_key=KEY, signing_secret="s", base_url=world.sandbox.api_url)
-
-
-async def _no_posts(request: str) -> dict[str, Post]:
-    return {}

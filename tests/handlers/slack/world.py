@@ -17,6 +17,7 @@ from joserfc.jwk import OKPKey
 
 from approvals.action import Action
 from approvals.card import card_of
+from approvals.commands.commands import Commands
 from approvals.errors import SignerUnavailable, StoreUnavailable
 from approvals.intake import RequestDocument
 from approvals.ports import Post, Stored
@@ -79,7 +80,12 @@ def policy_file() -> dict[str, Any]:
             },
         },
         "people": people,
-        "groups": {"finance": {"people": ["alice", "bob", "carol"]}, "sre": {"slack_usergroup": "S0SRE"}},
+        "groups": {
+            "finance": {"people": ["alice", "bob", "carol"]},
+            "sre": {"slack_usergroup": "S0SRE"},
+            "leads": {"people": ["bob", "carol"]},
+        },
+        "roles": {role: ["leads"] for role in ("freeze", "unfreeze", "revoke", "extend", "resolve", "see")},
         "rules": [
             {
                 "id": "payments-over-10k",
@@ -140,6 +146,7 @@ class World:
     sandbox: Sandbox
     store: FailingStore
     approvals: Approvals
+    commands: Commands
     door: SlackDoor
     session: aiohttp.ClientSession
     signer: TestSigner
@@ -241,13 +248,11 @@ async def a_world(transport: Transport = "socket", *, budget: float = 2.0) -> As
             nudge=lambda: nudges.append(None),
         )
 
-        async def posts(request: str) -> Mapping[str, Post]:
-            return (await store.get(request)).posts
-
-        if routes := door.routes(approvals, posts):
+        commands = Commands(approvals=approvals, store=store, directory=door.directory, policies=policies)
+        if routes := door.routes(approvals, commands):
             sandbox.connect_http(f"{await stack.enter_async_context(served(routes))}/slack/events")
-        await stack.enter_async_context(door.receiving(approvals, posts))
-        yield World(clock, sandbox, store, approvals, door, session, signer, nudges)
+        await stack.enter_async_context(door.receiving(approvals, commands))
+        yield World(clock, sandbox, store, approvals, commands, door, session, signer, nudges)
 
 
 @asynccontextmanager

@@ -1,0 +1,189 @@
+"""An answer to a command, drawn: as a message for one person, as a modal, or as a part of the home tab."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Any
+
+from approvals.commands.answers import Answer, At, Button, Line, Person, Piece, Place, Row, Typed, Words
+from handlers.slack.blocks import person
+from handlers.slack.elements import Json, link, section, text, when
+from handlers.slack.identity import Identity
+
+NAME = "/sayso"
+SAY = "sayso:say"  #: action ids of buttons that give a command at once, with a number behind
+ASK = "sayso:ask"  #: of those that ask for words first
+ASK_FORM = "sayso:ask-form"
+REFRESH = "sayso:home"
+_WORDS = "sayso:words"  #: block and action id of the input
+_SCREEN = "sayso:screen"
+_LONGEST = 500
+_LABEL = 24  #: characters that Slack takes on a modal's buttons and in its title
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """An answer as a message: blocks, and a sentence of our words alone for screen readers."""
+
+    spoken: str
+    elements: Sequence[Json]
+
+    def blocks(self) -> list[Json]:
+        """The message's blocks."""
+        return list(self.elements)
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a button or a form carries: a command, where it is given, and what to ask for before."""
+
+    command: str
+    ask: str = ""
+    label: str = ""
+    channel: str = ""
+
+    def carried(self) -> str:
+        """As it stands in a button's value or a form's metadata: ids and the person's own words, nothing secret."""
+        return json.dumps({name: value for name, value in vars(self).items() if value})
+
+
+class Replies:
+    """Draws answers for one workspace."""
+
+    def __init__(self, identity: Identity) -> None:
+        self._identity = identity
+
+    def message(self, answer: Answer) -> Drawn:
+        """A message for the eyes of one person."""
+        return Drawn(answer.title, [section([text(answer.title, "bold")]), *self._body(answer, count())])
+
+    def screen(self, answer: Answer, channel: str = "") -> Json:
+        """A modal."""
+        return {
+            "type": "modal",
+            "callback_id": _SCREEN,
+            "private_metadata": Said("", channel=channel).carried(),
+            "title": _plain("Sayso"),
+            "close": _plain("Close"),
+            "blocks": [section([text(answer.title, "bold")]), *self._body(answer, count())],
+        }
+
+    def home(self, parts: Sequence[Answer], now: int) -> Json:
+        """The home tab: every part under a heading of its own."""
+        numbers = count()
+        blocks: list[Json] = [section([text("As of "), when(now)]), _actions([_refresh()])]
+        for part in parts:
+            blocks += [{"type": "header", "text": _plain(part.title)}, *self._body(part, numbers)]
+        return {"type": "home", "blocks": blocks}
+
+    def _body(self, answer: Answer, numbers: Iterator[int]) -> Iterator[Json]:
+        for one in answer.rows:
+            yield self._row(one)
+            yield from _buttons(one.buttons, numbers)
+        yield from _buttons(answer.buttons, numbers)
+
+    def _row(self, row: Row) -> Json:
+        elements: list[Json] = []
+        for line in row.lines:
+            elements += [text("\n")] if elements else []
+            elements += self._line(line)
+        return section(elements)
+
+    def _line(self, line: Line) -> list[Json]:
+        return [element for piece in line for element in self._piece(piece)]
+
+    def _piece(self, piece: Piece) -> list[Json]:
+        match piece:
+            case Words(text=words, bold=bold, code=code):
+                return [text(words, "code" if code else "bold" if bold else None)]
+            case At(at=at):
+                return [when(at)]
+            case Person(who=who):
+                return [person(who, self._identity.team)]
+            case Typed(command=command):
+                return [text(f"{NAME} {command}", "code")]
+            case Place(destination=destination, reference=reference):
+                return self._card(destination, reference)
+
+    def _card(self, destination: str, reference: Any) -> list[Json]:
+        """A link to a card in Slack; of others nothing can be told here."""
+        if not destination.startswith("slack:"):
+            return []
+        return [text(" · "), link(self._identity.permalink(reference["channel"], reference["ts"]), "open the card")]
+
+
+def form(said: Said) -> Json:
+    """The modal that asks for the words of a command."""
+    return {
+        "type": "modal",
+        "callback_id": ASK_FORM,
+        "private_metadata": Said(said.command, channel=said.channel).carried(),
+        "title": _plain("Sayso"),
+        "submit": _plain(said.label[:_LABEL]),
+        "close": _plain("Cancel"),
+        "blocks": [
+            {
+                "type": "input",
+                "block_id": _WORDS,
+                "label": _plain(said.ask),
+                "element": {
+                    "type": "plain_text_input",
+                    "action_id": _WORDS,
+                    "max_length": _LONGEST,
+                    "focus_on_load": True,
+                },
+            }
+        ],
+    }
+
+
+def said_in(value: object) -> Said | None:
+    """What a value carries, if it is one of ours."""
+    try:
+        members = json.loads(value) if isinstance(value, str) else None
+        return Said(**members) if isinstance(members, dict) and all(map(_is_text, members.values())) else None
+    except (ValueError, TypeError):
+        return None
+
+
+def words_of(view: Any) -> str:
+    """What was entered in the form."""
+    value: Any = view
+    for key in ("state", "values", _WORDS, _WORDS, "value"):
+        value = value.get(key) if isinstance(value, dict) else None
+    return value.strip()[:_LONGEST] if isinstance(value, str) else ""
+
+
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _buttons(buttons: Sequence[Button], numbers: Iterator[int]) -> Iterator[Json]:
+    if buttons:
+        yield _actions([_button(button, next(numbers)) for button in buttons])
+
+
+def _button(button: Button, number: int) -> Json:
+    said = Said(button.command, ask=button.asks, label=button.label if button.asks else "")
+    return {
+        "type": "button",
+        "text": _plain(button.label),
+        "action_id": f"{ASK if button.asks else SAY}:{number}",
+        "value": said.carried(),
+        **({"style": "danger"} if button.danger else {}),
+    }
+
+
+def _refresh() -> Json:
+    return {"type": "button", "text": _plain("Refresh"), "action_id": REFRESH}
+
+
+def _actions(elements: Sequence[Json]) -> Json:
+    return {"type": "actions", "elements": list(elements)}
+
+
+def _plain(words: str) -> Json:
+    return {"type": "plain_text", "text": words, "emoji": False}

@@ -1,0 +1,1 @@
+"""The Microsoft Teams door: one bot of one tenant, over HTTP."""

@@ -1,0 +1,77 @@
+"""What a person is told about their click: every verdict has its words, and every click an answer.
+
+An answer is the body of an invoke's response: https://learn.microsoft.com/adaptive-cards/authoring-cards/universal-action-model
+"""
+
+from __future__ import annotations
+
+from approvals.lifecycle import Status
+from approvals.request import Request
+from approvals.service import Counted, Late, Refused, Verdict
+from handlers.teams.elements import CONTENT_TYPE, Json, plainly, utc
+
+UNCERTAIN = (
+    "That did not get through to me in time, so do not take it as counted. "
+    "Look at the card in a moment; if it has not changed, click again. Clicking twice does no harm."
+)
+NOT_OURS = "This button does not belong to a card I posted here, so nothing was counted."
+OUTDATED = "I do not know this button, perhaps because the card is from another version. Nothing was counted."
+NOBODY = "Teams did not tell me who you are in Entra, so nothing was counted."
+NO_REASON = "Nothing was counted: say why in a few words, and send it again."
+
+
+def banner(words: str) -> Json:
+    """Words shown for a moment to the person who clicked; the card stays as it is."""
+    return {"statusCode": 200, "type": "application/vnd.microsoft.activity.message", "value": plainly(words)}
+
+
+def replaced(card: Json) -> Json:
+    """A card in place of the clicked one, for the person who clicked."""
+    return {"statusCode": 200, "type": CONTENT_TYPE, "value": card}
+
+
+def about(verdict: Verdict, answer: str) -> str:
+    """The words for a verdict on somebody's approve or deny."""
+    match verdict:
+        case Counted(request, safe):
+            return _counted(request, safe, answer)
+        case Late(request):
+            return late(request)
+        case Refused(_, sentence):
+            return sentence
+
+
+def late(request: Request) -> str:
+    """Who decided, and when; there is nothing left to answer."""
+    decision = request.decision
+    if decision is None:
+        return "There is nothing left to answer here."
+    at = utc(decision.at)
+    if decision.status is Status.EXPIRED:
+        return f"This expired {at}: nobody answered in time, which counts as no."
+    if decision.status is Status.WITHDRAWN:
+        return f"The agent took this back {at}; nothing was counted."
+    word = "denied" if decision.status is Status.DENIED else "approved"
+    by = " and ".join(vote.person for vote in decision.by) or "A rule of the policy"
+    return f"{by} {word} this {at}{_SINCE.get(request.status, '')}, so your click changes nothing."
+
+
+_SINCE = {
+    Status.REVOKED: ", and it was taken back since",
+    Status.LAPSED: ", and it was not used in time",
+    Status.SPENT: ", and it is being done",
+    Status.SUCCEEDED: ", and it is done",
+    Status.FAILED: ", and it failed",
+    Status.UNKNOWN: ", and how it ended is not known",
+}
+
+
+def _counted(request: Request, safe: bool, answer: str) -> str:
+    if not safe:
+        return "Recorded, but not yet safe to use. I keep trying; the card tells how it goes on."
+    if request.status is Status.PENDING:
+        if answer != "approve":
+            return f"Your no counts; {request.terms.deny_quorum} are needed to deny this."
+        need = sum(factor.need for factor in request.terms.factors)
+        return f"Your approval counts: {sum(request.got().values())} of {need}. The others are still to answer."
+    return f"{'Approved' if answer == 'approve' else 'Denied'}. The agent has been told."

@@ -1,0 +1,315 @@
+"""A card as an Adaptive Card: pure, always the same order, untrusted text only in literal runs.
+
+What is ours (title, note, rule, deadline) frames what is the agent's. A card that does not fit whole has no Approve.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from approvals.card import Before, Button, Card, Changed, Said, Seat, Step, Who
+from approvals.lifecycle import Status
+from approvals.lines import Line
+from handlers.teams.elements import Json, card, fixed, line, literal, local_time, ours, plainly, quiet, quote, row, utc
+
+APPROVE = "approve"
+DENY = "deny"
+CHANGES = "changes"
+DATA = "sayso"  #: where a button carries its sealed value
+LIMIT = 28_000  #: bytes of a card; Teams takes more, but not everywhere
+LONGEST = 500  #: characters of a reason
+_HALF_A_DAY = 12 * 3_600_000
+
+_RISKS = {
+    "low": ("🔵", "low risk", "Accent"),
+    "medium": ("🟡", "medium risk", "Warning"),
+    "high": ("🟠", "high risk", "Warning"),
+    "critical": ("🔴", "critical risk", "Attention"),
+}
+_MARKS = {
+    Status.APPROVED: "✅",
+    Status.SPENT: "⏳",
+    Status.SUCCEEDED: "✅",
+    Status.DENIED: "⛔",
+    Status.EXPIRED: "⌛",
+    Status.WITHDRAWN: "↩️",
+    Status.REVOKED: "🚫",
+    Status.LAPSED: "⌛",
+    Status.FAILED: "❌",
+    Status.UNKNOWN: "⚠️",
+}
+_NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five"}
+_OUTCOMES = frozenset({"succeeded", "failed", "unknown"})
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A card, and the sentence for notifications (of our words only)."""
+
+    card: Json
+    spoken: str
+
+
+def draw(shown: Card, *, value: str, notice: str = "") -> Drawing:
+    """A card whose buttons carry `value`; `notice` is told above it to the one person who clicked."""
+    spoken = _spoken(shown)
+    for room in _ROOMS:
+        drawn = _drawn(shown, value, notice, spoken, room if shown.complete else _LITTLE)
+        if size_of(drawn) <= LIMIT:
+            break
+    return Drawing(drawn, spoken)
+
+
+@dataclass(frozen=True)
+class _Room:
+    """How much of a card is drawn: `whole` is the action itself, `changes` how much is told of what changed in it."""
+
+    whole: bool
+    changes: int
+
+
+_LITTLE = _Room(whole=False, changes=3)
+_ROOMS = (_Room(whole=True, changes=20), _Room(whole=True, changes=3), _LITTLE)
+
+
+def size_of(drawn: Json) -> int:
+    """Bytes of a card as it is sent."""
+    return len(json.dumps(drawn, ensure_ascii=False).encode())
+
+
+def reason_field(answer: str) -> str:
+    """The name of the input that holds somebody's reason for an answer."""
+    return f"{answer}-reason"
+
+
+def _drawn(shown: Card, value: str, notice: str, spoken: str, room: _Room) -> Json:
+    body = [*_notice(notice), *_body(shown, room)]
+    buttons = [_button(name, shown, value) for name in shown.buttons if _can_be_offered(name, room)]
+    return card(body, buttons, spoken=spoken, teams={"width": "Full"})
+
+
+def _can_be_offered(name: Button, room: _Room) -> bool:
+    """There is no review here yet: what takes one is approved in another place, or not at all."""
+    return name in _FORMS or (name == "approve" and room.whole)
+
+
+def _notice(words: str) -> Iterator[Json]:
+    if words:
+        yield {"type": "Container", "style": "emphasis", "items": [line(literal(words, weight="Bolder"))]}
+
+
+def _body(shown: Card, room: _Room) -> Iterator[Json]:
+    yield line(_heading(shown))
+    yield line([*literal(shown.kind), ours("  →  "), *literal(shown.target)], spacing="Small")
+    if shown.hidden:
+        yield quiet([ours("⚠️ Characters that cannot be seen are written out, like "), *literal("\\u{202E}")])
+    yield from _table(shown, whole=room.whole)
+    yield from _since_denied(shown, room.changes)
+    if shown.reason:
+        yield quote([ours("Please change:" if shown.asks_for_changes else "Because:", weight="Bolder")], shown.reason)
+    for before in shown.earlier:
+        yield quiet(_before(before))
+    yield quiet(_asks(shown))
+    yield from _progress(shown)
+    if not room.whole:
+        yield quiet([ours(f"👀 Too long to show here in full ({shown.bytes:,} bytes), so it cannot be approved here.")])
+    yield from _words(shown)
+
+
+def _heading(shown: Card) -> Iterator[Json]:
+    mark, risk, color = _RISKS[shown.risk]
+    waits = shown.status is Status.PENDING
+    yield ours(f"{_MARKS.get(shown.status, mark)} {shown.heading}", weight="Bolder", size="Medium")
+    if waits:
+        yield ours(f" · {risk}", color=color)
+    if shown.note:
+        yield ours(f" · {shown.note}")
+    if shown.by:
+        yield ours(" ")
+        yield from _listed(shown.by)
+
+
+def _table(shown: Card, *, whole: bool) -> Iterator[Json]:
+    if not shown.arguments:
+        yield quiet([ours("no arguments")])
+    yield from (row(one.name, one.value) for one in _shortened(shown.arguments, whole=whole))
+    if shown.preconditions:
+        yield quiet([ours("only if this still holds when it is done")])
+    yield from (row(one.name, one.value) for one in _shortened(shown.preconditions, whole=whole))
+
+
+def _shortened(table: Sequence[Line], *, whole: bool) -> Sequence[Line]:
+    """The beginning of what cannot be approved from here: enough to know what it is about."""
+    if whole:
+        return table
+    return [Line(name=one.name[:60], value=tuple(value[:120] for value in one.value[:1])) for one in table[:10]]
+
+
+def _since_denied(shown: Card, most: int) -> Iterator[Json]:
+    """What is another than in the denied request that this one answers."""
+    if not shown.supersedes:
+        return
+    told = shown.changed[:most]
+    first = f", the first {len(told)} of {shown.changes}" if shown.changes > len(told) else ""
+    what = f"what changed{first}:" if told else "nothing changed"
+    yield quiet([ours(f"🔄 asked anew after {shown.supersedes} was denied; {what}")])
+    yield from (row(changed.name, _was_and_is(changed)) for changed in told)
+
+
+def _was_and_is(changed: Changed) -> tuple[str, ...]:
+    was, now = changed.was or ("(absent)",), changed.now or ("(absent)",)
+    return (f"{was[0]}  →  {now[0]}",) if len(was) == len(now) == 1 else (*was, "→", *now)
+
+
+def _before(before: Before) -> Iterator[Json]:
+    """An earlier request for the same, in one quiet line."""
+    yield ours(f"⚠️ the same was asked before: {before.status.value}")
+    if before.by:
+        yield ours(" by ")
+        yield from _listed(before.by)
+    yield ours(f" {utc(before.at)}")
+
+
+def _asks(shown: Card) -> Iterator[Json]:
+    yield from literal(shown.agent)
+    yield ours(" asks for ")
+    yield from literal(shown.principal.person)
+    if shown.audience != shown.agent:
+        yield ours(" · through ")
+        yield from literal(shown.audience)
+    if shown.rules:
+        yield ours(" · rule " if len(shown.rules) == 1 else " · rules ")
+        yield from literal(", ".join(shown.rules))
+    yield ours(f" · code {shown.code}", weight="Bolder")
+
+
+def _progress(shown: Card) -> Iterator[Json]:
+    """Who is needed and who has answered, until when; or, once decided, how it went on."""
+    if shown.status is not Status.PENDING:
+        yield quiet(_story(shown))
+        return
+    yield quiet(_so_far(shown) if shown.said else _needed(shown))
+    if shown.expires_at is not None:
+        yield fixed(f"Expires {local_time(shown.expires_at)}", size="Small", isSubtle=True, spacing="None")
+
+
+def _needed(shown: Card) -> Iterator[Json]:
+    people = sum(seat.need for seat in shown.needs)
+    yield ours("👥 needs ")
+    yield from _seats(shown.needs)
+    if people > 1:
+        yield ours(f", {_NUMBERS.get(people, people)} different people")
+
+
+def _so_far(shown: Card) -> Iterator[Json]:
+    yes = any(said.answer == "approve" for said in shown.said)
+    yield ours("✅ " if yes else "👥 ")
+    for index, said in enumerate(shown.said):
+        yield from [ours(", ")] if index else []
+        yield from _voice(said)
+    yield ours(" · waiting for ")
+    yield from _seats([seat for seat in shown.needs if seat.got < seat.need])
+
+
+def _voice(said: Said) -> Iterator[Json]:
+    words = {"approve": " for ", "deny": " against it", "changes": " against it, and asks for changes,"}
+    yield from literal(said.who.person)
+    yield ours(words[said.answer])
+    if said.answer == "approve":
+        yield from literal(said.factor)
+    yield ours(f" at {utc(said.at, day=False)}")
+
+
+def _seats(needs: Sequence[Seat]) -> Iterator[Json]:
+    for index, seat in enumerate(needs):
+        yield from [ours(" and ")] if index else []
+        yield from literal(seat.name)
+        yield ours(f" {seat.got} of {seat.need}")
+    if not needs:
+        yield ours("nobody")
+
+
+def _story(shown: Card) -> Iterator[Json]:
+    for index, step in enumerate(shown.story):
+        yield from [ours(" · ")] if index else []
+        yield from _told(step, shown, shown.story[0].at if index else None)
+    if not shown.story:
+        yield ours(shown.status.value)
+
+
+def _told(step: Step, shown: Card, began: int | None) -> Iterator[Json]:
+    """One step; the first one says the day, and so does one that came much later."""
+    if step.word in _OUTCOMES and shown.took_ms is not None:
+        yield ours(f"{step.word} in {shown.took_ms / 1000:.1f} s")
+        return
+    yield ours(f"{step.word} {utc(step.at, day=began is None or step.at - began > _HALF_A_DAY)}")
+    if step.by and step.word not in _OUTCOMES:
+        yield ours(" by ")
+        yield from literal(step.by)
+
+
+def _words(shown: Card) -> Iterator[Json]:
+    """What others say in their own words, last: the tool about how it ended, the agent about why."""
+    for step in shown.story:
+        if step.word in _OUTCOMES and step.by:
+            yield quote([ours("The tool says (unverified):", italic=True)], step.by)
+    if shown.says:
+        yield quote([ours("The agent says (unverified):", italic=True)], shown.says)
+
+
+def _listed(people: Sequence[Who]) -> Iterator[Json]:
+    """a, b and c."""
+    for index, who in enumerate(people):
+        yield from [ours(" and " if index == len(people) - 1 else ", ")] if index else []
+        yield from literal(who.person)
+
+
+def _button(name: Button, shown: Card, value: str) -> Json:
+    if name == "approve":
+        return _execute("Approve", APPROVE, value, "positive", tooltip=f"Approve request {shown.code}")
+    form = _FORMS[name]
+    field = {
+        "type": "Input.Text",
+        "id": reason_field(name),
+        "label": form.label,
+        "isMultiline": True,
+        "maxLength": LONGEST,
+        "isRequired": True,
+        "errorMessage": "Say it in a few words: nothing is counted without.",
+    }
+    inner = card([field], [_execute(form.submit, name, value, form.style)], spoken=form.title)
+    return {"type": "Action.ShowCard", "title": form.title, "style": form.style, "card": inner}
+
+
+def _execute(title: str, verb: str, value: str, style: str, **more: str) -> Json:
+    return {"type": "Action.Execute", "title": title, "verb": verb, "data": {DATA: value}, "style": style, **more}
+
+
+@dataclass(frozen=True)
+class _Form:
+    """What one of the forms says."""
+
+    title: str
+    label: str
+    submit: str
+    style: str
+
+
+_FORMS = {
+    "deny": _Form("Deny", "Why not? Shown on the card and given to the agent.", "Deny", "destructive"),
+    "changes": _Form(
+        "Ask for changes",
+        "What should be different? This denies the request; the agent may ask again with the change.",
+        "Deny, and ask",
+        "default",
+    ),
+}
+
+
+def _spoken(shown: Card) -> str:
+    """A title that names the kind itself (policy does not describe it) is left out: a kind is the agent's word."""
+    words = "an action that the policy does not describe" if shown.kind in shown.heading else shown.heading
+    lead = "Approval needed: " if shown.status is Status.PENDING else ""
+    return plainly(f"{lead}{words[:300]} ({shown.code})")

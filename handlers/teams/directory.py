@@ -1,0 +1,160 @@
+"""Entra as the directory, by Graph: who is a full, active member of our tenant, and who is in a group.
+
+Where an organisation does not grant Graph permissions, the roster of one team that everybody is in can say who is a
+member. Who is in a team that the policy names is always its roster's word.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+from urllib.parse import quote
+
+from approvals.errors import DirectoryUnavailable
+from approvals.ports import Account
+from handlers.recent import PATIENCE, Recent
+from handlers.tasks import Tasks
+from handlers.teams.connector import Connector, Rest
+from handlers.teams.errors import ApiProblem, ApiRefused
+from handlers.teams.identity import Identity
+from handlers.teams.places import Places
+from handlers.teams.shapes import guid, items
+
+GROUP = "teams:group:"
+TEAM = "teams:team:"
+GRAPH_URL = "https://graph.microsoft.com/v1.0"
+
+_FOREIGN = "from another tenant"
+_PROBLEMS = (ApiProblem,)
+Roster = Mapping[str, Mapping[str, Any]]
+
+
+class Graph:
+    """The two look-ups in Microsoft Graph that we use."""
+
+    def __init__(self, rest: Rest, *, url: str = GRAPH_URL) -> None:
+        self._rest = rest
+        self._url = url.rstrip("/")
+
+    async def user(self, object_id: str) -> Mapping[str, Any] | None:
+        """A user of the tenant; None if there is none. https://learn.microsoft.com/graph/api/user-get"""
+        url = f"{self._url}/users/{quote(object_id)}?$select=id,accountEnabled,userType"
+        try:
+            return await self._rest.call("user", "GET", url)
+        except ApiRefused as exc:
+            if exc.status == 404:
+                return None
+            raise
+
+    async def is_in(self, object_id: str, group: str) -> bool:
+        """Whether a user is in a group, also through another group.
+
+        https://learn.microsoft.com/graph/api/directoryobject-checkmembergroups
+        """
+        url = f"{self._url}/users/{quote(object_id)}/checkMemberGroups"
+        answer = await self._rest.call("check_member_groups", "POST", url, {"groupIds": [group]})
+        return group in {guid(one) for one in items(answer.get("value"))}
+
+
+class TeamsDirectory:
+    """Directory for one tenant. `now` is a monotonic clock in seconds; call `close` on the way out.
+
+    With `everybody`, the id of a team, its roster takes Graph's place in saying who is a member.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        connector: Connector,
+        places: Places,
+        identity: Identity,
+        *,
+        now: Callable[[], float],
+        everybody: str = "",
+        patience: float = PATIENCE,
+    ) -> None:
+        self._graph = graph
+        self._connector = connector
+        self._places = places
+        self._identity = identity
+        self._everybody = everybody
+        self._tasks = Tasks()
+        self._standings: Recent[str | None] = Recent("Entra", now, self._tasks, problems=_PROBLEMS, patience=patience)
+        self._groups: Recent[bool] = Recent("Entra", now, self._tasks, problems=_PROBLEMS, patience=patience)
+        self._rosters: Recent[Roster] = Recent("Teams", now, self._tasks, problems=_PROBLEMS, patience=patience)
+
+    async def standing(self, account: Account) -> str | None:
+        """None for a full, active, human member; else what the account is instead."""
+        if not self._is_ours(account):
+            return _FOREIGN
+        if self._everybody:
+            return standing_in_roster((await self._roster(self._everybody)).get(account.user), self._identity)
+        return await self._standings.get(account.user, lambda: self._look_up(account.user))
+
+    async def is_member(self, account: Account, source: str) -> bool:
+        """Whether the account is in an Entra group or on a team's roster; other sources hold nobody of ours."""
+        if not self._is_ours(account):
+            return False
+        if source.startswith(TEAM):
+            member = (await self._roster(source.removeprefix(TEAM))).get(account.user)
+            return standing_in_roster(member, self._identity) is None
+        if not source.startswith(GROUP):
+            return False
+        group = source.removeprefix(GROUP)
+        return await self._groups.get(f"{account.user}/{group}", lambda: self._graph.is_in(account.user, group))
+
+    async def warm(self, sources: Iterable[str]) -> None:
+        """Look rosters up before anybody clicks; a failure here is a later look-up's problem."""
+        wanted = [source.removeprefix(TEAM) for source in dict.fromkeys(sources) if source.startswith(TEAM)]
+        if self._everybody and self._everybody not in wanted:
+            wanted.append(self._everybody)
+        for found in await asyncio.gather(*map(self._roster, wanted), return_exceptions=True):
+            if isinstance(found, BaseException) and not isinstance(found, DirectoryUnavailable):
+                raise found
+
+    async def close(self) -> None:
+        """End the look-ups that nobody waits for any more."""
+        await self._tasks.drain(0)
+
+    def _is_ours(self, account: Account) -> bool:
+        return account.via == "teams" and account.tenant == self._identity.tenant
+
+    async def _look_up(self, user: str) -> str | None:
+        return standing_of(await self._graph.user(user))
+
+    async def _roster(self, team: str) -> Roster:
+        return await self._rosters.get(team, lambda: self._list(team))
+
+    async def _list(self, team: str) -> Roster:
+        known = await self._places.channel(team)
+        service = known.service if known else await self._places.service(self._identity.tenant)
+        if not service:
+            raise ApiRefused(404, "not_installed")
+        members = await self._connector.members(service, team)
+        return {object_id: member for member in members if (object_id := _object_id(member))}
+
+
+def standing_of(user: Mapping[str, Any] | None) -> str | None:
+    """What a user object of Graph says; what is missing counts against the account.
+
+    https://learn.microsoft.com/graph/api/resources/user
+    """
+    if user is None:
+        return "unknown"
+    if user.get("accountEnabled") is not True:
+        return "deactivated"
+    return None if user.get("userType") == "Member" else "a guest"
+
+
+def standing_in_roster(member: Mapping[str, Any] | None, identity: Identity) -> str | None:
+    """What a roster says of a member; outsiders of a shared channel stand in it too."""
+    if member is None:
+        return "unknown"
+    if guid(member.get("tenantId")) != identity.tenant:
+        return _FOREIGN
+    return None if member.get("userRole") == "user" else "a guest"
+
+
+def _object_id(member: Mapping[str, Any]) -> str:
+    return guid(member.get("aadObjectId")) or guid(member.get("objectId"))

@@ -1,0 +1,120 @@
+"""The Teams door as the house builds it: platform and directory at once, what Teams calls when the service is there."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+import aiohttp
+from aiohttp import web
+
+from approvals.ports import Store
+from approvals.service import Approvals
+from handlers.seal import Seal
+from handlers.tasks import Tasks
+from handlers.teams.clicks import BUDGET, Clicks
+from handlers.teams.connector import Connector, Rest
+from handlers.teams.directory import GRAPH_URL, Graph, TeamsDirectory
+from handlers.teams.gate import SERVICES, Gate
+from handlers.teams.http import teams_routes
+from handlers.teams.identity import Identity
+from handlers.teams.keys import OPENID_URL, Keys
+from handlers.teams.places import Places
+from handlers.teams.platform import LOOK_AGAIN, TeamsPlatform
+from handlers.teams.press import INVOKE
+from handlers.teams.shapes import Json
+from handlers.teams.tokens import BOTS, GRAPH, Issuer, Tokens
+from handlers.teams.watch import TeamsWatch
+
+
+@dataclass(frozen=True)
+class Addresses:
+    """Where Microsoft is; others in national clouds, and in tests. `services` are origins of the Bot Connector."""
+
+    openid: str = OPENID_URL
+    graph: str = GRAPH_URL
+    services: tuple[str, ...] = SERVICES
+
+
+@dataclass(frozen=True)
+class Clocks:
+    """The clocks of the door, in seconds: what time it is, and what only ever grows."""
+
+    wall: Callable[[], float] = time.time
+    monotonic: Callable[[], float] = time.monotonic
+
+
+@dataclass(frozen=True)
+class Options:
+    """What a door may be built with beside its credentials; `everybody` is a team whose roster is the directory."""
+
+    addresses: Addresses = Addresses()
+    clocks: Clocks = Clocks()
+    everybody: str = ""
+    budget: float = BUDGET
+    look_again: tuple[float, ...] = LOOK_AGAIN
+    watch: TeamsWatch = field(default_factory=TeamsWatch)
+
+
+class TeamsDoor:
+    """One bot in one tenant. `store` keeps where it is installed, and what its answers show."""
+
+    def __init__(
+        self,
+        *,
+        session: aiohttp.ClientSession,
+        identity: Identity,
+        issuer: Callable[[], Issuer],
+        seal_key: bytes,
+        store: Store,
+        options: Options | None = None,
+    ) -> None:
+        options = options or Options()
+        addresses, clocks = options.addresses, options.clocks
+        self.identity = identity
+        self.keys = Keys(session, url=addresses.openid, now=clocks.monotonic)
+        self.tokens = Tokens(issuer, now=clocks.monotonic)
+        self.places = Places(store.shelf)
+        self.graph = Graph(Rest(session, self.tokens, GRAPH, watch=options.watch), url=addresses.graph)
+        connector = Connector(Rest(session, self.tokens, BOTS, watch=options.watch))
+        self._seal = Seal(seal_key, team=identity.tenant, app=identity.app)
+        self.platform = TeamsPlatform(connector, self.places, identity, self._seal, look_again=options.look_again)
+        self.directory = TeamsDirectory(
+            self.graph, connector, self.places, identity, now=clocks.monotonic, everybody=options.everybody
+        )
+        self._gate = Gate(
+            self.keys, app=identity.app, tenant=identity.tenant, now=clocks.wall, services=addresses.services
+        )
+        self._store = store
+        self._options = options
+        self._tasks = Tasks()
+
+    def routes(self, approvals: Approvals) -> list[web.RouteDef]:
+        """What Teams calls."""
+        options = self._options
+        clicks = Clicks(approvals, self._seal, self._store.keep_rendering, budget=options.budget, watch=options.watch)
+
+        async def dispatch(activity: Mapping[str, Any]) -> Json:
+            if activity.get("type") == "invoke" and activity.get("name") == INVOKE:
+                self._tasks.start(self.places.heard(activity), "teams place")  # no click waits for it
+                return await clicks.answered(activity)
+            await self.places.heard(activity)
+            return {}
+
+        return teams_routes(self._gate, dispatch, watch=options.watch)
+
+    @asynccontextmanager
+    async def receiving(self) -> AsyncIterator[None]:
+        """On the way out, finish what was started for activities."""
+        try:
+            yield
+        finally:
+            await self._tasks.drain()
+            await self.directory.close()
+
+    async def is_connected(self) -> bool:
+        """Whether clicks could be checked here, as far as can be seen: Microsoft's keys are known."""
+        return await self.keys.works()

@@ -1,0 +1,97 @@
+"""The pieces of Adaptive Cards that every message of ours is made of.
+
+A TextRun is literal: markup is not read in it, except `{{DATE(…)}}` and its like, which `literal` breaks. So untrusted
+text stands in TextRuns and nowhere else, in a fixed-width font. TextBlocks, titles and labels hold our words only.
+https://adaptivecards.io/explorer/RichTextBlock.html; measured in facts/teams.md §2.1
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+Json = dict[str, Any]
+
+VERSION = "1.5"
+CONTENT_TYPE = "application/vnd.microsoft.card.adaptive"
+
+_TEMPLATE = re.compile(r"(?<=\{)(?=\{)")
+_MARKUP = re.compile(r"[^\w .,:;'()+=%?-]|_")
+
+
+def ours(words: str, **style: Any) -> Json:
+    """A run of our own words."""
+    return {"type": "TextRun", "text": words or "–", **style}
+
+
+def literal(value: str, **style: Any) -> list[Json]:
+    """Text of anybody's, exactly as it is, in a fixed-width font; runs are cut where a template would begin."""
+    shown = (value or "–").replace("\t", "⇥   ")
+    pieces = _TEMPLATE.split(shown.replace("\n", " ⏎ "))
+    return [{"type": "TextRun", "text": piece, "fontType": "Monospace", **style} for piece in pieces]
+
+
+def line(runs: Iterable[Json], **style: Any) -> Json:
+    """A line of text."""
+    return {"type": "RichTextBlock", "inlines": list(runs), **style}
+
+
+def quiet(runs: Iterable[Json]) -> Json:
+    """A line in small print."""
+    return line([{**run, "size": "Small", "isSubtle": True} for run in runs], spacing="Small")
+
+
+def lines(value: Sequence[str], **style: Any) -> list[Json]:
+    """Text of anybody's, each of its lines a block of its own."""
+    return [line(literal(one, **style), spacing="None") for one in value or ("",)]
+
+
+def quote(lead: Iterable[Json], words: str) -> Json:
+    """Somebody's own words, set apart."""
+    return {"type": "Container", "style": "emphasis", "items": [line(lead, spacing="None"), *lines(words.split("\n"))]}
+
+
+def row(name: str, value: Sequence[str]) -> Json:
+    """A name beside its value. The columns keep both apart at any width: no value can begin where names begin."""
+    left = {"type": "Column", "width": 1, "items": [line(literal(name, isSubtle=True))]}
+    return {
+        "type": "ColumnSet",
+        "spacing": "None",
+        "columns": [left, {"type": "Column", "width": 3, "items": lines(value)}],
+    }
+
+
+def fixed(words: str, **style: Any) -> Json:
+    """A block in which templates and mentions work: for our own sentences alone."""
+    return {"type": "TextBlock", "text": words, "wrap": True, **style}
+
+
+def local_time(milliseconds: int) -> str:
+    """An instant in the reader's own time zone; it is only written out in a `fixed` block."""
+    moment = datetime.fromtimestamp(milliseconds / 1000, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return f"{{{{DATE({moment}, SHORT)}}}} {{{{TIME({moment})}}}}"
+
+
+def utc(milliseconds: int, *, day: bool = True) -> str:
+    """An instant, said in UTC."""
+    form = "%Y-%m-%d %H:%M UTC" if day else "%H:%M UTC"
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).strftime(form)
+
+
+def plainly(words: str) -> str:
+    """Words for a place that reads markup: whatever could be some is shown as a dot."""
+    return _MARKUP.sub("·", words)
+
+
+def card(body: Sequence[Json], actions: Sequence[Json] = (), *, spoken: str, teams: Json | None = None) -> Json:
+    """An Adaptive Card; `spoken` is said where it cannot be drawn, `teams` is what only Teams understands."""
+    shown: Json = {"type": "AdaptiveCard", "version": VERSION, "body": list(body), "fallbackText": spoken}
+    return shown | ({"actions": list(actions)} if actions else {}) | ({"msteams": teams} if teams else {})
+
+
+def message(drawn: Json, summary: str) -> Json:
+    """A message that shows a card; `summary` (of our words) is what a notification says."""
+    attachment = {"contentType": CONTENT_TYPE, "content": drawn}
+    return {"type": "message", "summary": summary, "attachments": [attachment]}

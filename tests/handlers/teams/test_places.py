@@ -1,0 +1,85 @@
+"""Where the bot is installed: learned from what Teams sends, kept, and dropped when it is removed."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from handlers.teams.places import Places
+from storage.memory import MemoryStore
+from tests.fakes.entra import APP, TENANT, person_id
+from tests.handlers.teams.world import CHANNEL, CHAT, START, TEAM, an_activity
+
+SERVICE = "https://smba.trafficmanager.net/emea/"
+BOT = {"id": f"28:{APP}"}
+
+
+def places() -> Places:
+    return Places(MemoryStore(lambda: int(START * 1000)).shelf)
+
+
+def event(place: str = CHANNEL, **changes: Any) -> dict[str, Any]:
+    return an_activity(place=place, service=SERVICE) | {"type": "conversationUpdate"} | changes
+
+
+async def test_a_channel_a_chat_and_a_person_are_learned() -> None:
+    known = places()
+    await known.heard(event(type="installationUpdate", action="add"))
+    await known.heard(event(CHAT, membersAdded=[BOT]))
+    await known.heard(an_activity("alice", "a:alice", service=SERVICE))
+
+    channel, chat = await known.channel(CHANNEL), await known.channel(CHAT)
+    person = await known.person(person_id("alice"))
+    assert (channel and (channel.kind, channel.team, channel.service)) == ("channel", TEAM, SERVICE)
+    assert (chat and chat.kind) == "groupChat"
+    assert (person and (person.id, person.user)) == ("a:alice", "29:alice")
+    assert await known.service(TENANT) == SERVICE
+
+
+async def test_a_thread_teaches_its_channel() -> None:
+    known = places()
+    thread = event()
+    thread["conversation"]["id"] = f"{CHANNEL};messageid=1700"
+    await known.heard(thread)
+
+    assert await known.channel(CHANNEL) is not None
+    assert await known.channel(f"{CHANNEL};messageid=1700") is None
+
+
+async def test_removed_from_a_team_we_forget_all_its_channels() -> None:
+    known = places()
+    await known.heard(event())
+    await known.heard(event(TEAM))
+    await known.heard(event(CHAT, membersAdded=[BOT]))
+
+    await known.heard(event(TEAM, type="installationUpdate", action="remove"))
+
+    assert await known.channel(CHANNEL) is None
+    assert await known.channel(TEAM) is None
+    assert await known.channel(CHAT) is not None
+
+
+async def test_removed_from_a_chat_or_by_a_person_we_forget_it() -> None:
+    known = places()
+    await known.heard(event(CHAT, membersAdded=[BOT]))
+    await known.heard(event(CHAT, membersRemoved=[{"id": "29:bob"}]))
+    assert await known.channel(CHAT) is not None
+    await known.heard(event(CHAT, membersRemoved=[BOT]))
+    assert await known.channel(CHAT) is None
+
+    await known.heard(an_activity("alice", "a:alice", service=SERVICE))
+    await known.heard(event("a:alice", type="installationUpdate", action="remove-upgrade"))
+    assert await known.person(person_id("alice")) is None
+
+
+async def test_deleted_channels_are_forgotten() -> None:
+    known = places()
+    await known.heard(event())
+    await known.heard(event(TEAM))
+    gone = event(TEAM)
+    gone["channelData"] |= {"eventType": "channelDeleted", "channel": {"id": CHANNEL}}
+
+    await known.heard(gone)
+    assert await known.channel(CHANNEL) is None
+    assert await known.channel(TEAM) is not None
+    await known.heard(event(TEAM, channelData={"eventType": "teamDeleted", "team": {"id": TEAM}}))
+    assert await known.channel(TEAM) is None
