@@ -271,10 +271,19 @@ _NOTES = {
 def _note(request: Request) -> str:
     if request.status is Status.PENDING:
         return "can be undone" if request.presentation.reversible else "cannot be undone"
+    if request.decision is not None and request.decision.break_glass:
+        return _emergency_note(request)
     note = _NOTES.get(request.status, "approved by")
     if note.endswith(" by") and request.decision is not None and request.decision.rule is not None:
         return f"{note} policy"
     return note
+
+
+def _emergency_note(request: Request) -> str:
+    """That one person alone let it through, for as long as the card stands."""
+    reviewed = "not reviewed yet" if request.unreviewed else "reviewed"
+    ended = {Status.APPROVED: "", Status.SUCCEEDED: ""}.get(request.status, f"{request.status.value}; ")
+    return f"{ended}let through in an emergency ({reviewed}), alone, by"
 
 
 def _deciders(request: Request) -> tuple[Who, ...]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from approvals.card import card_of
-from approvals.lifecycle import Status
 from approvals.notes import Note, notes_of, to_operators
 from approvals.ports import Errand, Post, Stored
 from approvals.request import Request
@@ -57,7 +56,7 @@ def _of_card(stored: Stored, destination: str, accounts: Accounts) -> tuple[Erra
     post = stored.posts.get(destination)
     if post is None or post.state == "failed":
         # what nobody ever saw, and nobody can decide any more, is not shown
-        return (Errand.POST,) if stored.request.status is Status.PENDING else ()
+        return (Errand.POST,) if stored.request.is_due_at(destination) else ()
     if post.state == "intended":
         return (Errand.POST,)
     edit = () if post.shown == digest_at(stored.request, post) else (Errand.EDIT,)

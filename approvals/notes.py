@@ -14,12 +14,22 @@ from approvals.lifecycle import Status
 from approvals.request import Request
 from approvals.text import one_line
 
+_WORDS = {
+    "reminder": "this still waits for you",
+    "escalation": "nobody has answered, so you are asked too",
+    "lapsed": "this was approved, but nobody used the approval in time",
+    "emergency": "one person let this through alone, in an emergency; another one has to review it",
+    "unknown": "the tool did not say how this ended; check what happened before anyone tries again",
+    "suspicious": "somebody reported this as suspicious; look at it, and stop the agent if they are right",
+    "undeliverable": "requests wait unseen, because a destination takes no cards",
+}
+
 
 class Note(Frozen):
     """One thing to say. `asked` and `groups` are those it is for: people, and directory groups by their source."""
 
     key: str
-    what: Literal["reminder", "escalation", "lapsed", "unknown", "undeliverable"]
+    what: Literal["reminder", "escalation", "lapsed", "unknown", "undeliverable", "emergency", "suspicious"]
     code: str
     factors: tuple[str, ...] = ()  #: those that still wait for somebody
     expires_at: int | None = None
@@ -29,12 +39,20 @@ class Note(Frozen):
     problem: str = ""  #: the platform's word for why, and what to do about it
     remedy: str = ""
 
+    @property
+    def words(self) -> str:
+        """What the matter is; ours alone."""
+        return _WORDS[self.what]
+
 
 def to_operators(request: Request) -> tuple[Note, ...]:
     """What operators are told of a request in their own channel, once."""
-    if request.status is not Status.UNKNOWN:
-        return ()
-    return (Note(key="operators-unknown", what="unknown", code=request.code),)
+    notes = []
+    if request.was_marked("reported"):
+        notes.append(Note(key="operators-suspicious", what="suspicious", code=request.code))
+    if request.status is Status.UNKNOWN:
+        notes.append(Note(key="operators-unknown", what="unknown", code=request.code))
+    return tuple(notes)
 
 
 def notes_of(request: Request, accounts: Callable[[str], tuple[str, ...]]) -> tuple[Note, ...]:
@@ -44,11 +62,28 @@ def notes_of(request: Request, accounts: Callable[[str], tuple[str, ...]]) -> tu
     """
     if request.status is Status.PENDING:
         return _waiting(request, accounts)
+    if request.unreviewed:
+        return (_emergency(request, accounts),)
     if request.status in (Status.LAPSED, Status.UNKNOWN):
         what: Literal["lapsed", "unknown"] = "lapsed" if request.status is Status.LAPSED else "unknown"
         principal = Who(person=one_line(request.principal), accounts=request.principal_accounts)
         return (Note(key=what, what=what, code=request.code, asked=(principal,)),)
     return ()
+
+
+def _emergency(request: Request, accounts: Callable[[str], tuple[str, ...]]) -> Note:
+    """That somebody let it through alone, again and again until another person has reviewed it."""
+    emergency, decision = request.terms.break_glass, request.decision
+    sources = emergency.reviewers if emergency else ()
+    alone = {vote.person for vote in decision.by} if decision else set()
+    people = [source.removeprefix("person:") for source in sources if source.startswith("person:")]
+    return Note(
+        key=f"emergency-{request.review_reminded}",
+        what="emergency",
+        code=request.code,
+        asked=tuple(Who(person=one, accounts=accounts(one)) for one in people if one not in alone),
+        groups=tuple(source for source in sources if not source.startswith("person:")),
+    )
 
 
 def _waiting(request: Request, accounts: Callable[[str], tuple[str, ...]]) -> tuple[Note, ...]:

@@ -1,27 +1,38 @@
-"""What operators do, each only with the role that policy gives: revoke, extend, resolve, freeze, unfreeze."""
+"""What operators do, each only with the role that policy gives: revoke, extend, resolve, review, freeze, unfreeze."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Literal
 
+from approvals.arrangements import Arranged, Arrangements
 from approvals.commits import binding, change_of, home, record_of, still_in_force, under_policy
 from approvals.errors import EntryRefused, IllegalTransition, NotConfirmed, NotFound, OutsideWindow
 from approvals.freeze import Freeze
 from approvals.indices import Query
 from approvals.lifecycle import Event, Status
-from approvals.people import NotAllowed, Operator, Voter, may_answer, may_operate
+from approvals.people import (
+    NotAllowed,
+    Operator,
+    Voter,
+    is_behind,
+    may_answer,
+    may_break_glass,
+    may_operate,
+    member,
+)
 from approvals.policy import Policy
 from approvals.policy_file import Role
 from approvals.ports import Account, Change, Directory, Policies, Store, Stored
 from approvals.publishing import Publisher
-from approvals.request import Intervention, Request
+from approvals.request import Did, Intervention, Request, Vote
 from approvals.verdicts import Done, Refused
 
 _PAGE = 200
 _Change = Callable[[Stored, Operator, Policy], Request]
-_EVENTS: dict[Role, str] = {"revoke": "revoked", "extend": "extended", "resolve": "resolved"}
+_Forbid = Callable[[Operator, Request, Policy, Arranged], Refused | None]
+_EVENTS: dict[Role, str] = {"revoke": "revoked", "extend": "extended", "resolve": "resolved", "review": "reviewed"}
 
 
 class Operators:
@@ -35,12 +46,16 @@ class Operators:
         policies: Policies,
         publisher: Publisher,
         nudge: Callable[[], None],
+        new_key: Callable[[], str],
     ) -> None:
         self._store = store
         self._directory = directory
         self._policies = policies
         self._publisher = publisher
         self._nudge = nudge
+        self._new_key = new_key
+        self._arrangements = Arrangements(store.shelf)
+        self._whole = ""  #: the epoch that this process has seen in force in every partition
 
     async def revoke(self, request: str, account: Account, reason: str = "") -> Done | Refused:
         """Take a yes back that was not used yet."""
@@ -73,6 +88,67 @@ class Operators:
 
         return await self._intervene(request, account, "extend", change, while_open=True)
 
+    async def break_glass(self, request: str, account: Account, reason: str, *, shown: str = "") -> Done | Refused:
+        """Let a pending request through alone, in an emergency; `shown` is the digest of what the person was shown.
+
+        It is announced, marked on every record, and open until another person has reviewed it.
+        """
+        if not reason.strip():
+            return Refused("reason_needed", "An emergency needs a reason, so nothing was done.")
+
+        async def commit(policy: Policy) -> Done | Refused:
+            stored = await self._store.get(request)
+            terms = binding(stored.request, policy, stored.now)
+            arranged = await self._arrangements.about(stored.request, policy, stored.now, account.id)
+            by = await may_break_glass(account, terms, policy, self._directory, arranged)
+            if isinstance(by, NotAllowed) or terms.verdict == "deny":
+                return await self._refused(stored.request, account, "break_glass", policy, by)
+            said = {"by": by.person, "account": account.id, "mode": "break_glass", "shown": shown}
+            key = self._new_key()
+
+            def change(now: Stored) -> Change:
+                vote = _alone(by, now.now, shown, reason)
+                after = now.request.tightened(binding(now.request, policy, now.now)).broken_glass(vote, jti=key)
+                until = now.request.expires_at
+                return change_of(now.request, after, policy, said, event="break_glass", not_after=until)
+
+            return await self._done(await self._store.update(request, change, known=stored), "break_glass")
+
+        return await self._unless_impossible(request, commit)
+
+    async def review(self, request: str, account: Account, words: str) -> Done | Refused:
+        """Say what came of an emergency, as another person than the one who broke the glass; this closes it."""
+        if not words.strip():
+            return Refused("words_needed", "Say in a few words what you found, so nothing was recorded.")
+
+        def change(now: Stored, by: Operator, policy: Policy) -> Request:
+            if not now.request.unreviewed:
+                raise IllegalTransition("nothing of it waits for a review")
+            return now.request.marked(_intervention("reviewed", by, now.now, words))
+
+        return await self._intervene(request, account, "review", change, forbid=_not_a_second_person)
+
+    async def report_suspicious(self, request: str, account: Account, words: str = "") -> Done | Refused:
+        """Mark a request as suspicious: any full member may, once; the journal and the log tell the operators."""
+
+        async def commit(policy: Policy) -> Done | Refused:
+            stored = await self._store.get(request)
+            arranged = await self._arrangements.about(stored.request, policy, stored.now, account.id)
+            by = await member(account, policy, self._directory, arranged)
+            if isinstance(by, NotAllowed):
+                return Refused(by.reason, by.sentence)
+            said = {"by": by.person, "account": by.account.id}
+
+            def change(now: Stored) -> Change | None:
+                if now.request.was_marked("reported", by.person):
+                    return None
+                after = now.request.marked(_intervention("reported", by, now.now, words))
+                return change_of(now.request, after, policy, said, event="reported_suspicious")
+
+            return await self._done(await self._store.update(request, change, known=stored), "reported")
+
+        return await self._unless_impossible(request, commit)
+
     async def freeze(
         self, account: Account, scope: Literal["agent", "kind", "all"], name: str, reason: str
     ) -> Done | Refused:
@@ -80,7 +156,8 @@ class Operators:
 
         async def commit(policy: Policy) -> Done | Refused:
             await still_in_force(self._policies, policy)  # "frozen already" must not be an older truth
-            by = await self._operator(account, "freeze", policy)
+            arranged = await self._arrangements.now(policy, (account.id,), await self._store.now())
+            by = await self._operator(account, "freeze", policy, arranged)
             if isinstance(by, Refused):
                 return by
             if scope == "agent" and name not in policy.agents:
@@ -100,13 +177,15 @@ class Operators:
 
         async def commit(policy: Policy) -> Done | Refused:
             await still_in_force(self._policies, policy)
-            by = await self._operator(account, "unfreeze", policy)
+            found = next((freeze for freeze in policy.freezes if freeze.same_as(scope, name)), None)
+            concerned = (account.id, found.by) if found else (account.id,)
+            arranged = await self._arrangements.now(policy, concerned, await self._store.now())
+            by = await self._operator(account, "unfreeze", policy, arranged)
             if isinstance(by, Refused):
                 return by
-            found = next((freeze for freeze in policy.freezes if freeze.same_as(scope, name)), None)
             if found is None:
                 return Refused("not_frozen", "That is not frozen.")
-            if refusal := _not_another(by, found, policy):
+            if refusal := _not_another(by, found, policy, arranged):
                 return refusal
             left = tuple(one for one in policy.freezes if one is not found)
             await self._put(policy, left, "unfreeze", found, by)
@@ -116,7 +195,10 @@ class Operators:
 
     async def deny_frozen(self) -> None:
         """Deny everything pending that falls under a freeze; safe to repeat, and repeated by the clock."""
-        policy = await self._policies.refresh()  # whoever froze may have died before we heard of it
+        policy = await self._policies.look()
+        if policy.epoch != self._whole:  # whoever froze may have died half-way: put it in force everywhere, once
+            policy = await self._policies.refresh()
+            self._whole = policy.epoch
         cursor: str | None = ""
         while policy.freezes and cursor is not None:
             page = await self._store.list(Query(), cursor, _PAGE)
@@ -147,26 +229,56 @@ class Operators:
         await self._policies.put_freezes(freezes, record, instead_of=policy.epoch)
 
     async def _intervene(
-        self, request: str, account: Account, role: Role, change: _Change, *, while_open: bool = False
+        self,
+        request: str,
+        account: Account,
+        role: Role,
+        change: _Change,
+        *,
+        while_open: bool = False,
+        forbid: _Forbid = lambda *_: None,
     ) -> Done | Refused:
-        """Do it if the person may; `while_open`: before the deadline only, and whoever may answer may do it."""
+        """Do it if the person may; `while_open`: before the deadline only, and whoever may answer may do it.
+
+        `forbid` may refuse a person who holds the role.
+        """
 
         async def commit(policy: Policy) -> Done | Refused:
             stored = await self._store.get(request)
-            by = await self._operator(account, role, policy, stored if while_open else None)
+            arranged = await self._arrangements.about(stored.request, policy, stored.now, account.id)
+            by = await self._operator(account, role, policy, arranged, stored if while_open else None)
+            if isinstance(by, Operator):
+                by = forbid(by, stored.request, policy, arranged) or by
             if isinstance(by, Refused):
-                await still_in_force(self._policies, policy)
-                record = record_of(stored.request, stored.request, f"{role}_refused")
-                await self._store.note({**record, "account": account.id, "reason": by.reason}, partition=home(request))
-                return by
+                return await self._refused(stored.request, account, role, policy, by)
             return await self._committed(stored, by, role, change, policy, while_open=while_open)
 
+        return await self._unless_impossible(request, commit)
+
+    async def _refused(
+        self, request: Request, account: Account, what: str, policy: Policy, why: Refused | NotAllowed | Operator
+    ) -> Refused:
+        """The refusal, once it stands in the journal; of somebody who may, it is policy that denies it."""
+        await still_in_force(self._policies, policy)
+        if isinstance(why, Operator):
+            why = Refused("policy_denies", "A rule of the policy now denies this request, so it cannot be answered.")
+        record = record_of(request, request, f"{what}_refused")
+        await self._store.note({**record, "account": account.id, "reason": why.reason}, partition=home(request.id))
+        return Refused(why.reason, why.sentence)
+
+    async def _unless_impossible(
+        self, request: str, commit: Callable[[Policy], Awaitable[Done | Refused]]
+    ) -> Done | Refused:
+        """Do it, or say why it cannot be done now; what is not yet safe is told as such."""
         try:
             return await under_policy(self._policies, commit)
         except NotFound:
             return Refused("not_found", "I do not know this request.")
         except (IllegalTransition, OutsideWindow, EntryRefused) as exc:
             return Refused("not_now", f"That cannot be done: {exc}.")
+        except NotConfirmed:
+            after = (await self._store.get(request)).request
+            return Done(after, after.status.value, safe=False)
 
     async def _committed(
         self, stored: Stored, by: Operator, role: Role, change: _Change, policy: Policy, *, while_open: bool
@@ -178,37 +290,67 @@ class Operators:
             after = change(now, by, policy)
             return change_of(now.request, after, policy, said, event=_EVENTS[role], not_after=until)
 
-        try:
-            after = (await self._store.update(stored.request.id, committed, known=stored)).request
-        except NotConfirmed:
-            after = (await self._store.get(stored.request.id)).request
-            return Done(after, after.status.value, safe=False)
+        return await self._done(await self._store.update(stored.request.id, committed, known=stored))
+
+    async def _done(self, stored: Stored, what: str = "") -> Done:
         self._nudge()
-        return Done(after, after.status.value, safe=await self._publisher.published(after))
+        after = stored.request
+        return Done(after, what or after.status.value, safe=await self._publisher.published(after))
 
     async def _operator(
-        self, account: Account, role: Role, policy: Policy, asked: Stored | None = None
+        self, account: Account, role: Role, policy: Policy, arranged: Arranged, asked: Stored | None = None
     ) -> Operator | Refused:
         """The person, if they hold the role, or, where a request is given, may answer it now."""
-        found = await may_operate(account, role, policy, self._directory)
+        found = await may_operate(account, role, policy, self._directory, arranged)
         if isinstance(found, NotAllowed) and asked is not None:
             request = asked.request
             terms = binding(request, policy, asked.now).escalated(request.escalated)
-            voter = await may_answer(account, terms, policy, self._directory)
+            voter = await may_answer(account, terms, policy, self._directory, arranged=arranged)
             found = Operator(voter.person, account) if isinstance(voter, Voter) else found
         return Refused(found.reason, found.sentence) if isinstance(found, NotAllowed) else found
 
 
-def _not_another(by: Operator, freeze: Freeze, policy: Policy) -> Refused | None:
+def _not_another(by: Operator, freeze: Freeze, policy: Policy, arranged: Arranged) -> Refused | None:
     """Why this cannot be taken for another person than the one who froze."""
-    if by.person in (freeze.by, policy.person_of(freeze.by)):
+    if by.person in (freeze.by, arranged.person_of(freeze.by, policy)):
         return Refused("own_freeze", "You froze this, so another person has to unfreeze it.")
-    if policy.person_of(by.account.id) is None:
+    return _not_linked(by, policy, arranged)
+
+
+def _not_a_second_person(by: Operator, request: Request, policy: Policy, arranged: Arranged) -> Refused | None:
+    """Why this cannot be taken for the review of somebody who had no part in it."""
+    alone = request.decision.by if request.decision else ()
+    part = {arranged.person_of(vote.account, policy) for vote in alone} | {vote.person for vote in alone}
+    if by.person in part:
+        return Refused("own_emergency", "You let this through yourself, so another person has to review it.")
+    if is_behind(by.person, by.account.id, request.terms, policy, arranged):
+        return Refused("own_request", "This was asked by you, for you or by your agent, so another person reviews it.")
+    return _not_linked(by, policy, arranged)
+
+
+def _not_linked(by: Operator, policy: Policy, arranged: Arranged) -> Refused | None:
+    """Why nobody knows who this is, where it has to be somebody else than before."""
+    if arranged.person_of(by.account.id, policy) is None:
         return Refused(
             "unlinked", "Your account is not linked to a person in the policy, and another person is needed here."
         )
     return None
 
 
-def _intervention(did: Literal["revoked", "extended", "resolved"], by: Operator, at: int, reason: str) -> Intervention:
+def _alone(by: Operator, at: int, shown: str, reason: str) -> Vote:
+    """The one answer of an emergency."""
+    return Vote(
+        person=by.person,
+        account=by.account.id,
+        via=by.account.via,
+        tenant=by.account.tenant,
+        answer="approve",
+        factors=(),
+        at=at,
+        shown=shown,
+        reason=reason,
+    )
+
+
+def _intervention(did: Did, by: Operator, at: int, reason: str) -> Intervention:
     return Intervention(did=did, person=by.person, account=by.account.id, at=at, reason=reason)

@@ -13,6 +13,7 @@ from typing import Final
 from approvals.errors import Problem
 from approvals.policy_file import Demands, FactorEntry, Match, PolicyFile, RuleEntry, matches
 from approvals.terms import Factor, progress
+from approvals.windows import windows_in
 
 _Path = tuple[str | int, ...]
 _MOST_TTL: Final = 300_000
@@ -20,8 +21,8 @@ _MOST_TTL: Final = 300_000
 
 def problems(file: PolicyFile) -> list[Problem]:
     """Why the file cannot be used; where a name leads nowhere, nothing is said that would follow from it."""
-    found = [*_dangling(file), *_exemptions(file), *_overlaps(file)]
-    return found or [*_too_few(file), *_escalations(file)] or [*_nobody_left(file)]
+    found = [*_dangling(file), *_exemptions(file), *_overlaps(file), *_windows(file)]
+    return found or [*_too_few(file), *_escalations(file), *_unreviewed(file)] or [*_nobody_left(file)]
 
 
 def warnings(file: PolicyFile) -> list[Problem]:
@@ -54,6 +55,8 @@ def _dangling(file: PolicyFile) -> Iterator[Problem]:
         yield from _groups_of(file, path, where, demands)
     for role, groups in file.roles.items():
         yield from _unknown(groups, file.groups, "group", ("roles", role), f"roles.{role}")
+    if file.break_glass is not None:
+        yield from _unknown(file.break_glass.who, file.groups, "group", ("break_glass", "who"), "break_glass.who")
     for name, group in file.groups.items():
         yield from _unknown(group.people, file.people, "person", ("groups", name, "people"), f"groups.{name}")
     for name, person in file.people.items():
@@ -128,6 +131,23 @@ def _circle(start: str, rules: dict[str, RuleEntry]) -> list[str]:
                 seen.add(name)
                 ways.append([*way, name])
     return []
+
+
+# -- windows ------------------------------------------------------------------------------------------------------
+
+
+def _windows(file: PolicyFile) -> Iterator[Problem]:
+    """What is summed must be the money of every kind that the rule is for: what is not known cannot be added up."""
+    for path, where, rule in _rules(file):
+        kinds = {name: kind for name, kind in file.kinds.items() if matches(rule.match.kind, name)}
+        for window in windows_in(rule.when) if rule.when is not None else ():
+            if window.path is None:
+                continue
+            strangers = [name for name, kind in kinds.items() if kind.money is None or kind.money.amount != window.path]
+            if strangers or not kinds:
+                names = ", ".join(strangers) or "a listed kind"
+                what = f"sums {window.path!r}; say `money: {{amount: {window.path}}}` of {names}, or narrow match.kind"
+                yield Problem(what, (*path, "when"), f"{where}.when")
 
 
 # -- demands that nobody can meet ---------------------------------------------------------------------------------
@@ -229,6 +249,25 @@ def _factor(file: PolicyFile, entry: FactorEntry, demands: Demands, principal: s
 def _numbered(factors: Iterable[Factor]) -> Iterator[Factor]:
     for number, factor in enumerate(factors):
         yield factor.model_copy(update={"name": str(number)})
+
+
+# -- emergencies --------------------------------------------------------------------------------------------------
+
+
+def _unreviewed(file: PolicyFile) -> Iterator[Problem]:
+    """Emergencies that nobody would hear of afterwards, or whose receipt would live on."""
+    entry = file.break_glass
+    if entry is None:
+        return
+    path, where = ("break_glass",), "break_glass"
+    who, review = _people(file, entry.who), _people(file, file.roles.get("review", ()))
+    if review == set():
+        yield Problem("nobody reviews what was let through; name groups under roles.review", path, where)
+    elif who and review and any(review <= {person} for person in who):
+        yield Problem("the only reviewer may break the glass too; add another one to roles.review", path, where)
+    if entry.receipt_ttl > _MOST_TTL:
+        what = "at most 300s, so that a stolen receipt is soon worthless"
+        yield Problem(what, (*path, "receipt_ttl"), f"{where}.receipt_ttl")
 
 
 # -- escalation ---------------------------------------------------------------------------------------------------

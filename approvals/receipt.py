@@ -49,22 +49,26 @@ def _authorization(request: Request) -> Mapping[str, Any]:
 
 def _approval(request: Request, log: str) -> Mapping[str, Any]:
     votes = request.decision.by if request.decision else ()
+    alone = request.decision is not None and request.decision.break_glass
     got = request.got()
-    factors = [{"name": f.name, "need": f.need, "got": got[f.name]} for f in request.terms.factors] if votes else []
+    asked = request.terms.factors if votes and not alone else ()
+    factors = [{"name": f.name, "need": f.need, "got": got[f.name]} for f in asked]
     return {
         "outcome": "approved",
-        "mode": "human" if votes else "policy",
+        "mode": "break_glass" if alone else "human" if votes else "policy",
         "policy": {"id": "+".join(request.terms.rules), "digest": request.terms.policy},
         "quorum": {
-            "need": sum(factor["need"] for factor in factors),
-            "got": sum(factor["got"] for factor in factors),
+            "need": 1 if alone else sum(factor["need"] for factor in factors),
+            "got": 1 if alone else sum(factor["got"] for factor in factors),
             "factors": factors,
         },
-        "approvers": [_approver(vote) for vote in votes],
+        "approvers": [_approver(vote, request.stood_in_for(vote.person)) for vote in votes],
         "shown": votes[-1].shown if votes else None,
         "log": {"origin": log, "index": request.decision_entry},
     }
 
 
-def _approver(vote: Vote) -> Mapping[str, Any]:
-    return {"sub": vote.person, "via": vote.via, "tenant": vote.tenant, "at": vote.at // 1000}
+def _approver(vote: Vote, owner: str | None) -> Mapping[str, Any]:
+    """Who said yes; `for` is whose seat it was, where that was handed over."""
+    said = {"sub": vote.person, "via": vote.via, "tenant": vote.tenant, "at": vote.at // 1000}
+    return said if owner is None else {**said, "for": owner}

@@ -9,9 +9,18 @@ from pydantic import Field
 
 from approvals.action import Action, Frozen, digest_of, short_code
 from approvals.errors import IllegalTransition
-from approvals.lifecycle import Event, Status, step
+from approvals.lifecycle import OVER, Event, Status, step
+from approvals.masking import holds_secret, masked
 from approvals.question import Question
-from approvals.terms import Presentation, Terms, met, progress
+from approvals.terms import Presentation, Terms, met, progress, seated
+from approvals.windows import Share
+
+
+class Behalf(Frozen):
+    """Somebody a voter stands in for, and the factors that only this one would have counted for."""
+
+    person: str
+    factors: tuple[str, ...]
 
 
 class Vote(Frozen):
@@ -26,6 +35,7 @@ class Vote(Frozen):
     at: int
     shown: str  #: digest of the rendering that was on screen
     reason: str = ""
+    behalf: tuple[Behalf, ...] = ()  #: those who had handed their seat to the voter
 
 
 class Decision(Frozen):
@@ -39,6 +49,7 @@ class Decision(Frozen):
     changes: str = ""  #: what a person wants changed before they are asked again
     jti: str | None = None  #: the spend key of an approval
     use_by: int | None = None
+    break_glass: bool = False  #: whether one person alone let it through in an emergency
 
 
 class Superseded(Frozen):
@@ -66,10 +77,13 @@ class Earlier(Frozen):
     by: tuple[str, ...] = ()
 
 
-class Intervention(Frozen):
-    """What a person did to a request beside voting: took the yes back, gave more time, settled how it ended."""
+Did = Literal["revoked", "extended", "resolved", "reviewed", "reported"]
 
-    did: Literal["revoked", "extended", "resolved"]
+
+class Intervention(Frozen):
+    """What a person did to a request beside voting, such as taking the yes back or reviewing an emergency."""
+
+    did: Did
     person: str
     account: str
     at: int
@@ -125,6 +139,10 @@ class Request(Frozen):
     interventions: tuple[Intervention, ...] = ()
     cancel_on_disconnect: bool = False
     looks: tuple[str, ...] = ()  #: the reviews that votes rested on; each is good for one
+    vouched: bool = False  #: whether an identity token said whom the agent acts for
+    shares: tuple[Share, ...] = ()  #: what it takes of windows
+    sums: dict[str, int] = Field(default_factory=dict)  #: what these came to when it was asked
+    review_reminded: int = 0  #: how many reminders to review an emergency were due
 
     version: int = Field(default=0, exclude=True)  #: set by the store: how many times it was committed
     decision_entry: int | None = Field(default=None, exclude=True)  #: set by the store: the decision's journal number
@@ -138,7 +156,28 @@ class Request(Frozen):
             principal=self.principal,
             audience=self.audience,
             started_by=self.started_by,
+            vouched=self.vouched,
+            sums=self.sums,
         )
+
+    @property
+    def shown(self) -> Action:
+        """The action as it may be shown: with a mask in place of everything that policy declares secret."""
+        arguments = masked(self.action.arguments, self.presentation.secret, self.action.nonce)
+        return self.action.model_copy(update={"arguments": arguments})
+
+    @property
+    def shown_before(self) -> Superseded | None:
+        """The denied request, masked alike and under this one's nonce: equal masks are equal values."""
+        was = self.superseded
+        if was is None:
+            return None
+        return was.model_copy(update={"arguments": masked(was.arguments, self.presentation.secret, self.action.nonce)})
+
+    @property
+    def hides_secret(self) -> bool:
+        """Whether anything of the action is masked."""
+        return holds_secret(self.action.arguments, self.presentation.secret)
 
     @property
     def code(self) -> str:
@@ -170,8 +209,52 @@ class Request(Frozen):
             return after._denied_if_enough(vote)
         if not after.is_met():
             return after
-        approvals = tuple(known for known in votes if known.answer == "approve")
+        counting = after._approving()
+        approvals = tuple(known for known in votes if known.person in counting)
         return after._decided(Event.APPROVE, vote.at, by=approvals, reason=vote.reason, jti=jti)
+
+    def broken_glass(self, vote: Vote, *, jti: str) -> Request:
+        """The request let through by one person alone, as its terms provide for an emergency; for a short time."""
+        allowed = self.terms.break_glass
+        if allowed is None:
+            raise IllegalTransition("policy provides for no emergency here")
+        times = {"use_within": allowed.use_within, "receipt_ttl": allowed.receipt_ttl}
+        short = {name: min(value, getattr(self.terms, name)) for name, value in times.items()}
+        places = tuple(dict.fromkeys((*self.terms.destinations, *allowed.announce)))
+        after = self._with(
+            votes=(*(known for known in self.votes if known.person != vote.person), vote),
+            terms=self.terms.model_copy(update={**short, "destinations": places}),
+        )
+        return after._decided(Event.APPROVE, vote.at, by=(vote,), reason=vote.reason, jti=jti, break_glass=True)
+
+    def marked(self, by: Intervention) -> Request:
+        """The request with something that a person did, which changes nothing of its life."""
+        return self._with(interventions=(*self.interventions, by))
+
+    @property
+    def announced(self) -> tuple[str, ...]:
+        """The places where it is told although nobody is asked there any more."""
+        emergency = self.decision is not None and self.decision.break_glass
+        return self.terms.break_glass.announce if emergency and self.terms.break_glass else ()
+
+    def is_due_at(self, destination: str) -> bool:
+        """Whether people have to see it at a destination where it does not stand yet."""
+        return self.status is Status.PENDING or (self.unreviewed and destination in self.announced)
+
+    def was_marked(self, did: Did, person: str | None = None) -> bool:
+        """Whether somebody, or this person, did that."""
+        return any(one.did == did and person in (None, one.person) for one in self.interventions)
+
+    @property
+    def unreviewed(self) -> bool:
+        """Whether an emergency still waits for a second person to look at it."""
+        emergency = self.decision is not None and self.decision.break_glass
+        return emergency and not self.was_marked("reviewed")
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing more will happen by itself, so that it need not be kept forever."""
+        return self.status in OVER and not self.unreviewed
 
     def retracted(self, person: str) -> Request:
         """The request without a person's vote, while it is still open."""
@@ -198,18 +281,14 @@ class Request(Frozen):
         terms: Terms,
         *,
         without: frozenset[str] = frozenset(),
-        counting: Mapping[str, tuple[str, ...]] | None = None,
+        counting: Mapping[str, Vote] | None = None,
     ) -> Request:
         """The request under stricter terms, without the votes of people who may no longer answer.
 
-        `counting` says for which factors people count now; whom it leaves out counts as at the click.
+        `counting` says for what people count now; whom it leaves out counts as at the click.
         """
         now = counting or {}
-        kept = tuple(
-            vote.model_copy(update={"factors": now.get(vote.person, vote.factors)})
-            for vote in self.votes
-            if vote.person not in without
-        )
+        kept = tuple(_counted_as(vote, now.get(vote.person, vote)) for vote in self.votes if vote.person not in without)
         return self._with(terms=terms, votes=kept)
 
     def expired(self, at: int) -> Request:
@@ -252,6 +331,34 @@ class Request(Frozen):
 
     def next_due(self) -> int | None:
         """When time itself will change the request, if nothing else does first."""
+        due = [at for at in (self._life_due(), self._review_due()) if at is not None]
+        return min(due, default=None)
+
+    def after_time(self, at: int) -> Request:
+        """The request after its due instant: expired, escalated, reminded, lapsed, or its outcome lost."""
+        life, review = self._life_due(), self._review_due()
+        if review is not None and at >= review and (life is None or at < life):
+            return self._reminded_to_review(at)
+        if self.status is Status.PENDING:
+            return self._waited(at)
+        if self.status is Status.APPROVED:
+            return self.lapsed(at)
+        return self.reported(Event.LOSE, at, "nothing was reported in time")
+
+    def _review_due(self) -> int | None:
+        """When somebody is next reminded that an emergency waits for its review."""
+        allowed = self.terms.break_glass
+        if self.decision is None or allowed is None or not self.unreviewed:
+            return None
+        return self.decision.at + (self.review_reminded + 1) * allowed.remind
+
+    def _reminded_to_review(self, at: int) -> Request:
+        """The request after a reminder; of several that came due while nobody could give them, one is given."""
+        allowed, decision = self.terms.break_glass, self.decision
+        passed = (at - decision.at) // allowed.remind if decision and allowed else 0
+        return self._with(review_reminded=passed)
+
+    def _life_due(self) -> int | None:
         if self.status is Status.PENDING:
             return min(self.expires_at, *self._steps_due())
         if self.status is Status.APPROVED and self.decision is not None:
@@ -259,14 +366,6 @@ class Request(Frozen):
         if self.status is Status.SPENT and self.spend is not None:
             return self.spend.at + self.terms.outcome_within
         return None
-
-    def after_time(self, at: int) -> Request:
-        """The request after its due instant: expired, escalated, reminded, lapsed, or its outcome lost."""
-        if self.status is Status.PENDING:
-            return self._waited(at)
-        if self.status is Status.APPROVED:
-            return self.lapsed(at)
-        return self.reported(Event.LOSE, at, "nothing was reported in time")
 
     def _waited(self, at: int) -> Request:
         escalation, reminder = self._steps_due()
@@ -286,14 +385,40 @@ class Request(Frozen):
         return escalation, reminder
 
     def _denied_if_enough(self, vote: Vote) -> Request:
-        against = tuple(known for known in self.votes if known.answer != "approve")
+        counting = self._counting()
+        against = tuple(known for known in self.votes if known.answer != "approve" and known.person in counting)
         if len(against) < self.terms.deny_quorum:
             return self
         changes = "\n".join(known.reason for known in against if known.answer == "changes")
         return self._decided(Event.DENY, vote.at, by=against, reason=vote.reason, changes=changes)
 
+    def stood_in_for(self, person: str) -> str | None:
+        """Whose seat somebody's yes takes, where it is not their own."""
+        vote = self.vote_of(person)
+        seat = seated(self.terms.factors, self._approving()).get(person)
+        if vote is None or seat is None or seat in vote.factors:
+            return None
+        return next((one.person for one in vote.behalf if seat in one.factors), None)
+
     def _approving(self) -> dict[str, frozenset[str]]:
-        return {vote.person: frozenset(vote.factors) for vote in self.votes if vote.answer == "approve"}
+        counting = self._counting()
+        yeses = (vote.person for vote in self.votes if vote.answer == "approve")
+        return {person: counting[person] for person in yeses if person in counting}
+
+    def _counting(self) -> dict[str, frozenset[str]]:
+        """Whose answer counts, and for which factors.
+
+        A seat that was handed over counts only where its owner has not answered, and for the first who took it: so
+        nobody is ever behind two answers.
+        """
+        answered = {vote.person for vote in self.votes}
+        found: dict[str, frozenset[str]] = {}
+        for vote in self.votes:
+            handed = [one for one in vote.behalf if one.person not in answered]
+            answered |= {one.person for one in handed}
+            if names := frozenset((*vote.factors, *(name for one in handed for name in one.factors))):
+                found[vote.person] = names
+        return found
 
     def _must_allow(self, event: Event) -> None:
         step(self.status, event)
@@ -308,6 +433,7 @@ class Request(Frozen):
         reason: str = "",
         changes: str = "",
         jti: str | None = None,
+        break_glass: bool = False,
     ) -> Request:
         status = step(self.status, event)
         use_by = at + self.terms.use_within if status is Status.APPROVED else None
@@ -320,6 +446,7 @@ class Request(Frozen):
             changes=changes,
             jti=jti if use_by else None,
             use_by=use_by,
+            break_glass=break_glass,
         )
         return self._with(status=status, decision=decision)
 
@@ -328,3 +455,7 @@ class Request(Frozen):
 
     def _with(self, **changes: object) -> Request:
         return self.model_copy(update=changes)
+
+
+def _counted_as(vote: Vote, now: Vote) -> Vote:
+    return vote.model_copy(update={"factors": now.factors, "behalf": now.behalf})

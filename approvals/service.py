@@ -4,30 +4,60 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from approvals.action import likeness, request_id
+from approvals.arrangements import Arrangements
 from approvals.click import Click, refused_click
 from approvals.commits import binding, change_of, home, still_in_force, under_policy
+from approvals.credentials import must_hold_none
+from approvals.delegations import Delegations
 from approvals.errors import DirectoryUnavailable, EntryRefused, NotConfirmed, NotFound, OutsideWindow, OverLimit
+from approvals.identity import is_vouched
 from approvals.indices import Query
 from approvals.intake import ReportDocument, RequestDocument, SpendDocument
 from approvals.lifecycle import Status
+from approvals.links import Links
 from approvals.operators import Operators
 from approvals.people import NotAllowed, Voter, may_answer, standing_votes
 from approvals.policy import Policy
-from approvals.ports import Account, Change, Directory, Policies, Post, Signer, Store, Stored
+from approvals.ports import (
+    Account,
+    Change,
+    Directory,
+    Identities,
+    Policies,
+    Post,
+    SecretDetector,
+    Signer,
+    Store,
+    Stored,
+)
 from approvals.publishing import Publisher
 from approvals.request import Earlier, Request, Superseded, Vote
+from approvals.reserving import Reserved, reserving
 from approvals.review import OVER
 from approvals.reviewing import Reviews, request_of
 from approvals.terms import Terms
 from approvals.tools import Granted, NotGranted, Tools
 from approvals.verdicts import UNKNOWN, Counted, Done, Late, Refused, Verdict
+from approvals.windows import Share, holder_of
 
-__all__ = ["Approvals", "Click", "Counted", "Done", "Granted", "Late", "NotGranted", "Open", "Refused", "Verdict"]
+__all__ = [
+    "Approvals",
+    "Click",
+    "Counted",
+    "Done",
+    "Granted",
+    "Late",
+    "NotGranted",
+    "Open",
+    "Paused",
+    "Refused",
+    "Verdict",
+]
 
 _PAGE = 200
 MARKS = 5  #: earlier requests that a card tells of
@@ -44,6 +74,14 @@ class Open:
 
 
 @dataclass(frozen=True)
+class Paused:
+    """What came of denying and pausing the agent: the vote's verdict and the freeze's; None: there was no agent."""
+
+    verdict: Verdict
+    frozen: Done | Refused | None
+
+
+@dataclass(frozen=True)
 class _Found:
     """Somebody who may answer, and what they answer."""
 
@@ -55,7 +93,8 @@ class Approvals:
     """The service that every door and loop calls; `operators` holds what people do beside voting.
 
     `nudge` is called when cards may have to change, so that a courier in this process need not wait for its next look.
-    `held` says that no receipt may be spent now, because the memory may have forgotten a spend (DESIGN §8).
+    `held` says that no receipt may be spent now, because the memory may have forgotten a spend (DESIGN §8). Without a
+    `detector` no credential is looked for; without `identities` no identity token is believed.
     """
 
     def __init__(
@@ -66,18 +105,30 @@ class Approvals:
         policies: Policies,
         signer: Signer,
         issuer: str,
+        detector: SecretDetector | None = None,
+        identities: Identities | None = None,
         nudge: Callable[[], None] = lambda: None,
         held: Callable[[], bool] = lambda: False,
     ) -> None:
         self._store = store
+        self._detector = detector
+        self._identities = identities
         self._directory = directory
         self._policies = policies
+        self._arrangements = Arrangements(store.shelf)
         self._nudge = nudge
         self._publisher = Publisher(store, signer, issuer)
         self.reviews = Reviews(store, policies, self._check)
         self.operators = Operators(
-            store=store, directory=directory, policies=policies, publisher=self._publisher, nudge=nudge
+            store=store,
+            directory=directory,
+            policies=policies,
+            publisher=self._publisher,
+            nudge=nudge,
+            new_key=_new_key,
         )
+        self.delegations = Delegations(store=store, directory=directory, policies=policies, new_key=_new_key)
+        self.links = Links(store=store, directory=directory, policies=policies, new_key=_new_key)
         self._tools = Tools(
             store=store,
             directory=directory,
@@ -97,11 +148,19 @@ class Approvals:
         like = likeness(agent, document.action)
 
         async def commit(policy: Policy) -> tuple[Stored, bool]:
-            def make(now: int, earlier: Sequence[Request]) -> Change:
-                return _asked(wanted, document, agent, policy, now, superseded, earlier)
-
             try:
-                return await self._store.create(wanted, make, like=like, limits=policy.limits_of(agent))
+                vouched = await self._is_vouched(document, agent, policy)
+                shares = policy.shares(document, agent, vouched=vouched)
+                async with self._reserving(wanted, document, shares, policy) as reserved:
+
+                    def make(now: int, earlier: Sequence[Request]) -> Change:
+                        entry = _Entry(wanted, document, agent, superseded, vouched, reserved.shares, reserved.sums)
+                        return _asked(entry, policy, self._detector, now, earlier)
+
+                    stored, reserved.kept = await self._store.create(
+                        wanted, make, like=like, limits=policy.limits_of(agent)
+                    )
+                return stored, reserved.kept
             except OverLimit as exc:
                 await still_in_force(self._policies, policy)
                 raise _over(exc) from exc
@@ -122,6 +181,18 @@ class Approvals:
         await self._publisher.publish(stored.request, now=stored.now, again=not new)
         self._nudge()
         return stored.request
+
+    def _reserving(
+        self, request: str, document: RequestDocument, shares: tuple[Share, ...], policy: Policy
+    ) -> AbstractAsyncContextManager[Reserved]:
+        holder, token = holder_of(request, document.action) if shares else "", secrets.token_hex(8)
+        return reserving(self._store.windows, holder, shares, hold=policy.longest_open, token=token)
+
+    async def _is_vouched(self, document: RequestDocument, agent: str, policy: Policy) -> bool:
+        """Whether somebody else than the agent says for whom it acts. Raises EntryRefused."""
+        if document.principal_token is None:
+            return False
+        return is_vouched(document, agent, policy, self._identities, await self._store.now())
 
     async def _superseded(self, document: RequestDocument, agent: str) -> Superseded | None:
         """The denied request that this one answers, as the card needs it. Raises EntryRefused."""
@@ -208,6 +279,15 @@ class Approvals:
         request = request_of(view)
         return OVER if click is None or request is None else await self.vote(request, click)
 
+    async def deny_and_pause(self, request: str, click: Click) -> Paused:
+        """Deny, and freeze the agent where the person holds that role too: everything else it asked is then denied."""
+        verdict = await self.vote(request, replace(click, answer="deny"))
+        try:
+            agent = (await self._store.get(request)).request.agent
+        except NotFound:
+            return Paused(verdict, None)
+        return Paused(verdict, await self.operators.freeze(click.account, "agent", agent, click.reason))
+
     async def retract(self, request: str, click: Click) -> Verdict:
         """Take one's own answer back while the request is still open."""
 
@@ -289,8 +369,14 @@ class Approvals:
             return Refused("policy_changed", f"Policy no longer allows this request: {refusal.message}.")
         if terms.verdict == "deny":
             return Refused("policy_denies", "A rule of the policy now denies this request, so it cannot be answered.")
+        if click.answer == "approve" and request.hides_secret and not terms.unseen:
+            return Refused(
+                "unseen",
+                "Part of this is secret, and no rule lets it be approved unseen. Deny it, or ask for a change.",
+            )
         asked = terms.escalated(request.escalated)
-        voter = await may_answer(click.account, asked, policy, self._directory, click.answer)
+        arranged = await self._arrangements.about(request, policy, stored.now, click.account.id)
+        voter = await may_answer(click.account, asked, policy, self._directory, click.answer, arranged)
         return Refused(voter.reason, voter.sentence) if isinstance(voter, NotAllowed) else voter
 
     async def _commit_vote(self, stored: Stored, click: Click, voter: Voter, policy: Policy) -> Verdict:
@@ -299,7 +385,7 @@ class Approvals:
         except DirectoryUnavailable:
             return await self._uncertain(stored.request, click)
         gone = frozenset(vote.person for vote in stored.request.votes) - standing.keys()
-        jti = secrets.token_urlsafe(16)
+        jti = _new_key()
 
         def change(now: Stored) -> Change | None:
             before = now.request
@@ -333,18 +419,19 @@ class Approvals:
             return Late(after)
         return Counted(after, safe=await self._publisher.published(after, now=stored.now))
 
-    async def _standing_for(self, stored: Stored, click: Click, policy: Policy) -> Mapping[str, tuple[str, ...]]:
+    async def _standing_for(self, stored: Stored, click: Click, policy: Policy) -> Mapping[str, Vote]:
         """Whose answer still stands beside this click, and for which factors.
 
         A no is never held up by what cannot be looked up: the answers of others then count as they were given.
         """
         request = stored.request
         terms = binding(request, policy, stored.now).escalated(request.escalated)
-        as_given = {vote.person: vote.factors for vote in request.votes}
+        as_given = {vote.person: vote for vote in request.votes}
         if click.answer != "approve" and terms.deny_quorum == 1:
             return as_given
+        arranged = await self._arrangements.about(request, policy, stored.now)
         try:
-            return await standing_votes(request.votes, terms, policy, self._directory)
+            return await standing_votes(request.votes, terms, policy, self._directory, arranged)
         except DirectoryUnavailable:
             if click.answer == "approve":
                 raise
@@ -441,6 +528,11 @@ class Approvals:
         return stored
 
 
+def _new_key() -> str:
+    """A name that nobody can guess: 128 bit."""
+    return secrets.token_urlsafe(16)
+
+
 def _over(limit: OverLimit) -> EntryRefused:
     """What an agent is told that asks too much."""
     if limit.retry_after is None:
@@ -457,20 +549,31 @@ def _over(limit: OverLimit) -> EntryRefused:
     )
 
 
+@dataclass(frozen=True)
+class _Entry:
+    """What is known of a request before the memory is asked for it."""
+
+    request: str
+    document: RequestDocument
+    agent: str
+    superseded: Superseded | None
+    vouched: bool
+    shares: tuple[Share, ...]
+    sums: Mapping[str, int]
+
+
 def _asked(
-    request: str,
-    document: RequestDocument,
-    agent: str,
-    policy: Policy,
-    now: int,
-    superseded: Superseded | None,
-    earlier: Sequence[Request],
+    entry: _Entry, policy: Policy, detector: SecretDetector | None, now: int, earlier: Sequence[Request]
 ) -> Change:
     """The commit that makes a document a request, decided at once where a rule says so."""
-    question = policy.admit(document, agent, now)
+    document, agent = entry.document, entry.agent
+    admitted = policy.admit(document, agent, now, vouched=entry.vouched)
+    if detector is not None:
+        must_hold_none(document, policy.not_looked_at(document.action.kind), detector)
+    question = admitted.model_copy(update={"sums": dict(entry.sums)})
     terms = policy.terms(question)
     asked = Request(
-        id=request,
+        id=entry.request,
         agent=agent,
         call=document.call,
         action=document.action,
@@ -485,10 +588,13 @@ def _asked(
         asked_at=now,
         expires_at=now + terms.within,
         terms=terms,
-        presentation=policy.presentation(document.action.kind),
-        superseded=superseded,
+        presentation=policy.presentation(document.action),
+        superseded=entry.superseded,
         earlier=_marks(earlier, terms, now),
         cancel_on_disconnect=document.cancel_on_disconnect,
+        vouched=entry.vouched,
+        shares=entry.shares,
+        sums=question.sums,
     )
     after = _by_rule(asked, now)
     by = f"agent:{agent}" if after.decision is None else f"policy:{after.decision.rule}"
@@ -511,7 +617,7 @@ def _by_rule(asked: Request, now: int) -> Request:
         )
     if asked.terms.verdict == "require":
         return asked
-    return asked.decided_by_rule(now, jti=secrets.token_urlsafe(16))
+    return asked.decided_by_rule(now, jti=_new_key())
 
 
 def _says_what_changed(asked: Request) -> bool:
@@ -549,6 +655,8 @@ def _event_of_time(before: Request, after: Request) -> str:
     """What the journal calls a step of waiting; the status names the others."""
     if after.escalated > before.escalated:
         return "escalated"
+    if after.review_reminded > before.review_reminded:
+        return "review_reminded"
     return "reminded" if after.reminded > before.reminded else ""
 
 
@@ -563,6 +671,7 @@ def _vote(click: Click, voter: Voter, at: int) -> Vote:
         at=at,
         shown=click.shown,
         reason=click.reason,
+        behalf=voter.behalf,
     )
 
 

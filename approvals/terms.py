@@ -46,6 +46,28 @@ class AskedAgain(Frozen):
     deny_within: int = 0  #: for so long it is denied by rule; 0: never
 
 
+class BreakGlass(Frozen):
+    """How one person alone may let a request through in an emergency, and what follows. Times are milliseconds."""
+
+    who: tuple[tuple[str, ...], ...]  #: approver sources; in each of these sets the person must be
+    announce: tuple[str, ...]
+    use_within: int
+    receipt_ttl: int
+    remind: int  #: how often somebody is reminded to review it
+    reviewers: tuple[str, ...] = ()  #: approver sources of those who are asked to review it
+
+    def tightened_by(self, other: BreakGlass) -> BreakGlass:
+        """What both allow; it is announced where either says."""
+        return BreakGlass(
+            who=tuple(dict.fromkeys((*self.who, *other.who))),
+            announce=tuple(dict.fromkeys((*self.announce, *other.announce))),
+            use_within=min(self.use_within, other.use_within),
+            receipt_ttl=min(self.receipt_ttl, other.receipt_ttl),
+            remind=min(self.remind, other.remind),
+            reviewers=other.reviewers,
+        )
+
+
 class Piece(Frozen):
     """A part of a sentence: our words, or a value out of the request, which must be drawn literally."""
 
@@ -89,6 +111,7 @@ class Terms(Frozen):
     min_look: int = 0  #: ms for which an approver must have had the whole action before their eyes
     confirm_code: bool = False  #: whether an approver types the code that they were shown
     unseen: bool = False  #: whether masked arguments may be approved
+    break_glass: BreakGlass | None = None  #: None: nobody may ever let it through alone
     within: int
     use_within: int
     receipt_ttl: int
@@ -119,6 +142,7 @@ class Terms(Frozen):
                 "min_look": max(self.min_look, other.min_look),
                 "confirm_code": self.confirm_code or other.confirm_code,
                 "unseen": self.unseen and other.unseen,
+                "break_glass": _both(self.break_glass, other.break_glass),
                 "use_within": min(self.use_within, other.use_within),
                 "receipt_ttl": min(self.receipt_ttl, other.receipt_ttl),
             }
@@ -132,6 +156,10 @@ class Terms(Frozen):
         factors = tuple(_joined_by(factor, taken) for factor in self.factors)
         destinations = dict.fromkeys((*self.destinations, *(d for step in taken for d in step.destinations)))
         return self.model_copy(update={"factors": factors, "destinations": tuple(destinations)})
+
+
+def _both(one: BreakGlass | None, other: BreakGlass | None) -> BreakGlass | None:
+    return None if one is None or other is None else one.tightened_by(other)
 
 
 def _joined_by(factor: Factor, steps: tuple[Escalation, ...]) -> Factor:
@@ -240,8 +268,17 @@ def _free_name(name: str, taken: set[str]) -> str:
 def progress(factors: tuple[Factor, ...], eligible: Mapping[str, frozenset[str]]) -> dict[str, int]:
     """How many of each factor's seats are taken when every person takes at most one: a largest matching.
 
-    `eligible` maps each person who said yes to the names of the factors they count for. Kuhn's algorithm: people are
-    few, and a greedy choice would turn away a second approver because the first sat in the wrong seat.
+    `eligible` maps each person who said yes to the names of the factors they count for.
+    """
+    taken = [*seated(factors, eligible).values()]
+    return {factor.name: taken.count(factor.name) for factor in factors}
+
+
+def seated(factors: tuple[Factor, ...], eligible: Mapping[str, frozenset[str]]) -> dict[str, str]:
+    """The factor in which each person sits, in a largest matching; who finds no seat is left out.
+
+    Kuhn's algorithm: people are few, and a greedy choice would turn away a second approver because the first sat in
+    the wrong seat.
     """
     seats = [(factor.name, number) for factor in factors for number in range(factor.need)]
     taken: dict[tuple[str, int], str] = {}
@@ -258,7 +295,7 @@ def progress(factors: tuple[Factor, ...], eligible: Mapping[str, frozenset[str]]
 
     for person in eligible:
         seat_person(person, set())
-    return {factor.name: sum(1 for name, _ in taken if name == factor.name) for factor in factors}
+    return {person: name for (name, _), person in taken.items()}
 
 
 def met(factors: tuple[Factor, ...], eligible: Mapping[str, frozenset[str]]) -> bool:

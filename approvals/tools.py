@@ -8,15 +8,17 @@ from typing import Any
 
 from approvals import receipt as receipts
 from approvals.action import partition_of_request
+from approvals.arrangements import Arranged, Arrangements
 from approvals.commits import binding, change_of, home, record_of, still_in_force, under_policy
 from approvals.errors import DirectoryUnavailable, EntryRefused, NotFound, OutsideWindow
 from approvals.intake import ReportDocument, SpendDocument
 from approvals.lifecycle import Event, Status
-from approvals.people import standing_votes
+from approvals.people import UNCHECKED, NotAllowed, account_of, may_break_glass, standing_votes
 from approvals.policy import Policy
 from approvals.ports import Change, Directory, Policies, Signer, Store, Stored
 from approvals.publishing import Publisher
 from approvals.request import Request
+from approvals.terms import Terms
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ class Tools:
         self._publisher = publisher
         self._nudge = nudge
         self._held = held
+        self._arrangements = Arrangements(store.shelf)
 
     async def spend(self, audience: str, document: SpendDocument, *, partition: int) -> Granted | NotGranted:
         """Use a receipt, once. Everything is checked again; the same attempt gets the same answer again."""
@@ -110,15 +113,30 @@ class Tools:
             return NotGranted(request.id, "policy", "a rule of the policy now denies this")
         if request.decision.rule is not None:
             return None if terms.verdict == "allow" else NotGranted(request.id, "policy", "a person is needed now")
+        arranged = await self._arrangements.about(request, policy, stored.now)
+        if request.decision.break_glass:
+            return await self._emergency_over(request, terms, policy, arranged)
         try:
             asked = terms.escalated(request.escalated)
             yeses = [vote for vote in request.votes if vote.answer == "approve"]
-            standing = await standing_votes(yeses, asked, policy, self._directory)
+            standing = await standing_votes(yeses, asked, policy, self._directory, arranged)
         except DirectoryUnavailable:
-            return NotGranted(request.id, "policy", "those who approved cannot be checked just now; try again")
+            return _unchecked(request)
         gone = frozenset(vote.person for vote in yeses) - standing.keys()
         if not request.tightened(terms, without=gone, counting=standing).is_met():
             return NotGranted(request.id, "policy", "those who approved no longer suffice")
+        return None
+
+    async def _emergency_over(
+        self, request: Request, terms: Terms, policy: Policy, arranged: Arranged
+    ) -> NotGranted | None:
+        """Whether whoever let it through alone may no longer do so."""
+        for vote in request.decision.by if request.decision else ():
+            by = await may_break_glass(account_of(vote.account), terms, policy, self._directory, arranged)
+            if by is UNCHECKED:
+                return _unchecked(request)
+            if isinstance(by, NotAllowed):
+                return NotGranted(request.id, "policy", "those who approved no longer suffice")
         return None
 
     async def report(self, audience: str, document: ReportDocument) -> Request | NotGranted:
@@ -148,6 +166,10 @@ class Tools:
         await self._publisher.publish(after)
         self._nudge()
         return after
+
+
+def _unchecked(request: Request) -> NotGranted:
+    return NotGranted(request.id, "policy", "those who approved cannot be checked just now; try again")
 
 
 def _refused_spend(request: Request, audience: str, refusal: NotGranted) -> Mapping[str, Any]:

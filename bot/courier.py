@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from approvals.errands import Accounts
 from approvals.errors import NotFound
-from approvals.ports import ChatPlatform, Queue, Store
+from approvals.ports import ChatPlatform, Lease, Queue, Store
 from bot.delivery import Delivery, Desk
 from bot.loops import each
 from bot.posting import CourierWatch
@@ -44,6 +44,7 @@ class Courier:
         self._platforms = platforms
         self._desk = Desk(store, watch or CourierWatch(), accounts=accounts, warm=warm, operators=operators)
         self._serving: set[asyncio.Task[None]] = set()
+        self._held: set[Lease] = set()
 
     async def relay(self) -> bool:
         """Note for some changed requests what their destinations need."""
@@ -53,9 +54,9 @@ class Courier:
 
     async def serve(self) -> bool:
         """Begin with the destinations that are due, as many as there is room for; wait until one is done."""
+        await self._hand_back_broken_off()
         for lease in await self._store.outbox.take(limit=ROOM - len(self._serving), lease=LEASE_MS):
-            delivery = Delivery(self._desk, self._platforms, lease, lease_ms=LEASE_MS)
-            self._serving.add(asyncio.create_task(delivery.run(), name=f"serve {lease.destination}"))
+            self._serving.add(asyncio.create_task(self._serve(lease), name=f"serve {lease.destination}"))
         if not self._serving:
             return False
         done, self._serving = await asyncio.wait(self._serving, timeout=0.1, return_when=asyncio.FIRST_COMPLETED)
@@ -66,6 +67,18 @@ class Courier:
         """Wait for what is being done."""
         serving, self._serving = self._serving, set()
         await asyncio.gather(*serving, return_exceptions=True)
+
+    async def _serve(self, lease: Lease) -> None:
+        self._held.add(lease)
+        await Delivery(self._desk, self._platforms, lease, lease_ms=LEASE_MS).run()
+        self._held.discard(lease)
+
+    async def _hand_back_broken_off(self) -> None:
+        """Give back what this process held when the memory was lost, so that nobody waits for the leases to end."""
+        if not self._serving:
+            for lease in tuple(self._held):
+                await self._store.outbox.hand_back(lease, 0)
+                self._held.discard(lease)
 
     async def _relay(self, request: str) -> None:
         try:

@@ -28,7 +28,6 @@ from approvals.errands import (
     untold,
 )
 from approvals.errors import ChatRefused, ChatUnavailable, NotConfirmed, NotFound
-from approvals.lifecycle import Status
 from approvals.notes import Note
 from approvals.ports import ChatPlatform, Errand, Lease, Post, Store, Stored, Waiting
 from bot.nowhere import NOT_CONNECTED, Nowhere
@@ -270,7 +269,7 @@ class Delivery:
                 await self._posting.edit_shared(self._platform, shared, requests)
         except ChatRefused as exc:
             self._heard(exc)
-            await self._refused(Errand.EDIT, one, old, exc)
+            await self._refused(Errand.EDIT, one, old if shared is None else shared.members(requests), exc)
             return _Came(done=True)
         except ChatUnavailable as exc:
             return await self._not_now(Errand.EDIT, [one], exc)
@@ -323,7 +322,7 @@ class Delivery:
         await self._desk.outbox.settle(self._lease, Errand.SAY, one)
         if kept is not None:
             try:
-                await self._platform.announce(self._place, Note.model_validate(kept.document))
+                await self._platform.announce(self._place, Note.model_validate(kept.document, strict=False))
             except ChatRefused as exc:
                 log.error("operators cannot be told", destination=self._place, code=exc.code, remedy=exc.remedy)
             except ChatUnavailable as exc:
@@ -376,7 +375,7 @@ class Delivery:
         again = TRY_LATER_MS if exc.code == NOT_CONNECTED else None
         for stored in requests:
             await self._flag(stored, exc)
-            if stored.request.status is not Status.PENDING:
+            if not stored.request.is_due_at(self._place):
                 continue
             post = stored.posts.get(self._place)
             delay = retry_after(post.tries if post is not None else 0)
@@ -398,7 +397,7 @@ class Delivery:
             record = {"v": 1, "event": "undeliverable", "request": request.id, "destination": self._place}
             await self._store.note({**record, "reason": exc.code}, partition=int(request.id.split("-")[0]))
             await self._let_operators_know(stored, exc)
-        if request.status is Status.PENDING:
+        if request.is_due_at(self._place):
             tries = post.tries if post is not None else 0
             failed = Post(self._place, "failed", await self._store.now(), problem=exc.code, tries=tries + 1)
             await self._store.record_post(request.id, failed)

@@ -26,10 +26,15 @@ from approvals.ports import Account, ChatPlatform, Inbox, Signer, Store
 from approvals.service import Approvals
 from bot.clock import Clock
 from bot.courier import Courier
+from bot.credentials import KnownCredentials
+from bot.identity import TokenFiles
 from bot.intake import Intake
 from bot.keys import signer_for
 from bot.loops import Loop
 from bot.policies import AdoptedPolicy, read_policy
+from bot.presence import EVERY as HEARTBEAT
+from bot.presence import Presence
+from bot.reload import IDLE, Reload, watching
 from bot.rollback import RollBack
 from bot.sealer import HeadsFile, Sealer
 from bot.settings import Settings
@@ -57,6 +62,7 @@ class House:
     signer: FileSigner
     url: str  #: of the HTTP server
     draining: Draining
+    reread: Callable[[], None]  #: put the policy file in force as it is now
 
 
 @asynccontextmanager
@@ -85,23 +91,30 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
     policy, text = read_policy(settings.policy)
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(settings))
-        inbox = await stack.enter_async_context(store.inbox(_process_name()))
+        name = _process_name()
+        inbox = await stack.enter_async_context(store.inbox(name))
         signer = await signer_for(settings, store)
         write_trust(settings.trust, signer.trust(settings.issuer))
         policies = AdoptedPolicy(store, policy, text)
         await policies.put_in_force()
-        await inbox.watch(policy.agents, policy.audiences)
-        await store.publish_names(policy.agents, policy.audiences)
         kit = await stack.enter_async_context(open_telemetry(settings, policies, store.server))
         slack = await _slack(stack, settings, signer, kit)
         rooms = _rooms(settings, store, inbox, signer, policies, slack, kit)
         queues = await stack.enter_async_context(open_queues(settings.redis_url, settings.partitions))
         checks = _checks(rooms, store, queues, slack)
-        sampling = Loop("sampler", _sampler(rooms, queues, checks, slack).step, idle=EVERY, failed=kit.loop_failed)
+        presence = Presence(rooms.store.shelf, name)
+        stack.push_async_callback(presence.leave)
+        being = Loop("presence", presence.step, idle=HEARTBEAT, failed=kit.loop_failed)
+        sampler = _sampler(rooms, queues, checks, presence, slack)
+        sampling = Loop("sampler", sampler.step, idle=EVERY, failed=kit.loop_failed)
         await rooms.sealer.step()  # before anything is spent: is Redis what it was?
         stack.push_async_callback(_seal_the_rest, rooms.sealer)
         stack.push_async_callback(rooms.courier.finish)
-        await stack.enter_async_context(_running([*rooms.loops, sampling]))
+        reload = _reload(settings, store, inbox, policies, kit)
+        await reload.step()  # before anybody is told that we are ready: the agents are heard
+        reloading = Loop("policy", reload.step, idle=IDLE, failed=kit.loop_failed)
+        await stack.enter_async_context(watching(settings.policy, _then(reload.changed, reloading.nudge)))
+        await stack.enter_async_context(_running([*rooms.loops, being, reloading, sampling]))
         routes = api_routes(trust=lambda: signer.trust(settings.issuer), checks=checks)
         if slack is not None:
             await stack.enter_async_context(slack.receiving(rooms.approvals, rooms.commands))
@@ -111,7 +124,8 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         for risk in store.findings:
             log.warning("redis", risk=risk)
         log.info("ready", url=url, slack=settings.resolved_slack_mode(), agents=len(policy.agents))
-        yield House(settings, rooms.store, rooms.approvals, signer, url, rooms.draining)
+        reread = _then(reload.asked, reloading.nudge)
+        yield House(settings, rooms.store, rooms.approvals, signer, url, rooms.draining, reread)
         log.info("closing")
 
 
@@ -154,12 +168,32 @@ def _rooms(
         policies=policies,
         signer=signing,
         issuer=settings.issuer,
+        detector=KnownCredentials(),
+        identities=TokenFiles(settings.policy.parent),
         nudge=courier_loop.nudge,
         held=sealer.holds_spends,
     )
     commands = Commands(approvals=approvals, store=memory, directory=directory, policies=policies)
     loops = [courier_loop, posts_loop, *_loops(memory, kit.inbox(inbox), approvals, sealer, kit)]
     return _Rooms(kit, memory, directory, signing, policies, approvals, commands, sealer, courier, loops, Draining())
+
+
+def _reload(settings: Settings, store: RedisStore, inbox: Inbox, policies: AdoptedPolicy, kit: Telemetry) -> Reload:
+    """What keeps this process with the policy file; registered agents are heard, and find their names published."""
+
+    async def served(agents: Sequence[str], audiences: Sequence[str]) -> None:
+        await inbox.watch(agents, audiences)
+        await store.publish_names(agents, audiences)
+
+    return Reload(settings.policy, policies, store, serve=served, counted=kit.policy_file)
+
+
+def _then(first: Callable[[], None], second: Callable[[], None]) -> Callable[[], None]:
+    def both() -> None:
+        first()
+        second()
+
+    return both
 
 
 async def _relay(courier: Courier, posts: Loop) -> bool:
@@ -173,7 +207,8 @@ async def _relay(courier: Courier, posts: Loop) -> bool:
 async def serve(settings: Settings) -> None:
     """Run until SIGTERM or Ctrl-C; after SIGTERM it says for `drain_seconds` that it is not ready, and still decides.
 
-    A load balancer needs that time to send new clicks elsewhere. Another signal ends it at once.
+    A load balancer needs that time to send new clicks elsewhere. Another signal ends it at once. SIGHUP reads the
+    policy file again.
     """
     stop, at_once = asyncio.Event(), asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -185,7 +220,9 @@ async def serve(settings: Settings) -> None:
 
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, told, number)
+    loop.add_signal_handler(signal.SIGHUP, lambda: None)  # until the house is open: it reads the file anyway
     async with open_house(settings) as house:
+        loop.add_signal_handler(signal.SIGHUP, house.reread)
         await stop.wait()
         house.draining.begun = True
         log.info("draining", seconds=settings.drain_seconds)
@@ -262,7 +299,9 @@ def _checks(rooms: _Rooms, store: RedisStore, queues: Queues, slack: SlackDoor |
     return checks
 
 
-def _sampler(rooms: _Rooms, queues: Queues, checks: Mapping[str, Check], slack: SlackDoor | None) -> Sampler:
+def _sampler(
+    rooms: _Rooms, queues: Queues, checks: Mapping[str, Check], presence: Presence, slack: SlackDoor | None
+) -> Sampler:
     return Sampler(
         metrics=rooms.kit.metrics,
         labels=rooms.kit.labels,
@@ -272,7 +311,8 @@ def _sampler(rooms: _Rooms, queues: Queues, checks: Mapping[str, Check], slack: 
         journal=rooms.sealer,
         loops=rooms.loops,
         checks=checks,
-        socket=slack.connection if slack is not None and slack.by_socket else None,
+        replicas=lambda: presence.count,
+        line=slack.line if slack is not None and slack.by_socket else None,
     )
 
 

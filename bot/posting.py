@@ -51,13 +51,17 @@ class Shared:
         post = stored.posts.get(self.destination)
         return post is not None and post.shared == self.name
 
+    def members(self, requests: Sequence[Stored | None]) -> list[Stored]:
+        """Those of the requests that are its rows now."""
+        return [stored for stored in requests if stored is not None and self.has(stored)]
+
     def is_lost(self, stored: Stored) -> bool:
         """Whether it was to show a request, and nobody knows if it does."""
         return self.has(stored) and stored.posts[self.destination].state == "intended"
 
     def reference(self, requests: Sequence[Stored | None]) -> Mapping[str, str] | None:
         """Where it stands, as one of its rows knows it."""
-        posts = [one.posts[self.destination] for one in requests if one is not None and self.has(one)]
+        posts = [stored.posts[self.destination] for stored in self.members(requests)]
         return next((post.reference for post in posts if post.state == "posted"), None)
 
 

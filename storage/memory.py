@@ -12,7 +12,6 @@ from typing import Any, Final, Self
 from approvals.action import likeness, partition_of, partition_of_request
 from approvals.errors import EpochChanged, NotExported, NotFound, OutsideWindow, OverLimit
 from approvals.indices import Query
-from approvals.lifecycle import OVER
 from approvals.limits import Limits
 from approvals.ports import Answer, Change, Entry, JournalEntry, Page, Post, Queue, Stored, Trouble
 from approvals.request import Request
@@ -349,7 +348,7 @@ class MemoryStore:
         kept.text, kept.read = request_text(request), None
         kept.version += 1
         kept.entry = number if change.decides else kept.entry
-        kept.until = now + self._retention if request.status in OVER else None
+        kept.until = now + self._retention if request.is_over else None
         self._schedule(change, kept, now)
         written = kept.request()
         return replace(known, request=written, now=now) if known else Stored(written, now)

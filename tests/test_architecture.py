@@ -28,7 +28,7 @@ DRAWS_IN_THE_SANDBOX = {"bot/demo.py"}
 #: What the rules may use of the world: nothing that reads a clock, a file, the network, the environment or chance.
 PURE = {
     "__future__", "base64", "collections", "contextlib", "dataclasses", "datetime", "difflib", "enum", "fnmatch",
-    "functools", "hashlib", "itertools", "json", "operator", "re", "typing", "unicodedata", "zlib",
+    "functools", "hashlib", "hmac", "itertools", "json", "operator", "re", "typing", "unicodedata", "zlib",
 }  # fmt: skip
 LIBRARIES = {"pydantic", "rfc8785", "cel"}
 #: A spend key must not be guessable: the one chance the rules take (approvals/service.py), never a clock.

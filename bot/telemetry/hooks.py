@@ -52,6 +52,9 @@ class CountingSlack(SlackWatch):
     def turned_away(self, reason: str) -> None:
         self._metrics.turned_away.labels(word(reason)).inc()
 
+    def connected(self) -> None:
+        self._metrics.socket_connects.inc()
+
     def disconnected(self, reason: str) -> None:
         self._metrics.socket_disconnects.labels(word(reason)).inc()
 

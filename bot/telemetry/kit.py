@@ -64,6 +64,10 @@ class Telemetry:
         """Whom the Slack door tells."""
         return CountingSlack(self.metrics)
 
+    def policy_file(self, came_to: str) -> None:
+        """Whom the reading of the policy file tells."""
+        self.metrics.policy_files.labels(came_to).inc()
+
     def loop_failed(self, name: str) -> None:
         """Whom the loops tell."""
         self.metrics.loop_failures.labels(name).inc()

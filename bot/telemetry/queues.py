@@ -11,13 +11,16 @@ from typing import Any, Final
 from redis.exceptions import RedisError
 
 from approvals.errors import StoreUnavailable
-from approvals.ports import Queue
+from approvals.ports import Errand, Queue
 from storage.redis.checks import examine
 from storage.redis.keys import Keys
 from storage.redis.link import Command, Link
 
 #: The queues whose work is overdue when its time has passed; an agent's silence is nobody's delay.
 QUEUES: Final = (Queue.TIMERS, Queue.CARDS, Queue.ANNOUNCEMENTS)
+
+_MOST_DESTINATIONS: Final = 500  #: of each partition that are looked at
+_FIRST: Final = 20  #: of the requests that wait for a destination
 
 
 @dataclass(frozen=True)
@@ -30,33 +33,50 @@ class Backlog:
 
 @dataclass(frozen=True)
 class Waiting:
-    """What waits in all partitions; `cards` are the ids of the requests whose cards are the longest overdue."""
+    """What waits in all partitions; `outboxes` by destination."""
 
     pending: int
     queues: dict[Queue, Backlog]
     journal: tuple[int, ...]  #: the last entry's number, by partition
-    cards: tuple[str, ...] = field(default=())
+    outboxes: dict[str, Unseen] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Unseen:
+    """How many requests nobody at a destination has seen yet, and the first of them."""
+
+    entries: int
+    first: tuple[str, ...]
 
 
 class Queues:
-    """Reads the queues of every partition in one round trip."""
+    """Reads the queues of every partition in one round trip, and the outboxes in another."""
 
     def __init__(self, link: Link, partitions: int) -> None:
         self._link = link
         self._keys = [Keys(partition) for partition in range(partitions)]
 
-    async def look(self, now: int, *, most: int = 200) -> Waiting:
-        """What waits at `now` (ms), with at most `most` ids of cards. Raises StoreUnavailable."""
-        replies = await self._together([command for keys in self._keys for command in _commands(keys, most)])
-        width = len(_commands(self._keys[0], most))
+    async def look(self, now: int) -> Waiting:
+        """What waits at `now` (ms). Raises StoreUnavailable."""
+        replies = await self._together([command for keys in self._keys for command in _commands(keys)])
+        width = len(_commands(self._keys[0]))
         parts = [replies[start : start + width] for start in range(0, len(replies), width)]
-        cards = [_scored(part[2 + 2 * QUEUES.index(Queue.CARDS) + 1]) for part in parts]
+        places = [(keys, name.decode()) for keys, part in zip(self._keys, parts, strict=True) for name in part[2]]
         return Waiting(
             pending=sum(int(part[0]) for part in parts),
             journal=tuple(int(part[1] or 0) for part in parts),
-            queues={queue: _backlog(parts, 2 + 2 * place, now) for place, queue in enumerate(QUEUES)},
-            cards=tuple(id_ for _, id_ in sorted(chain(*cards))[:most]),
+            queues={queue: _backlog(parts, 3 + 2 * place, now) for place, queue in enumerate(QUEUES)},
+            outboxes=await self._outboxes(places),
         )
+
+    async def _outboxes(self, places: Sequence[tuple[Keys, str]]) -> dict[str, Unseen]:
+        lines = [keys.errands(Errand.POST, destination) for keys, destination in places]
+        replies = await self._together([command for line in lines for command in _length_and_first(line, _FIRST)])
+        unseen = zip(places, replies[::2], replies[1::2], strict=True)
+        return {
+            destination: Unseen(int(length), tuple(id_ for _, id_ in _scored(first)))
+            for (_, destination), length, first in unseen
+        }
 
     async def has_replicas(self, wanted: int) -> bool:
         """Whether as many replicas are connected as a decision needs; yes where the server does not say."""
@@ -81,17 +101,14 @@ async def open_queues(url: str, partitions: int) -> AsyncIterator[Queues]:
         await link.aclose()
 
 
-def _commands(keys: Keys, most: int) -> list[Command]:
-    queues = [(("ZCARD", keys.queue(queue)), _first(keys.queue(queue), _wanted(queue, most))) for queue in QUEUES]
-    return [("ZCARD", keys.pending), ("HGET", keys.meta, "journal"), *chain(*queues)]
+def _commands(keys: Keys) -> list[Command]:
+    queues = chain(*(_length_and_first(keys.queue(queue), 1) for queue in QUEUES))
+    destinations: Command = ("ZRANGE", keys.destinations, 0, _MOST_DESTINATIONS - 1)
+    return [("ZCARD", keys.pending), ("HGET", keys.meta, "journal"), destinations, *queues]
 
 
-def _first(key: str, count: int) -> Command:
-    return ("ZRANGE", key, 0, count - 1, "WITHSCORES")
-
-
-def _wanted(queue: Queue, most: int) -> int:
-    return most if queue is Queue.CARDS else 1
+def _length_and_first(key: str, count: int) -> tuple[Command, Command]:
+    return ("ZCARD", key), ("ZRANGE", key, 0, count - 1, "WITHSCORES")
 
 
 def _backlog(parts: Sequence[Sequence[Any]], place: int, now: int) -> Backlog:

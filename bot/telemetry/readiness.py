@@ -103,7 +103,7 @@ def _policy(store: Store, policies: Policies) -> Check:
         if found is None:
             return False
         if found[0] != policies.current().epoch:
-            await policies.refresh()
+            await policies.look()
         return True
 
     return check

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from contextlib import suppress
 
-from approvals.card import card_of
 from approvals.errors import NotFound
-from approvals.ports import Policies, Store, Stored
+from approvals.ports import Policies, Store
 from bot.loops import Loop
 from bot.telemetry.hooks import changed_at
 from bot.telemetry.labels import Labels
 from bot.telemetry.metrics import Metrics
-from bot.telemetry.queues import Queues, Waiting
+from bot.telemetry.queues import Queues, Unseen, Waiting
 from bot.telemetry.readiness import Check, Journal, look
+from handlers.slack.socket import Line
 
 EVERY = 10.0  #: seconds from one look to the next
 
@@ -22,7 +23,7 @@ EVERY = 10.0  #: seconds from one look to the next
 class Sampler:
     """The step of the sampler's loop: first what this process knows, then what Redis says.
 
-    `socket` says whether Socket Mode is connected, and how many connections the app has.
+    `replicas` is how many processes run now, and `line` the Socket Mode connection, where there is one.
     """
 
     def __init__(
@@ -36,7 +37,8 @@ class Sampler:
         journal: Journal,
         loops: Iterable[Loop],
         checks: Mapping[str, Check],
-        socket: Callable[[], Awaitable[tuple[bool, int]]] | None = None,
+        replicas: Callable[[], int] = lambda: 1,
+        line: Callable[[], Awaitable[Line]] | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._metrics = metrics
@@ -47,24 +49,35 @@ class Sampler:
         self._journal = journal
         self._loops = tuple(loops)
         self._checks = checks
-        self._socket = socket
+        self._replicas = replicas
+        self._line = line
+        self._hellos = 0
+        self._most = 0  #: replicas that there were at once since Slack's last hello
         self._wall = wall
 
     async def step(self) -> bool:
         """Bring every gauge up to date."""
         self._loops_and_policy()
-        if self._socket is not None:
-            connected, connections = await self._socket()
-            self._metrics.socket_connected.set(connected)
-            self._metrics.socket_connections.set(connections)
+        self._metrics.replicas.set(self._replicas())
+        if self._line is not None:
+            self._show_line(await self._line())
         for name, works in (await look(self._checks)).items():
             self._metrics.ready.labels(name).set(works)
         now = await self._store.now()
         waiting = await self._queues.look(now)
         self._show(waiting)
-        await self._cards(waiting, now)
+        await self._outboxes(waiting, now)
         self._metrics.sampled.set(self._wall())
         return False
+
+    def _show_line(self, line: Line) -> None:
+        """Whose connections the app has: what Slack counted at its hello, less the replicas seen since then."""
+        if line.hellos != self._hellos:
+            self._hellos, self._most = line.hellos, 0
+        self._most = max(self._most, self._replicas())
+        self._metrics.socket_connected.set(line.connected)
+        self._metrics.socket_connections.set(line.connections)
+        self._metrics.socket_ghosts.set(max(0, line.connections - self._most))
 
     def _loops_and_policy(self) -> None:
         policy = self._policies.current()
@@ -84,25 +97,20 @@ class Sampler:
         for partition, number in enumerate(waiting.journal):
             self._metrics.journal_entries.labels(str(partition)).set(number)
 
-    async def _cards(self, waiting: Waiting, now: int) -> None:
-        """Which destinations lack a card; the requests are those whose cards are the longest overdue."""
-        since: defaultdict[str, list[int]] = defaultdict(list)
-        for request in waiting.cards:
-            try:
-                stored = await self._store.get(request)
-            except NotFound:
-                continue
-            for destination in lacking(stored):
-                since[self._labels.destination(destination)].append(changed_at(stored.request))
-        for destination in (*self._policies.current().destinations, *since):
-            found = since[destination]
-            self._metrics.cards_waiting.labels(destination).set(len(found))
-            self._metrics.cards_oldest.labels(destination).set(max(0, now - min(found, default=now)) / 1000)
+    async def _outboxes(self, waiting: Waiting, now: int) -> None:
+        """How many requests wait for each destination, and how long the oldest of the first of them has waited."""
+        entries: defaultdict[str, int] = defaultdict(int)
+        since: dict[str, int] = {}
+        for place, unseen in waiting.outboxes.items():
+            destination = self._labels.destination(place)
+            entries[destination] += unseen.entries
+            since[destination] = min([since.get(destination, now), *[at async for at in self._changes(unseen)]])
+        for destination in (*self._policies.current().destinations, *entries):
+            self._metrics.cards_waiting.labels(destination).set(entries[destination])
+            self._metrics.cards_oldest.labels(destination).set(max(0, now - since.get(destination, now)) / 1000)
 
-
-def lacking(stored: Stored) -> tuple[str, ...]:
-    """The destinations of a request that do not show its current card."""
-    wanted = card_of(stored.request).digest()
-    posts = stored.posts
-    shown = {place for place, post in posts.items() if post.state == "posted" and post.shown == wanted}
-    return tuple(place for place in stored.request.asked.destinations if place not in shown)
+    async def _changes(self, unseen: Unseen) -> AsyncIterator[int]:
+        """Since when each of the first requests has waited, as far as they are kept."""
+        for request in unseen.first:
+            with suppress(NotFound):
+                yield changed_at((await self._store.get(request)).request)

@@ -7,20 +7,12 @@ from handlers.slack.blocks import Drawing, person
 from handlers.slack.directory import GROUP
 from handlers.slack.elements import Json, listed, section, text, usergroup, when
 
-_WORDS = {
-    "reminder": "this still waits for you",
-    "escalation": "nobody has answered, so you are asked too",
-    "lapsed": "this was approved, but nobody used the approval in time",
-    "unknown": "the tool did not say how this ended; check what happened before anyone tries again",
-    "undeliverable": "requests wait unseen, because a destination takes no cards",
-}
-
 
 def draw_note(note: Note, *, team: str) -> Drawing:
     """The note for our workspace `team`; mentions notify, so only those it is for are mentioned."""
     people = [*(person(who, team) for who in note.asked), *_groups(note)]
     line: list[Json] = [*listed(people), text(": ")] if people else []
-    line += [text(_WORDS[note.what])]
+    line += [text(note.words)]
     if note.factors:
         line += [text(" · needs "), *listed([text(name, "bold") for name in note.factors])]
     if note.expires_at is not None:
@@ -29,7 +21,7 @@ def draw_note(note: Note, *, team: str) -> Drawing:
         line += [text(": "), text(note.place, "code"), text(" says "), text(note.problem, "code")]
     if note.remedy:
         line += [text(f"; {note.remedy}")]
-    return Drawing([section([*line, text(" · code "), text(note.code, "bold")])], f"{_WORDS[note.what]} ({note.code})")
+    return Drawing([section([*line, text(" · code "), text(note.code, "bold")])], f"{note.words} ({note.code})")
 
 
 def _groups(note: Note) -> list[Json]:

@@ -10,19 +10,13 @@ from approvals.notes import Note
 from handlers.teams.cards import Drawing
 from handlers.teams.elements import Json, card, fixed, line, literal, local_time, ours
 
-_WORDS = {
-    "reminder": "this still waits for you",
-    "escalation": "nobody has answered, so you are asked too",
-    "lapsed": "this was approved, but nobody used the approval in time",
-    "unknown": "the tool did not say how this ended; check what happened before anyone tries again",
-}
 _NOT_IN_A_MENTION = re.compile(r"[^A-Za-z0-9 .-]")
 
 
 def draw_note(note: Note, *, tenant: str) -> Drawing:
     """The note for our tenant; mentions notify, so only those it is for are mentioned."""
     mentions = [_mention(who, user) for who in note.asked if (user := _account(who, tenant))]
-    words = _WORDS[note.what]
+    words = note.words
     body = [_named(mentions)] if mentions else []
     body.append(line(_said(note, words, [who for who in note.asked if not _account(who, tenant)])))
     if note.expires_at is not None:

@@ -22,7 +22,6 @@ from approvals.errors import (
     StoreUnavailable,
 )
 from approvals.indices import Query, indices
-from approvals.lifecycle import OVER
 from approvals.limits import Limits
 from approvals.ports import Change, JournalEntry, Page, Post, Queue, Stored, Trouble
 from approvals.request import Request
@@ -521,7 +520,7 @@ class RedisStore:
             int(change.show),
             int(change.announce),
             int(change.decides),
-            self._retention if request.status in OVER else "",
+            self._retention if request.is_over else "",
             "" if most_open is None else most_open,
         )
 

@@ -12,7 +12,7 @@ from approvals.freeze import Freeze
 from approvals.lifecycle import Status
 from approvals.ports import Account
 from approvals.request import Request
-from approvals.service import Done, Granted, NotGranted, Refused
+from approvals.service import Click, Counted, Done, Granted, NotGranted, Refused
 from bot.clock import Clock
 from tests.approvals.house import House, a_house, with_leads
 from tests.approvals.make import AGENT, MINUTE, a_document, a_policy, a_question, a_rule, account, an_action
@@ -475,3 +475,56 @@ def test_every_freeze_is_another_epoch_and_none_is_the_text_itself() -> None:
     epochs = [policy.epoch, *(policy.frozen(freezes).epoch for freezes in ((one,), (two,), (one, two)))]
     assert len(set(epochs)) == 4
     assert policy.frozen(()).epoch == policy.digest
+
+
+# -- suspicion ----------------------------------------------------------------------------------------------------
+
+
+async def test_anybody_of_us_may_report_a_request_once_and_that_decides_nothing() -> None:
+    house = await a_house()
+    request = await house.asked()
+    for _ in range(2):
+        done = await house.approvals.operators.report_suspicious(request.id, account("erin"), "odd vendor")
+        assert isinstance(done, Done)
+    after = await house.now_is(request)
+    assert (after.status, [one.did for one in after.interventions]) == (Status.PENDING, ["reported"])
+    (record,) = await house.noted("reported_suspicious")
+    assert (record["account"], "vendor" in str(record)) == (account("erin").id, False)
+
+
+async def test_a_guest_reports_nothing() -> None:
+    house = await a_house()
+    request = await house.asked()
+    house.directory.not_full[account("erin").id] = "a guest"
+    assert refused(await house.approvals.operators.report_suspicious(request.id, account("erin"))) == "not_a_member"
+    house.directory.unreachable.add(account("erin").id)
+    assert refused(await house.approvals.operators.report_suspicious(request.id, account("erin"))) == "lookup_failed"
+    assert not (await house.now_is(request)).interventions
+
+
+def denial(request: Request, who: str) -> Click:
+    """A no from the card."""
+    place = request.terms.destinations[0]
+    return Click(account(who), "deny", "sha256:x", (place,), House.message(place), "not today")
+
+
+async def test_who_denies_and_pauses_stops_everything_the_agent_asked() -> None:
+    house = await a_house(**with_leads() | {"roles": {"freeze": ["ops"], "unfreeze": ["leads"]}})
+    request, other = await house.asked("one"), await house.asked("two")
+    paused = await house.approvals.deny_and_pause(request.id, denial(request, "alice"))
+    assert isinstance(paused.verdict, Counted)
+    assert isinstance(paused.frozen, Done)
+    decisions = [(await house.now_is(one)).decision for one in (request, other)]
+    assert [(one.rule, one.reason) for one in decisions if one] == [
+        (None, "not today"),
+        (f"freeze:agent:{AGENT}", "not today"),
+    ]
+
+
+async def test_without_the_role_the_no_counts_and_the_agent_goes_on() -> None:
+    house = await a_house(**with_leads())
+    request, other = await house.asked("one"), await house.asked("two")
+    paused = await house.approvals.deny_and_pause(request.id, denial(request, "alice"))
+    assert isinstance(paused.verdict, Counted)
+    assert refused(paused.frozen) == "no_role"
+    assert (await house.status(request), await house.status(other)) == ("denied", "pending")

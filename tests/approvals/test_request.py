@@ -177,7 +177,7 @@ def test_tightening_drops_the_votes_of_those_who_may_no_longer_answer() -> None:
 def test_tightening_counts_a_vote_for_what_its_person_counts_for_now() -> None:
     terms: Terms = some_terms(factors=(a_factor("ops"), a_factor("security", "alice", "carol")))
     request = a_request(terms=TWO).voted(a_vote(), jti="j")
-    after = request.tightened(terms, counting={"alice": ("ops", "security")})
+    after = request.tightened(terms, counting={"alice": a_vote(factors=("ops", "security"))})
     assert [vote.factors for vote in after.votes] == [("ops", "security")]
     assert after.voted(a_vote("bob"), jti="j").status is Status.APPROVED
 

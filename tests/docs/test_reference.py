@@ -67,6 +67,7 @@ def test_every_variable_that_is_listed_is_read(variable: str, setting: str, monk
     values = {"redis_url": "redis://elsewhere/1", "redis_replicas": "3", "partitions": "3", "port": "3"}
     values |= {"slack_mode": "off", "log_format": "json", "log_level": "error"}
     values |= {"keep_requests_days": "3", "keep_renderings_days": "3"}
+    values["operators_channel"] = "slack:C0OPS"
     values |= {"metrics_port": "9102", "drain_seconds": "15.0", "otlp_endpoint": "http://collector:4318"}
     for known in [v for row in rows(SETTINGS) for v in names(row[1])]:
         monkeypatch.delenv(known, raising=False)
@@ -86,7 +87,7 @@ def test_the_page_about_the_command_line_is_made_from_the_commands() -> None:
 
 def calls(*names_of_calls: str) -> Iterator[ast.Call]:
     """Every call of these names in the rules."""
-    for path in (*sorted((ROOT / "approvals").glob("*.py")), ROOT / "bot" / "intake.py"):
+    for path in (*sorted((ROOT / "approvals").rglob("*.py")), ROOT / "bot" / "intake.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in names_of_calls:
                 yield node

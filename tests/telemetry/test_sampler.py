@@ -10,10 +10,9 @@ from dataclasses import dataclass
 import pytest
 from joserfc.jwk import OKPKey
 
-from approvals.card import card_of
 from approvals.freeze import Freeze
-from approvals.ports import Post, Queue
 from approvals.service import Approvals
+from bot.courier import Courier
 from bot.loops import Loop
 from bot.telemetry.kit import Telemetry, version
 from bot.telemetry.labels import Labels
@@ -21,10 +20,13 @@ from bot.telemetry.metrics import Metrics
 from bot.telemetry.queues import Queues, open_queues
 from bot.telemetry.sampler import Sampler
 from bot.telemetry.watched import StoreTime
+from handlers.slack.socket import Line
 from storage.redis import RedisStore
 from tests.approvals.house import ISSUER, SwitchedSigner, adopted
 from tests.approvals.make import AGENT, MINUTE, a_document
 from tests.approvals.test_people import People
+from tests.bot.chat import Chat
+from tests.bot.test_courier import until_quiet
 from tests.servers import Server, running
 
 pytestmark = pytest.mark.redis
@@ -48,6 +50,8 @@ class Sampled:
     metrics: Metrics
     sampler: Sampler
     loop: Loop
+    lines: list[Line]  #: the last one is what the Socket Mode connection is now
+    replicas: list[int]
 
     def value(self, name: str, **labels: str) -> float | None:
         """A gauge."""
@@ -88,6 +92,11 @@ async def sampled(server: Server, request: pytest.FixtureRequest) -> AsyncIterat
         freeze = Freeze(scope="kind", name="reports.*", by="carol", at=1)
         await policies.put_freezes((freeze,), {"event": "freeze"}, instead_of=policies.current().epoch)
         loop = Loop("timers", _broken)
+        lines, replicas = [Line(connected=False)], [1]
+
+        async def _said() -> Line:
+            return lines[-1]
+
         sampler = Sampler(
             metrics=kit.metrics,
             labels=kit.labels,
@@ -97,9 +106,11 @@ async def sampled(server: Server, request: pytest.FixtureRequest) -> AsyncIterat
             journal=Seal(behind=True),
             loops=[loop],
             checks={"redis": _no, "slack": _broken},
+            replicas=lambda: replicas[0],
+            line=_said,
             wall=lambda: 1_780_000_000.0,
         )
-        yield Sampled(store, queues, approvals, kit.metrics, sampler, loop)
+        yield Sampled(store, queues, approvals, kit.metrics, sampler, loop, lines, replicas)
 
 
 async def test_what_waits_is_counted_in_all_partitions(sampled: Sampled) -> None:
@@ -119,23 +130,25 @@ async def test_what_waits_is_counted_in_all_partitions(sampled: Sampled) -> None
     assert (sampled.value("sayso_journal_entries", partition=home) or 0) >= 1
 
 
-async def test_a_destination_without_its_card_is_named_with_the_age_of_the_oldest(sampled: Sampled) -> None:
-    first = await sampled.approvals.submit(a_document(f"run/{secrets.token_hex(4)}"), AGENT)
+async def test_what_waits_for_a_destination_is_counted_with_the_age_of_the_oldest(sampled: Sampled) -> None:
+    chat = Chat(lambda: sampled.store.clock_offset, per_minute=1, burst=1)
+    courier = Courier(sampled.store, {"slack": chat})
+    await sampled.approvals.submit(a_document(f"run/{secrets.token_hex(4)}"), AGENT)
     sampled.store.clock_offset = 2 * MINUTE
     await sampled.approvals.submit(a_document(f"run/{secrets.token_hex(4)}"), AGENT)
+    await courier.relay()
     await sampled.sampler.step()
     assert sampled.value("sayso_outbox_backlog", destination=OPS) == 2
     oldest = sampled.value("sayso_outbox_oldest_seconds", destination=OPS)
     assert oldest is not None
     assert 120 <= oldest < 130
 
-    await sampled.store.intend(first.id, OPS, "t")
-    await sampled.store.record_post(first.id, Post(OPS, "posted", 1, {"ts": "1"}, card_of(first).digest()))
+    await until_quiet(courier)
     await sampled.sampler.step()
     assert sampled.value("sayso_outbox_backlog", destination=OPS) == 1
 
-    for id_ in await sampled.store.due(Queue.CARDS, limit=9, lease=1):
-        await sampled.store.settle(Queue.CARDS, id_, (await sampled.store.get(id_)).request.version)
+    sampled.store.clock_offset += 2 * MINUTE
+    await until_quiet(courier)
     await sampled.sampler.step()
     assert sampled.value("sayso_outbox_backlog", destination=OPS) == 0
     assert sampled.value("sayso_outbox_oldest_seconds", destination=OPS) == 0
@@ -179,3 +192,18 @@ def _acl() -> list[str]:
 
 def test_the_version_is_the_projects() -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+.*", version())
+
+
+async def test_connections_beyond_the_replicas_that_were_there_are_ghosts(sampled: Sampled) -> None:
+    async def ghosts(connections: int, hellos: int, replicas: int) -> float | None:
+        sampled.lines.append(Line(connected=True, connections=connections, hellos=hellos))
+        sampled.replicas[0] = replicas
+        await sampled.sampler.step()
+        return sampled.value("sayso_slack_socket_ghosts")
+
+    assert await ghosts(2, 1, 2) == 0
+    assert await ghosts(2, 1, 1) == 0  # one left since Slack counted: its connection went with it
+    assert await ghosts(3, 2, 1) == 2
+    assert await ghosts(3, 2, 3) == 0  # the others had only not said yet that they run
+    assert sampled.value("sayso_replicas") == 3
+    assert sampled.value("sayso_slack_socket_connections") == 3

@@ -18,13 +18,14 @@ from joserfc.jwk import OKPKey
 from approvals.action import Action
 from approvals.card import card_of
 from approvals.commands.commands import Commands
-from approvals.errors import SignerUnavailable, StoreUnavailable
+from approvals.errors import NotFound, SignerUnavailable, StoreUnavailable
 from approvals.intake import RequestDocument
 from approvals.ports import Post, Stored
 from approvals.request import Request
 from approvals.service import Approvals
 from bot.policies import AdoptedPolicy, parse_policy
 from handlers.slack.door import SlackDoor, open_door
+from handlers.slack.socket import PING
 from sandbox import Sandbox, Workspace
 from storage.memory import MemoryStore
 
@@ -129,8 +130,13 @@ class FailingStore(MemoryStore):
 
     down = False
     hanging: asyncio.Event | None = None
+    remembers: int | None = None  #: for so many more looks; then every request is unknown
 
     async def get(self, request: str) -> Stored:
+        if self.remembers is not None:
+            self.remembers -= 1
+            if self.remembers < 0:
+                raise NotFound(request)
         if self.down:
             raise StoreUnavailable("the memory is down")
         if self.hanging is not None:
@@ -184,6 +190,11 @@ class World:
             request.id, Post(where, "posted", self.clock.ms(), reference=reference, shown=card.digest())
         )
 
+    async def adopt(self, **sections: Any) -> None:
+        """Put another policy in force, as another bot does: this one has not heard of it yet."""
+        text = json.dumps(policy_file() | sections)
+        await AdoptedPolicy(self.store, parse_policy(text), text).put_in_force()
+
     async def refresh(self, request: Request) -> Request:
         """Bring every card of a request up to date; returns the request as it is now."""
         stored = await self.store.get(request.id)
@@ -216,7 +227,7 @@ class World:
 
 
 @asynccontextmanager
-async def a_world(transport: Transport = "socket", *, budget: float = 2.0) -> AsyncIterator[World]:
+async def a_world(transport: Transport = "socket", *, budget: float = 2.0, ping: float = PING) -> AsyncIterator[World]:
     """Everything running, by one way in."""
     clock = Clock()
     async with AsyncExitStack() as stack:
@@ -232,6 +243,7 @@ async def a_world(transport: Transport = "socket", *, budget: float = 2.0) -> As
             base_url=sandbox.api_url,
             clock=clock,
             budget=budget,
+            ping=ping,
         )
         store = FailingStore(clock.ms)
         text = json.dumps(policy_file())
