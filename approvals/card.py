@@ -117,6 +117,7 @@ class Card(Frozen):
     complete: bool  #: whether the lines are the whole action; without it there is no Approve
     bytes: int
     hidden: bool  #: whether characters of the action that cannot be seen were written out
+    masked: Literal["no", "unseen", "barred"] = "no"  #: whether parts are masked, and may be approved unseen
     hosts: tuple[Host, ...] = ()  #: those that may not be what they look like, the first few
     reason: str = ""
     asks_for_changes: bool = False  #: whether the reason says what to change
@@ -163,8 +164,9 @@ def card_of(request: Request) -> Card:
         arguments=arguments if complete else _summary(arguments),
         preconditions=preconditions if complete else (),
         complete=complete,
-        bytes=len(json.dumps(request.action.arguments, ensure_ascii=False).encode()),
+        bytes=len(json.dumps(request.shown.arguments, ensure_ascii=False).encode()),
         hidden=_hides(request),
+        masked=_masked(request),
         hosts=_hosts(request),
         reason=_reason(request),
         asks_for_changes=bool(request.decision and request.decision.changes),
@@ -195,18 +197,27 @@ def is_whole(request: Request) -> bool:
 
 def _shown(request: Request) -> tuple[tuple[tuple[Line, ...], tuple[Line, ...]], bool]:
     """Arguments and preconditions as far as a card takes them, and whether that is all."""
-    arguments, all_arguments = lines_of(request.action.arguments, WHOLE)
-    preconditions, all_preconditions = lines_of(request.action.preconditions, WHOLE)
+    action = request.shown
+    arguments, all_arguments = lines_of(action.arguments, WHOLE)
+    preconditions, all_preconditions = lines_of(action.preconditions, WHOLE)
     lines = (*arguments, *preconditions)
-    size = len(one_line(request.action.target)) + sum(line.size for line in lines)
+    size = len(one_line(action.target)) + sum(line.size for line in lines)
     fits = size <= WHOLE and sum(len(line.value) for line in lines) <= MAX_LINES
     return (arguments, preconditions), all_arguments and all_preconditions and fits
 
 
 def _buttons(request: Request, complete: bool) -> tuple[Button, ...]:
     terms = request.terms
+    if complete and _masked(request) == "barred":
+        return ("deny", "changes", "details")
     reviewed = not complete or terms.min_look or terms.confirm_code
     return ("review" if reviewed else "approve", "deny", "changes", "details")
+
+
+def _masked(request: Request) -> Literal["no", "unseen", "barred"]:
+    if not request.hides_secret:
+        return "no"
+    return "unseen" if request.terms.unseen else "barred"
 
 
 def _care(request: Request) -> Care:
@@ -224,9 +235,9 @@ def _named(people: tuple[str, ...]) -> tuple[Who, ...]:
 
 def _changed(request: Request) -> tuple[Changed, ...]:
     """Everything of the action that is another than in the denied request, which went or which came."""
-    if request.superseded is None:
+    if (before := request.shown_before) is None:
         return ()
-    was, now = _parts(request.superseded), _parts(request.action)
+    was, now = _parts(before), _parts(request.shown)
     names = [name for name in {**was, **now} if was.get(name) != now.get(name)]
     return tuple(
         Changed(name=clipped(name, 60), was=_brief(was.get(name, ())), now=_brief(now.get(name, ()))) for name in names
@@ -353,11 +364,11 @@ def _took(request: Request) -> int | None:
 
 def _hides(request: Request) -> bool:
     """Whether the action holds what cannot be seen; the agent's own words change nothing but the line they stand in."""
-    return any(has_hidden(text) for text in texts_in(_untrusted(request.action)))
+    return any(has_hidden(text) for text in texts_in(_untrusted(request.shown)))
 
 
 def _hosts(request: Request) -> tuple[Host, ...]:
-    return odd_hosts(texts_in(_untrusted(request.action)))[:HOSTS]
+    return odd_hosts(texts_in(_untrusted(request.shown)))[:HOSTS]
 
 
 def _untrusted(action: Action) -> list[object]:

@@ -11,10 +11,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from approvals.action import Frozen
+from approvals.masking import Mask
 from approvals.text import one_line, visible
 
 _PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
-_LOOKS_LIKE_JSON = re.compile(r'\s|true$|false$|null$|["\[{].*|$|.*\s$', re.DOTALL)
+_LOOKS_LIKE_JSON = re.compile(r'\s|masked:|true$|false$|null$|["\[{].*|$|.*\s$', re.DOTALL)
 
 LONG_NAME = 200  #: characters; the path of a longer one is shown as a text of its own
 #: What stands beside a value in place of its path. None is an agent's: a name with a blank in it stands in quotes.
@@ -138,10 +139,12 @@ def _name(name: str) -> str:
 
 
 def _leaf(value: Any) -> tuple[str, ...]:
-    """A value as its lines; a text that could be taken for another JSON value stands in quotes.
+    """A value as its lines; a text that could be taken for another JSON value, or for a mask, stands in quotes.
 
     Digits do not: money and ids are texts by contract, and for the reader 12400.00 is the same either way.
     """
+    if isinstance(value, Mask):
+        return (str(value),)
     if not isinstance(value, str):
         return (json.dumps(value),)
     if _LOOKS_LIKE_JSON.match(value):

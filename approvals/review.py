@@ -90,7 +90,7 @@ class Look(Frozen):
 
 def review_of(request: Request) -> Review:
     """The pages of a request's action."""
-    action, words = request.action, request.presentation
+    action, words = request.shown, request.presentation
     arguments, all_arguments = lines_of(action.arguments, MOST)
     preconditions, all_preconditions = lines_of(action.preconditions, MOST)
     texts = list(texts_in([action.target, action.arguments, action.preconditions]))

@@ -78,7 +78,9 @@ def row_of(card: Card) -> Row:
 
 def _fits(card: Card) -> bool:
     """Whether a row has room for the action, and the card says nothing else that people should know before a yes."""
-    says_more = card.preconditions or card.hidden or card.hosts or card.supersedes or card.earlier
+    says_more = (
+        card.preconditions or card.hidden or card.hosts or card.masked != "no" or card.supersedes or card.earlier
+    )
     if says_more or not card.complete or any(line.diff for line in card.arguments):
         return False
     size = len(card.target) + sum(len(text) for line in card.arguments for text in (line.name, *line.value))

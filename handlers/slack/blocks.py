@@ -63,6 +63,10 @@ _MARKS = {
     Status.UNKNOWN: "warning",
 }
 _ESCAPE = text("\\u{202E}", "code")
+_MASKED = {
+    "unseen": " Parts of this are secret and masked; to approve it is to approve them unseen",
+    "barred": " Parts of this are secret and masked, and no rule lets them be approved unseen",
+}
 _REVIEW_WORD = text("Review", "bold")
 _NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five"}
 _OUTCOMES = frozenset({"succeeded", "failed", "unknown"})
@@ -154,6 +158,8 @@ def _warnings(card: Card) -> Iterator[Json]:
         yield hidden_characters()
     for host in card.hosts:
         yield section(odd_host(host))
+    if card.masked != "no":
+        yield quiet([emoji("lock"), text(_MASKED[card.masked])])
 
 
 def hidden_characters() -> Json:

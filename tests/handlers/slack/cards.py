@@ -160,6 +160,7 @@ hostile_cards: st.SearchStrategy[Card] = st.builds(
     complete=st.booleans(),
     bytes=st.integers(0, 65_536),
     hidden=st.booleans(),
+    masked=st.sampled_from(["no", "unseen", "barred"]),
     hosts=st.lists(_HOST, max_size=5).map(tuple),
     reason=st.one_of(st.just(""), untrusted(500)),
     asks_for_changes=st.booleans(),
