@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -39,15 +38,23 @@ class Opened:
 class Reviews:
     """Opening, turning over and answering reviews. `check` says who may answer a click, now (service.py).
 
+    `new_key` makes 128 random bits as 22 characters.
+
     The id of a look is `<request>.<token>`: it tells nothing, and is of no use to anybody else.
     """
 
     def __init__(
-        self, store: Store, policies: Policies, check: Callable[[Stored, Click, Policy], Awaitable[Checked]]
+        self,
+        *,
+        store: Store,
+        policies: Policies,
+        check: Callable[[Stored, Click, Policy], Awaitable[Checked]],
+        new_key: Callable[[], str],
     ) -> None:
         self._store = store
         self._policies = policies
         self._check = check
+        self._new_key = new_key
 
     async def open(self, request: str, click: Click) -> Opened | Refused | Late:
         """Put the whole action in front of somebody; who may not answer may still read.
@@ -63,7 +70,7 @@ class Reviews:
             only_reads = await self._only_reads(stored, click, policy)
             if not isinstance(only_reads, str):
                 return only_reads
-            opened = _opened(stored, click, policy, only_reads)
+            opened = _opened(f"{request}.{self._new_key()}", stored, click, policy, only_reads)
             look, review = opened.look, opened.review
             await self._store.keep_rendering(look.shown, review.model_dump_json().encode())
             await self._store.note(_record(stored.request, look), partition=home(request))
@@ -154,10 +161,10 @@ class Reviews:
         return await self._store.shelf.kept(_name(view)) if _ID.fullmatch(view) else None
 
 
-def _opened(stored: Stored, click: Click, policy: Policy, only_reads: str) -> Opened:
+def _opened(view: str, stored: Stored, click: Click, policy: Policy, only_reads: str) -> Opened:
     review = review_of(stored.request)
     look = Look(
-        id=f"{stored.request.id}.{secrets.token_urlsafe(16)}",
+        id=view,
         account=click.account.id,
         shown=review.shown(),
         pages=len(review.pages),

@@ -118,7 +118,7 @@ class Approvals:
         self._arrangements = Arrangements(store.shelf)
         self._nudge = nudge
         self._publisher = Publisher(store, signer, issuer)
-        self.reviews = Reviews(store, policies, self._check)
+        self.reviews = Reviews(store=store, policies=policies, check=self._check, new_key=_new_key)
         self.operators = Operators(
             store=store,
             directory=directory,
