@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 from approvals.money import millionths
+from approvals.windows import functions, windows_in
 
 if TYPE_CHECKING:
     from cel import Program
@@ -33,7 +34,7 @@ VARIABLES: Final[Mapping[str, Mapping[str, Any]]] = {
     "preconditions": {},
 }
 #: What those functions give that know what was asked before; they are handed in when a condition is evaluated.
-WINDOWS: Final[Functions] = {"window_sum": lambda argument, length: 0, "window_count": lambda length: 0}
+WINDOWS: Final[Functions] = functions(lambda window: 0)
 _LIBRARY: Final = frozenset(
     {"size", "contains", "startsWith", "endsWith", "matches"}
     | {"int", "uint", "double", "string", "bytes", "timestamp", "duration"}
@@ -54,6 +55,7 @@ def checked(text: str) -> str:
     plain = _without_texts(text)
     program = _compiled(text)
     _check_names(program, plain)
+    windows_in(text)
     _check_bounds(plain)
     _check_type(program)
     return text
@@ -110,10 +112,10 @@ def _check_names(program: Program, plain: str) -> None:
     for name in program.variables():
         if name not in known:
             raise ValueError(f"there is no {name}{_nearest(name, VARIABLES)}")
-    functions = {*_LIBRARY, *WINDOWS, "money"}
+    callable_ = {*_LIBRARY, *WINDOWS, "money"}
     for name in program.functions():
-        if not _OPERATOR.match(name) and name not in functions:
-            raise ValueError(f"there is no function {name}{_nearest(name, functions)}")
+        if not _OPERATOR.match(name) and name not in callable_:
+            raise ValueError(f"there is no function {name}{_nearest(name, callable_)}")
 
 
 def _nearest(name: str, known: Any) -> str:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from approvals import wire
 from approvals.errors import EntryRefused
 from approvals.intake import About, Heartbeat, ReportDocument, SpendDocument, read, read_request
+from approvals.outline import outline
 from approvals.ports import Answer, Entry
 from approvals.service import Approvals
 from approvals.tools import Granted, NotGranted
@@ -18,10 +19,11 @@ _NOTHING_WRONG = frozenset({"rate_limited", "too_many_open", "not_accepting"})
 
 @dataclass(frozen=True)
 class Handled:
-    """What to tell the sender; `dead_letter` is the reason under which the entry is kept aside."""
+    """What to tell the sender; `dead_letter` is the reason under which the entry is kept aside, `outline` as what."""
 
     answers: tuple[Answer, ...] = field(default=())
     dead_letter: str | None = None
+    outline: bytes = b""
 
 
 class Desk:
@@ -57,8 +59,12 @@ class Desk:
                 )
             return Handled(await read_it(entry, entry.body))
         except EntryRefused as refusal:
-            kept = None if refusal.reason in _NOTHING_WRONG else refusal.reason
-            return Handled((wire.refused(entry, refusal),), dead_letter=kept)
+            answers = (wire.refused(entry, refusal),)
+            if refusal.reason in _NOTHING_WRONG:
+                return Handled(answers)
+            # Of what holds a credential not even the names are kept: it may be one of them.
+            kept = b"" if refusal.reason == "credential" else outline(entry.body or b"")
+            return Handled(answers, dead_letter=refusal.reason, outline=kept)
 
     async def _request(self, entry: Entry, body: bytes) -> tuple[Answer, ...]:
         request = await self._approvals.submit(read_request(body), entry.owner)

@@ -16,6 +16,7 @@ _ISO_DURATION = re.compile(r"PT(?=[0-9])(?:([0-9]{1,4})H)?(?:([0-9]{1,6})M)?(?:(
 Version = Annotated[int, Field(ge=1, le=1)]  # a Literal would take true for 1
 RequestId = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,4}-[a-z2-7]{24}$")]
 Attempt = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{22,86}$")]
+Token = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+){2}$", max_length=8_192)]
 Reference = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9:._@-]{0,127}$")]
 
 
@@ -28,6 +29,7 @@ class RequestDocument(Frozen):
     audience: Name | None = None
     because: Annotated[str, StringConstraints(max_length=2_000)] = ""
     principal: Reference | None = None
+    principal_token: Token | None = Field(default=None, repr=False)
     started_by: Reference | None = None
     within: Annotated[str, StringConstraints(max_length=20)] | None = None
     cancel_on_disconnect: bool = False

@@ -8,16 +8,16 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final
 
 from approvals import conditions
-from approvals.conditions import Functions
-from approvals.money import millionths
+from approvals.money import is_currency, millionths
 from approvals.paths import value_at
 from approvals.policy_file import EVERYTHING, Comparison, KindEntry, RuleEntry, matches
 from approvals.question import Question
 from approvals.terms import Terms
+from approvals.windows import Scope, Share, Window, functions, windows_in
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,39 @@ class Facts:
     principals: tuple[str, ...]  #: everybody of whom the agent could have said that it acts for them
     team: str | None = None  #: the principal's
     manager: str | None = None  #: the principal's
-    functions: Functions = field(default_factory=dict)  #: what is known of earlier requests
+
+    def share(self, rule: str, window: Window) -> Share | None:
+        """What the question takes of a rule's window; None where its amount cannot be told."""
+        amount, currency = self._taken(window)
+        if amount is None or currency is None:
+            return None
+        return Share(window=window.name(rule, self._whose(), currency), amount=amount, length=window.length)
+
+    def came_to(self, rule: str, window: Window) -> int | None:
+        """What a rule's window came to when the question was asked; None where that is not known."""
+        share = self.share(rule, window)
+        return None if share is None else self.question.sums.get(share.window)
+
+    def _taken(self, window: Window) -> tuple[int | None, str | None]:
+        """How much of a window, and in which currency ("": there is but one); None for what cannot be told."""
+        money, arguments = self.kind.money if self.kind else None, self.question.action.arguments
+        if window.path is None:
+            return 1, ""
+        if money is None or money.amount != window.path:
+            return None, None
+        currency = value_at(arguments, money.currency) if money.currency else ""
+        sound = not money.currency or is_currency(currency)
+        return millionths(value_at(arguments, window.path)), currency if sound else None
+
+    def _whose(self) -> Mapping[Scope, str]:
+        """Whose windows they are; an agent that could name another principal has one for all of them."""
+        question, (principal, *others) = self.question, self.principals
+        return {
+            "agent": question.agent,
+            "principal": "" if others else principal,
+            "kind": question.action.kind,
+            "target": question.action.target,
+        }
 
     def environment(self) -> str | None:
         """Where the action would take effect; None where that is not known."""
@@ -82,7 +114,22 @@ def judged(rule: RuleEntry, facts: Facts) -> Judgement:
     return Judgement(None, "; ".join(unclear)) if unclear else _APPLIES
 
 
+def shares(rules: Sequence[RuleEntry], facts: Facts) -> Iterator[Share]:
+    """What a question takes of the windows of every rule whose `match` may cover it."""
+    for rule in rules:
+        windows = windows_in(rule.when) if rule.when is not None else ()
+        if windows and all(judgement.applies is not False for judgement in _match(rule, facts)):
+            found = (facts.share(rule.id, window) for window in windows)
+            yield from (share for share in found if share is not None)
+
+
 def _parts(rule: RuleEntry, facts: Facts) -> Iterator[Judgement]:
+    yield from _match(rule, facts)
+    if rule.when is not None:
+        yield _condition(rule.id, rule.when, facts)
+
+
+def _match(rule: RuleEntry, facts: Facts) -> Iterator[Judgement]:
     match, question = rule.match, facts.question
     yield _named("kind", match.kind, question.action.kind)
     yield _named("target", match.target, question.action.target)
@@ -96,8 +143,6 @@ def _parts(rule: RuleEntry, facts: Facts) -> Iterator[Judgement]:
         yield _named("environment", match.environment, facts.environment())
     for path, comparison in match.arguments.items():
         yield _compared(path, comparison, value_at(question.action.arguments, path))
-    if rule.when is not None:
-        yield _condition(rule.when, facts)
 
 
 def _named(what: str, patterns: tuple[str, ...], value: str | None) -> Judgement:
@@ -120,8 +165,9 @@ def _for_whom(patterns: tuple[str, ...], facts: Facts) -> Judgement:
     return Judgement(None, "the agent acts for several principals, and not all of them match")
 
 
-def _condition(text: str, facts: Facts) -> Judgement:
-    found = conditions.holds(text, facts.variables(), facts.functions)
+def _condition(rule: str, text: str, facts: Facts) -> Judgement:
+    known = functions(lambda window: facts.came_to(rule, window))
+    found = conditions.holds(text, facts.variables(), known)
     if found is None:
         return Judgement(None, "its condition could not be evaluated")
     return _APPLIES if found else Judgement(False, "its condition is false")

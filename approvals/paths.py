@@ -30,6 +30,11 @@ def leaves(value: Any, at: tuple[Part, ...] = ()) -> Iterator[tuple[tuple[Part, 
         yield at, value
 
 
+def is_step(name: str) -> bool:
+    """Whether a member's name can stand in a path."""
+    return re.fullmatch(_STEP, name) is not None
+
+
 def value_at(arguments: dict[str, Any], path: str) -> Any:
     """What stands at a path; None where nothing does."""
     found: Any = arguments

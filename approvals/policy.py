@@ -11,13 +11,14 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from approvals.action import digest_of
-from approvals.conditions import Functions
+from approvals.action import Action, digest_of
 from approvals.errors import EntryRefused, PolicyInvalid, Problem
 from approvals.freeze import Freeze
 from approvals.intake import RequestDocument
 from approvals.limits import Limits
-from approvals.matching import Explanation, Facts, Heard, heard
+from approvals.matching import Explanation, Facts, Heard, heard, shares
+from approvals.money import is_currency, millionths
+from approvals.paths import value_at
 from approvals.policy_errors import explained
 from approvals.policy_file import (
     AgentEntry,
@@ -25,6 +26,7 @@ from approvals.policy_file import (
     Demands,
     EscalationEntry,
     FactorEntry,
+    IdentityEntry,
     PersonEntry,
     PolicyFile,
     Role,
@@ -32,7 +34,9 @@ from approvals.policy_file import (
 )
 from approvals.policy_problems import problems, warnings
 from approvals.question import Question
+from approvals.summaries import filled
 from approvals.terms import AskedAgain, BreakGlass, Escalation, Factor, Presentation, Terms, joined, strictest
+from approvals.windows import Share, windows_in
 
 _FOREVER: Final = 10**12
 _NOBODY: Final = PersonEntry()
@@ -45,6 +49,7 @@ class Policy:
         self.digest = digest
         self.freezes = freezes
         self._file = file
+        self._has_windows = any(windows_in(rule.when) for rule in file.rules if rule.when is not None)
         self._person_of = {account: name for name, entry in file.people.items() for account in entry.accounts}
 
     @classmethod
@@ -143,36 +148,55 @@ class Policy:
         entry = self._file.people.get(person)
         return entry.accounts if entry else ()
 
-    def presentation(self, kind: str) -> Presentation:
-        """How a kind is worded; an unlisted kind is worded by its own name, as a risk that cannot be undone."""
+    def presentation(self, action: Action) -> Presentation:
+        """How an action is worded; one of an unlisted kind by the kind's own name, as a risk that cannot be undone."""
+        kind = action.kind
         entry = self._file.kinds.get(kind)
         if entry is None:
             return Presentation(title=f"Run {kind}", done=f"Done: {kind}", not_done=f"Not done: {kind}")
-        return Presentation(**entry.model_dump(include={*Presentation.model_fields}))
+        words = entry.model_dump(include={*Presentation.model_fields} - {"summary"})
+        return Presentation(**words, summary=filled(entry.summary, action))
 
-    def admit(self, document: RequestDocument, agent: str, now: int) -> Question:
+    def not_looked_at(self, kind: str) -> tuple[str, ...]:
+        """The arguments of a kind in which a credential may stand: those that are masked, or declared to be none."""
+        entry = self._file.kinds.get(kind)
+        return (*entry.secret, *entry.shown) if entry else ()
+
+    def identity_of(self, agent: str) -> IdentityEntry | None:
+        """Whose tokens say for whom an agent acts, if anybody's do."""
+        entry = self._file.agents.get(agent)
+        return entry.identity if entry else None
+
+    def subjects_of(self, principal: str) -> tuple[str, ...]:
+        """What an identity token may call a principal."""
+        return (principal, *self._person(principal).subjects)
+
+    def shares(self, document: RequestDocument, agent: str, *, vouched: bool) -> tuple[Share, ...]:
+        """What a document takes of windows; nothing where the agent is not registered. Raises EntryRefused."""
+        entry = self._file.agents.get(agent)
+        if entry is None or not self._has_windows:
+            return ()
+        facts = self._facts(_question(entry, document, agent, vouched=vouched))
+        return tuple({share.window: share for share in shares(self._file.rules, facts)}.values())
+
+    @property
+    def longest_open(self) -> int:
+        """For how long (ms) a request may be on its way to being used, whichever rules it falls under."""
+        base, demands = self._file.defaults, (self._file.defaults, *self._file.rules)
+        waits = (max(demand.within or base.within, demand.extend_to or base.extend_to or 0) for demand in demands)
+        uses = [demand.use_within or base.use_within for demand in demands]
+        emergency = self._file.break_glass.use_within if self._file.break_glass else 0
+        return max(waits) + max(*uses, emergency)
+
+    def admit(self, document: RequestDocument, agent: str, now: int, *, vouched: bool = False) -> Question:
         """The question of a registered agent, with the principal and the audience it left out filled in.
 
-        `now` is in ms. Raises EntryRefused that names the field and the YAML lines that would allow it.
+        `now` is in ms; `vouched`: an identity token said that it is this principal. Raises EntryRefused that names
+        the field and the YAML lines that would allow it.
         """
-        entry = self._registered(agent, now)
-        principal = document.principal or entry.principals[0]
-        if document.principal is None and len(entry.principals) > 1:
-            raise EntryRefused(
-                "principal_not_allowed",
-                f"{agent} acts for several: say for whom",
-                field="principal",
-                remedy=f"name one of: {', '.join(entry.principals)}",
-            )
-        question = Question(
-            agent=agent,
-            action=document.action,
-            principal=principal,
-            audience=document.audience or agent,
-            started_by=document.started_by,
-            within=document.within_ms,
-        )
+        question = _question(self._registered(agent, now), document, agent, vouched=vouched)
         self.must_allow(question, now)
+        self._must_say_how_much(question)
         return question
 
     def must_allow(self, question: Question, now: int) -> None:
@@ -206,18 +230,17 @@ class Policy:
                 remedy=f"under audiences.{question.audience}.kinds add: {kind}",
             )
 
-    def terms(self, question: Question, functions: Functions | None = None) -> Terms:
+    def terms(self, question: Question) -> Terms:
         """What is demanded of an admitted question: the strictest of every rule that counts.
 
-        `functions` know what was asked before (conditions.WINDOWS); without them no condition that needs them can be
-        told. What a rule leaves out it demands as the default does, so that no rule beside it can loosen that. The
-        default itself holds where no rule applies for certain, and always for a kind that is not listed.
+        What a rule leaves out it demands as the default does, so that no rule beside it can loosen that. The default
+        itself holds where no rule applies for certain, and always for a kind that is not listed.
         """
-        return self.explain(question, functions).terms
+        return self.explain(question).terms
 
-    def explain(self, question: Question, functions: Functions | None = None) -> Explanation:
+    def explain(self, question: Question) -> Explanation:
         """Every rule with whether it counts and why, and the terms that this comes to."""
-        facts = self._facts(question, functions or {})
+        facts = self._facts(question)
         rules = heard(self._file.rules, facts)
         counting = [rule for rule, said in zip(self._file.rules, rules, strict=True) if said.counts]
         certain = facts.kind is not None and any(said.counts and said.certain for said in rules)
@@ -245,6 +268,7 @@ class Policy:
             reasons=tuple(sorted({answer for demand in (*demands, base) for answer in demand.reason})),
             min_look=max(demand.min_look or base.min_look or 0 for demand in demands),
             confirm_code=base.confirm_code or any(demand.confirm_code for demand in demands),
+            unseen=all((base if demand.unseen is None else demand).unseen or False for demand in demands),
             destinations=_union(demand.destinations for demand in human) or base.destinations,
             fallback=_union(demand.fallback for demand in human) or base.fallback,
             within=min(question.within or _FOREVER, _shortest(demands, "within", base.within)),
@@ -268,17 +292,39 @@ class Policy:
             reviewers=self.role("review"),
         )
 
-    def _facts(self, question: Question, functions: Functions) -> Facts:
+    def _facts(self, question: Question) -> Facts:
         agent, principal = self._file.agents[question.agent], self._person(question.principal)
         return Facts(
             question=question,
             kind=self._file.kinds.get(question.action.kind),
             owner=agent.owner,
-            principals=agent.principals,
+            principals=self._principals(question),
             team=principal.team,
             manager=principal.manager,
-            functions=functions,
         )
+
+    def _principals(self, question: Question) -> tuple[str, ...]:
+        """Everybody of whom the agent could have said that it acts for them: one, where an identity token says who."""
+        return (question.principal,) if question.vouched else self._file.agents[question.agent].principals
+
+    def _must_say_how_much(self, question: Question) -> None:
+        """Raise EntryRefused where a kind that moves money does not say how much, in a way that can be added up."""
+        entry, arguments = self._file.kinds.get(question.action.kind), question.action.arguments
+        money = entry.money if entry else None
+        if money is not None and millionths(value_at(arguments, money.amount)) is None:
+            raise EntryRefused(
+                "malformed",
+                "this is no amount",
+                field=f"action.arguments.{money.amount}",
+                remedy="send a text such as 12400.00: digits, and a point with up to six decimals",
+            )
+        if money is not None and money.currency and not is_currency(value_at(arguments, money.currency)):
+            raise EntryRefused(
+                "malformed",
+                "this is no currency",
+                field=f"action.arguments.{money.currency}",
+                remedy="send its code of three capital letters, such as EUR",
+            )
 
     def _registered(self, agent: str, now: int) -> AgentEntry:
         entry = self._file.agents.get(agent)
@@ -331,7 +377,7 @@ class Policy:
         """Those whom a rule calls so."""
         agent = self._file.agents[question.agent]
         if who == "principal":
-            return agent.principals
+            return self._principals(question)
         return (agent.owner,) if who == "owner" else (question.started_by or "",)
 
     def _person(self, name: str) -> PersonEntry:
@@ -357,9 +403,29 @@ class Policy:
         )
 
     def _chain(self, question: Question) -> tuple[str, ...]:
-        """Everybody who stands behind the question: owner, principal and whoever started it."""
-        chain = {self._file.agents[question.agent].owner, question.principal, question.started_by}
+        """Everybody who stands behind the question: owner, whoever started it, and whom the agent may be acting for."""
+        chain = {self._file.agents[question.agent].owner, *self._principals(question), question.started_by}
         return tuple(sorted({self._person_of.get(one, one) for one in chain if one}))
+
+
+def _question(entry: AgentEntry, document: RequestDocument, agent: str, *, vouched: bool) -> Question:
+    """What an agent asks, with the principal and the audience it left out filled in. Raises EntryRefused."""
+    if document.principal is None and len(entry.principals) > 1:
+        raise EntryRefused(
+            "principal_not_allowed",
+            f"{agent} acts for several: say for whom",
+            field="principal",
+            remedy=f"name one of: {', '.join(entry.principals)}",
+        )
+    return Question(
+        agent=agent,
+        action=document.action,
+        principal=document.principal or entry.principals[0],
+        audience=document.audience or agent,
+        started_by=document.started_by,
+        within=document.within_ms,
+        vouched=vouched,
+    )
 
 
 def _why_default(facts: Facts) -> str:

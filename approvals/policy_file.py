@@ -24,15 +24,14 @@ from pydantic import (
     model_validator,
 )
 
-from approvals import conditions, paths
+from approvals import conditions, paths, summaries
 from approvals.action import KIND, NAME
+from approvals.durations import milliseconds
 from approvals.money import millionths
 from approvals.terms import Effect, Notify, Risk
 
-_UNITS: Final = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
-
 #: Keys of the final shape whose feature is not built yet: a load error that says so, never ignored.
-NOT_BUILT: Final = frozenset({"step_up", "secret", "shown", "money", "sample_review"})
+NOT_BUILT: Final = frozenset({"step_up", "sample_review"})
 
 
 def _amount(value: Any) -> Any:
@@ -44,9 +43,7 @@ def _amount(value: Any) -> Any:
 
 def _duration(value: Any) -> Any:
     """Milliseconds from 90s, 15m, 2h or 1d."""
-    if isinstance(value, str) and (found := re.fullmatch(r"([1-9][0-9]{0,5})([smhd])", value)):
-        return int(found[1]) * _UNITS[found[2]]
-    raise ValueError("write a duration as a number and a unit: 90s, 15m, 2h, 1d")
+    return milliseconds(value if isinstance(value, str) else "")
 
 
 Duration = Annotated[int, BeforeValidator(_duration)]
@@ -78,6 +75,10 @@ Account = Annotated[str, StringConstraints(pattern=r"^[a-z]+(:[A-Za-z0-9._@-]+){
 Destination = Annotated[str, StringConstraints(pattern=rf"^(slack:[CDGU][A-Z0-9]{{2,20}}|teams:({_THREAD}|{_GUID}))$")]
 OnCall = Annotated[str, StringConstraints(pattern=r"^(pagerduty|ical):[A-Za-z0-9._-]{1,64}$")]
 Path = Annotated[str, StringConstraints(pattern=rf"^{paths.PATH}$")]
+Pattern = Annotated[str, StringConstraints(pattern=rf"^{paths.PATTERN}$")]
+Sentence = Annotated[
+    str, StringConstraints(min_length=1, max_length=summaries.LONGEST), AfterValidator(summaries.checked)
+]
 Condition = Annotated[
     str, StringConstraints(min_length=1, max_length=conditions.LONGEST), AfterValidator(conditions.checked)
 ]
@@ -97,6 +98,18 @@ class LimitsEntry(Section):
     per_minute: int = Field(default=2_000, ge=1, le=1_000_000)
 
 
+class IdentityEntry(Section):
+    """Who vouches for the person an agent asks for: tokens of this issuer for this audience, by keys in this file.
+
+    The claim names the person as the agent's `principals` do, or as one of `people.<id>.subjects`.
+    """
+
+    issuer: Annotated[str, StringConstraints(min_length=1, max_length=500)]
+    audience: Annotated[str, StringConstraints(min_length=1, max_length=500)]
+    jwks: Annotated[str, StringConstraints(min_length=1, max_length=500)]
+    claim: Annotated[str, StringConstraints(min_length=1, max_length=100)] = "sub"
+
+
 class AgentEntry(Section):
     """A registered agent: who answers for it, for whom it acts, what it may ask and how much, until when."""
 
@@ -105,12 +118,20 @@ class AgentEntry(Section):
     kinds: tuple[Glob, ...] = Field(min_length=1)
     limits: LimitsEntry = LimitsEntry()
     until: date | None = None
+    identity: IdentityEntry | None = None
 
 
 class AudienceEntry(Section):
     """A tool that checks receipts, and the kinds it executes."""
 
     kinds: tuple[Glob, ...] = Field(min_length=1)
+
+
+class MoneyEntry(Section):
+    """Where a kind's arguments say how much money it moves. A request that does not say so there is refused."""
+
+    amount: Path
+    currency: Path | None = None
 
 
 class KindEntry(Section):
@@ -126,6 +147,16 @@ class KindEntry(Section):
     environment_from: Path | None = None
     break_glass: Literal["allowed", "never"] = "allowed"
     denials: tuple[Line, ...] = Field(default=(), max_length=10)
+    summary: Sentence | None = None
+    money: MoneyEntry | None = None
+    secret: tuple[Pattern, ...] = Field(default=(), max_length=50)
+    shown: tuple[Pattern, ...] = Field(default=(), max_length=50)
+
+    @model_validator(mode="after")
+    def _no_secret_in_the_summary(self) -> Self:
+        if self.summary is not None and (path := summaries.shows(self.summary, self.secret)) is not None:
+            raise ValueError(f"summary: {{{path}}} is secret; take it out")
+        return self
 
     @model_validator(mode="after")
     def _one_environment(self) -> Self:
@@ -138,6 +169,7 @@ class PersonEntry(Section):
     """A person, the accounts that are theirs, and where they stand."""
 
     accounts: tuple[Account, ...] = ()
+    subjects: tuple[Annotated[str, StringConstraints(min_length=1, max_length=200)], ...] = ()
     manager: str | None = None
     team: str | None = None
 
@@ -269,6 +301,7 @@ class Demands(Section):
     reason: tuple[Literal["approve", "deny"], ...] = ()
     min_look: Duration | None = None
     confirm_code: bool = False
+    unseen: bool | None = None
     within: Duration | None = None
     use_within: Duration | None = None
     receipt_ttl: Duration | None = None

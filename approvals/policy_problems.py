@@ -13,6 +13,7 @@ from typing import Final
 from approvals.errors import Problem
 from approvals.policy_file import Demands, FactorEntry, Match, PolicyFile, RuleEntry, matches
 from approvals.terms import Factor, progress
+from approvals.windows import windows_in
 
 _Path = tuple[str | int, ...]
 _MOST_TTL: Final = 300_000
@@ -20,7 +21,7 @@ _MOST_TTL: Final = 300_000
 
 def problems(file: PolicyFile) -> list[Problem]:
     """Why the file cannot be used; where a name leads nowhere, nothing is said that would follow from it."""
-    found = [*_dangling(file), *_exemptions(file), *_overlaps(file)]
+    found = [*_dangling(file), *_exemptions(file), *_overlaps(file), *_windows(file)]
     return found or [*_too_few(file), *_escalations(file), *_unreviewed(file)] or [*_nobody_left(file)]
 
 
@@ -130,6 +131,23 @@ def _circle(start: str, rules: dict[str, RuleEntry]) -> list[str]:
                 seen.add(name)
                 ways.append([*way, name])
     return []
+
+
+# -- windows ------------------------------------------------------------------------------------------------------
+
+
+def _windows(file: PolicyFile) -> Iterator[Problem]:
+    """What is summed must be the money of every kind that the rule is for: what is not known cannot be added up."""
+    for path, where, rule in _rules(file):
+        kinds = {name: kind for name, kind in file.kinds.items() if matches(rule.match.kind, name)}
+        for window in windows_in(rule.when) if rule.when is not None else ():
+            if window.path is None:
+                continue
+            strangers = [name for name, kind in kinds.items() if kind.money is None or kind.money.amount != window.path]
+            if strangers or not kinds:
+                names = ", ".join(strangers) or "a listed kind"
+                what = f"sums {window.path!r}; say `money: {{amount: {window.path}}}` of {names}, or narrow match.kind"
+                yield Problem(what, (*path, "when"), f"{where}.when")
 
 
 # -- demands that nobody can meet ---------------------------------------------------------------------------------

@@ -13,6 +13,7 @@ from approvals.indices import Query
 from approvals.limits import Limits
 from approvals.notes import Note
 from approvals.policy import Policy
+from approvals.policy_file import IdentityEntry
 from approvals.request import Request
 from approvals.rows import Row
 from approvals.windows import Share
@@ -502,6 +503,22 @@ class Directory(Protocol):
 
     async def is_member(self, account: Account, source: str) -> bool:
         """Whether the account belongs to an approver source of policy, at most 60 s ago."""
+        ...
+
+
+class Identities(Protocol):
+    """Checks identity tokens of people. Asks nobody."""
+
+    def subject(self, token: str, identity: IdentityEntry, now: int) -> str | None:
+        """The person whom a token names that this issuer signed for this audience; None unless all of it holds now."""
+        ...
+
+
+class SecretDetector(Protocol):
+    """Knows a credential when it sees one. Asks nobody."""
+
+    def first_in(self, texts: Sequence[tuple[str, str]]) -> int | None:
+        """The place of the first text that holds a credential, each given after its name ("": it has none)."""
         ...
 
 

@@ -8,6 +8,7 @@ from approvals.errors import NotConfirmed, SignerUnavailable
 from approvals.lifecycle import Status
 from approvals.ports import Signer, Store
 from approvals.request import Request
+from approvals.reserving import settle
 from approvals.wire import decision_document
 
 
@@ -32,6 +33,7 @@ class Publisher:
             claims = receipts.claims_of(request, issuer=self._issuer, partition=home(request.id), now=at)
             token = await self._signer.sign(receipts.TYP, claims)
         await self._store.publish(request, decision_document(request, token), again=again)
+        await settle(self._store.windows, request)
 
     async def published(self, request: Request, *, now: int | None = None) -> bool:
         """`publish`, or False while that is not possible; a timer then goes on trying."""

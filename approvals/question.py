@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pydantic import Field
+
 from approvals.action import Action, Frozen
 
 
@@ -14,3 +16,5 @@ class Question(Frozen):
     audience: str
     started_by: str | None
     within: int | None = None
+    vouched: bool = False  #: whether somebody else than the agent says that it acts for this principal
+    sums: dict[str, int] = Field(default_factory=dict)  #: what its windows came to with it, by their names

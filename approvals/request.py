@@ -10,8 +10,10 @@ from pydantic import Field
 from approvals.action import Action, Frozen, digest_of, short_code
 from approvals.errors import IllegalTransition
 from approvals.lifecycle import OVER, Event, Status, step
+from approvals.masking import holds_secret, masked
 from approvals.question import Question
 from approvals.terms import Presentation, Terms, met, progress, seated
+from approvals.windows import Share
 
 
 class Behalf(Frozen):
@@ -117,6 +119,7 @@ class Request(Frozen):
     because: str
     principal: str
     principal_accounts: tuple[str, ...] = ()  #: so that cards can mention them
+    accounts: dict[str, tuple[str, ...]] = Field(default_factory=dict)  #: of the people whom policy names to answer
     started_by: str | None
     trace: str | None
     asked_at: int
@@ -135,6 +138,10 @@ class Request(Frozen):
     earlier: tuple[Earlier, ...] = ()
     interventions: tuple[Intervention, ...] = ()
     cancel_on_disconnect: bool = False
+    looks: tuple[str, ...] = ()  #: the reviews that votes rested on; each is good for one
+    vouched: bool = False  #: whether an identity token said whom the agent acts for
+    shares: tuple[Share, ...] = ()  #: what it takes of windows
+    sums: dict[str, int] = Field(default_factory=dict)  #: what these came to when it was asked
     review_reminded: int = 0  #: how many reminders to review an emergency were due
 
     version: int = Field(default=0, exclude=True)  #: set by the store: how many times it was committed
@@ -149,7 +156,28 @@ class Request(Frozen):
             principal=self.principal,
             audience=self.audience,
             started_by=self.started_by,
+            vouched=self.vouched,
+            sums=self.sums,
         )
+
+    @property
+    def shown(self) -> Action:
+        """The action as it may be shown: with a mask in place of everything that policy declares secret."""
+        arguments = masked(self.action.arguments, self.presentation.secret, self.action.nonce)
+        return self.action.model_copy(update={"arguments": arguments})
+
+    @property
+    def shown_before(self) -> Superseded | None:
+        """The denied request, masked alike and under this one's nonce: equal masks are equal values."""
+        was = self.superseded
+        if was is None:
+            return None
+        return was.model_copy(update={"arguments": masked(was.arguments, self.presentation.secret, self.action.nonce)})
+
+    @property
+    def hides_secret(self) -> bool:
+        """Whether anything of the action is masked."""
+        return holds_secret(self.action.arguments, self.presentation.secret)
 
     @property
     def code(self) -> str:
@@ -169,11 +197,14 @@ class Request(Frozen):
         """How many of each factor's people have said yes."""
         return progress(self.terms.factors, self._approving())
 
-    def voted(self, vote: Vote, *, jti: str) -> Request:
-        """The request after one more vote; decided when the vote settles it. A person's later vote replaces theirs."""
+    def voted(self, vote: Vote, *, jti: str, look: str = "") -> Request:
+        """The request after one more vote; decided when the vote settles it. A person's later vote replaces theirs.
+
+        `look` is the review that the vote rests on, which is used up by it.
+        """
         self._must_allow(Event.APPROVE)
         votes = (*(known for known in self.votes if known.person != vote.person), vote)
-        after = self._with(votes=votes)
+        after = self._with(votes=votes, looks=(*self.looks, look) if look else self.looks)
         if vote.answer != "approve":
             return after._denied_if_enough(vote)
         if not after.is_met():

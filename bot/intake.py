@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import structlog
 
 from approvals import wire
 from approvals.desk import Desk
 from approvals.errors import ApprovalsError, EntryRefused
+from approvals.outline import outline
 from approvals.ports import Entry, Inbox
 from bot.loops import each
 
@@ -55,7 +57,8 @@ class Intake:
         with structlog.contextvars.bound_contextvars(owner=entry.owner, entry=entry.id):
             try:
                 handled = await self._desk.handle(entry)
-                await self._inbox.answer(entry, *handled.answers, dead_letter=handled.dead_letter)
+                aside = replace(entry, body=handled.outline) if handled.dead_letter else entry
+                await self._inbox.answer(aside, *handled.answers, dead_letter=handled.dead_letter)
             except ApprovalsError as exc:
                 log.warning("entry stays for later", type=entry.type, error=type(exc).__name__)
                 return
@@ -69,7 +72,8 @@ class Intake:
 
     async def _put_aside(self, entry: Entry) -> None:
         refusal = EntryRefused("unsupported", "this version cannot handle this entry", remedy="tell who runs the bot")
-        await self._inbox.answer(entry, wire.refused(entry, refusal), dead_letter=refusal.reason)
+        aside = replace(entry, body=outline(entry.body or b""))
+        await self._inbox.answer(aside, wire.refused(entry, refusal), dead_letter=refusal.reason)
 
 
 def _lanes(entries: Sequence[Entry]) -> list[list[Entry]]:

@@ -145,6 +145,12 @@ class AdoptedPolicy:
             except EpochChanged:
                 continue  # somebody froze something, or another replica was quicker
 
+    async def replace(self, policy: Policy, text: str) -> None:
+        """Put another policy in force, and work under it from then on. Where that fails, nothing has changed."""
+        other = AdoptedPolicy(self._store, policy, text)
+        await other.put_in_force()
+        self._policy, self._text = other._policy, other._text
+
     async def put_freezes(self, freezes: tuple[Freeze, ...], record: Mapping[str, Any], *, instead_of: str) -> None:
         """Put these freezes in force where the epoch is `instead_of`; else raises EpochChanged."""
         if self._policy.epoch != instead_of:

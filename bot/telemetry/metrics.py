@@ -49,6 +49,8 @@ class Metrics:
         """Show what alerts wait for before it happens: of a series that begins at 1, Prometheus sees no increase."""
         for came_to in ("counted", "late", "refused", "undecided"):
             self.clicks.labels(came_to)
+        for came_to in ("adopted", "refused"):
+            self.policy_files.labels(came_to)
         for reason in ("too_large", "bad_signature", "not_for_us"):
             self.turned_away.labels(reason)
         self.clicks_refused.labels("not_ours")
@@ -92,9 +94,24 @@ class Metrics:
         )
         self.slack_calls = self._counter("sayso_slack_calls_total", "Calls of Slack's Web API.", "method", "code")
         self.slack_call = self._histogram("sayso_slack_call_seconds", "Calls of Slack's Web API.", _CALLS, "method")
+        self.teams_turned_away = self._counter(
+            "sayso_teams_turned_away_total", "Deliveries that were not Teams', or not for us.", "reason"
+        )
+        self.teams_calls = self._counter(
+            "sayso_teams_calls_total", "Calls of the Bot Connector and of Graph.", "method", "code"
+        )
+        self.teams_call = self._histogram(
+            "sayso_teams_call_seconds", "Calls of the Bot Connector and of Graph.", _CALLS, "method"
+        )
         self.socket_connected = self._gauge("sayso_slack_socket_connected", "1 while Socket Mode is connected.")
         self.socket_connections = self._gauge(
             "sayso_slack_socket_connections", "Connections of the whole app, as Slack said at the last hello."
+        )
+        self.socket_ghosts = self._gauge(
+            "sayso_slack_socket_ghosts", "Connections beyond one for each replica: clicks that go there are lost."
+        )
+        self.socket_connects = self._counter(
+            "sayso_slack_socket_connects_total", "Connections that Slack greeted, the first and every later one."
         )
         self.socket_disconnects = self._counter(
             "sayso_slack_socket_disconnects_total", "Connections that Slack ended.", "reason"
@@ -140,8 +157,12 @@ class Metrics:
             "sayso_loop_failing_seconds", "For how long a loop has failed without a success; 0 while it works.", "loop"
         )
         self.ready = self._gauge("sayso_ready", "1 while a check of /readyz says yes.", "check")
+        self.replicas = self._gauge("sayso_replicas", "Processes of the service that run on this Redis.")
         self.sampled = self._gauge("sayso_sampled_timestamp_seconds", "When the gauges were last brought up to date.")
         self.policy = self._gauge("sayso_policy_info", "The policy this process works under.", "digest")
+        self.policy_files = self._counter(
+            "sayso_policy_files_total", "Policy files that were read while running: adopted, or refused.", "came_to"
+        )
         self.freezes = self._gauge("sayso_freezes", "Freezes in force.", "scope")
         self.build = self._gauge("sayso_build_info", "What runs here.", "version", "python", "redis")
 

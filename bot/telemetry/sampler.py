@@ -15,6 +15,7 @@ from bot.telemetry.labels import Labels
 from bot.telemetry.metrics import Metrics
 from bot.telemetry.queues import Queues, Unseen, Waiting
 from bot.telemetry.readiness import Check, Journal, look
+from handlers.slack.socket import Line
 
 EVERY = 10.0  #: seconds from one look to the next
 
@@ -22,7 +23,7 @@ EVERY = 10.0  #: seconds from one look to the next
 class Sampler:
     """The step of the sampler's loop: first what this process knows, then what Redis says.
 
-    `socket` says whether Socket Mode is connected, and how many connections the app has.
+    `replicas` is how many processes run now, and `line` the Socket Mode connection, where there is one.
     """
 
     def __init__(
@@ -36,7 +37,8 @@ class Sampler:
         journal: Journal,
         loops: Iterable[Loop],
         checks: Mapping[str, Check],
-        socket: Callable[[], Awaitable[tuple[bool, int]]] | None = None,
+        replicas: Callable[[], int] = lambda: 1,
+        line: Callable[[], Awaitable[Line]] | None = None,
         wall: Callable[[], float] = time.time,
     ) -> None:
         self._metrics = metrics
@@ -47,16 +49,18 @@ class Sampler:
         self._journal = journal
         self._loops = tuple(loops)
         self._checks = checks
-        self._socket = socket
+        self._replicas = replicas
+        self._line = line
+        self._hellos = 0
+        self._most = 0  #: replicas that there were at once since Slack's last hello
         self._wall = wall
 
     async def step(self) -> bool:
         """Bring every gauge up to date."""
         self._loops_and_policy()
-        if self._socket is not None:
-            connected, connections = await self._socket()
-            self._metrics.socket_connected.set(connected)
-            self._metrics.socket_connections.set(connections)
+        self._metrics.replicas.set(self._replicas())
+        if self._line is not None:
+            self._show_line(await self._line())
         for name, works in (await look(self._checks)).items():
             self._metrics.ready.labels(name).set(works)
         now = await self._store.now()
@@ -65,6 +69,15 @@ class Sampler:
         await self._outboxes(waiting, now)
         self._metrics.sampled.set(self._wall())
         return False
+
+    def _show_line(self, line: Line) -> None:
+        """Whose connections the app has: what Slack counted at its hello, less the replicas seen since then."""
+        if line.hellos != self._hellos:
+            self._hellos, self._most = line.hellos, 0
+        self._most = max(self._most, self._replicas())
+        self._metrics.socket_connected.set(line.connected)
+        self._metrics.socket_connections.set(line.connections)
+        self._metrics.socket_ghosts.set(max(0, line.connections - self._most))
 
     def _loops_and_policy(self) -> None:
         policy = self._policies.current()

@@ -16,13 +16,13 @@ from approvals.service import Approvals
 from handlers.seal import Seal
 from handlers.slack.api import BASE_URL, new_client
 from handlers.slack.app import build_app
-from handlers.slack.clicks import BUDGET
 from handlers.slack.directory import SlackDirectory
+from handlers.slack.gestures import BUDGET
 from handlers.slack.http import slack_routes
 from handlers.slack.identity import Identity, identify
 from handlers.slack.installed import Installed
 from handlers.slack.platform import SlackPlatform
-from handlers.slack.socket import SocketMode
+from handlers.slack.socket import PING, Line, SocketMode
 from handlers.slack.watch import SlackWatch
 from handlers.tasks import Tasks
 
@@ -45,6 +45,7 @@ class SlackDoor:
         signing_secret: str | None,
         clock: Callable[[], float],
         budget: float,
+        ping: float,
         watch: SlackWatch,
     ) -> None:
         if bool(app_token) == bool(signing_secret):
@@ -58,6 +59,7 @@ class SlackDoor:
         self._app_token = app_token
         self._signing_secret = signing_secret or ""
         self._budget = budget
+        self._ping = ping
         self._watch = watch
         self._tasks = Tasks()
         self._installed = Installed(identity, watch)
@@ -76,7 +78,8 @@ class SlackDoor:
         """Be connected, in Socket Mode; in both, finish on the way out what was started for clicks. Raises NotReady."""
         try:
             if self._app_token:
-                self.socket = SocketMode(self._listening(approvals, commands), self._app_token, watch=self._watch)
+                app = self._listening(approvals, commands)
+                self.socket = SocketMode(app, self._app_token, ping=self._ping, watch=self._watch)
                 await self.socket.connect()
             yield
         finally:
@@ -99,9 +102,9 @@ class SlackDoor:
         """Whether clicks come by Socket Mode."""
         return self._app_token is not None
 
-    async def connection(self) -> tuple[bool, int]:
-        """In Socket Mode: whether we are connected, and how many connections the app has, as Slack said last."""
-        return await self.is_connected(), (self.socket.connections or 0) if self.socket is not None else 0
+    async def line(self) -> Line:
+        """In Socket Mode: the connection as it is now."""
+        return await self.socket.line() if self.socket is not None else Line(connected=False)
 
     def _listening(self, approvals: Approvals, commands: Commands) -> AsyncApp:
         if self._app is None:
@@ -131,12 +134,13 @@ async def open_door(
     base_url: str = BASE_URL,
     clock: Callable[[], float] = time.monotonic,
     budget: float = BUDGET,
+    ping: float = PING,
     watch: SlackWatch | None = None,
 ) -> SlackDoor:
     """Ask Slack who we are, once, and build the door; raises NotReady with a remedy.
 
     `clock` is monotonic seconds, for what the directory remembers; `budget` is the seconds a click's decision may take;
-    `watch` is told of everything that is worth counting.
+    `ping` is the seconds from ping to ping of Socket Mode; `watch` is told of everything that is worth counting.
     """
     watch = watch or SlackWatch()
     client = new_client(bot_token, session, base_url=base_url, watch=watch)
@@ -149,5 +153,6 @@ async def open_door(
         signing_secret=signing_secret,
         clock=clock,
         budget=budget,
+        ping=ping,
         watch=watch,
     )

@@ -19,5 +19,8 @@ class SlackWatch:
         """A delivery was refused unread: too_large, bad_signature, not_for_us, uninstalled
         or unreadable."""
 
+    def connected(self) -> None:
+        """Slack said hello on a new Socket Mode connection: the first, or one in place of another."""
+
     def disconnected(self, reason: str) -> None:
         """Slack ended a Socket Mode connection, or the whole installation (app_uninstalled, tokens_revoked)."""

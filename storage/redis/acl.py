@@ -86,6 +86,7 @@ def _bot() -> str:
         "status:*",
         "code:*",
         "like:*",
+        "voted:*",
         "folder:*",
         "destinations",
         "outbox:*",

@@ -6,14 +6,12 @@ import asyncio
 import hashlib
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, Self
-from weakref import WeakKeyDictionary
 
-from redis.asyncio import Redis
 from redis.exceptions import (
     AskError,
     AuthenticationError,
@@ -26,10 +24,10 @@ from redis.exceptions import (
 
 from approvals.errors import StoreUnavailable
 from storage.redis.address import read_url
-from storage.redis.batches import Batches, Command, Word, send
+from storage.redis.lines import Command, Lines, Word
 from storage.redis.routes import Route, is_about_place, route_to
 
-__all__ = ["Command", "Link", "Word", "reaching", "scripts"]
+__all__ = ["Command", "Link", "Word", "scripts"]
 
 #: What redis-py lets out when it loses a connection; the last three leak during a failover (redis-py #4287).
 _FAILURES: Final = (RedisError, OSError, AttributeError, TypeError, RuntimeError)
@@ -46,13 +44,15 @@ _LONGEST_PAUSE: Final = 0.2
 _KEYLESS: Final = frozenset({"ASKING", "CLIENT", "CLUSTER", "CONFIG", "INFO", "PING", "SCRIPT", "TIME", "WAIT"})
 
 
-@contextmanager
-def reaching() -> Iterator[None]:
-    """Turn whatever the driver raises into StoreUnavailable. Wrap the driver's call alone, never a caller's code."""
-    try:
-        yield
-    except _FAILURES as exc:
-        raise StoreUnavailable(_REFUSED.get(type(exc), f"the memory did not answer: {type(exc).__name__}")) from exc
+class _Reaching(AbstractContextManager[None]):
+    """Turns whatever the driver raises into StoreUnavailable. Wraps the driver's call alone, never a caller's code."""
+
+    def __exit__(self, _: object, exc: BaseException | None, __: object) -> None:
+        if isinstance(exc, _FAILURES):
+            raise StoreUnavailable(_REFUSED.get(type(exc), f"the memory did not answer: {type(exc).__name__}")) from exc
+
+
+_reaching: Final = _Reaching()
 
 
 @cache
@@ -74,7 +74,6 @@ class Link:
 
     def __init__(self, route: Route) -> None:
         self._route = route
-        self._known: WeakKeyDictionary[Redis, Batches] = WeakKeyDictionary()
 
     @classmethod
     def to(
@@ -90,7 +89,7 @@ class Link:
 
     async def call(self, *words: Word, within: float | None = None) -> Any:
         """One command; `within` (seconds) is for one attempt, where that is less than the line's time-out."""
-        with reaching():
+        with _reaching:
             (reply,) = await self._reach(self._slot(words), [words], within)
             return _unless_error(reply)
 
@@ -98,7 +97,7 @@ class Link:
         """Several commands, in one round trip for each server; what one is refused stands in its place."""
         if not commands:
             return []
-        with reaching():
+        with _reaching:
             slots = [self._slot(words) for words in commands]
             if len(set(slots)) == 1:
                 return await self._reach(slots[0], commands)
@@ -106,14 +105,14 @@ class Link:
 
     async def everywhere(self, *words: Word) -> list[Any]:
         """One command to every master; what one is refused stands in its place."""
-        with reaching():
+        with _reaching:
             clients = await self._route.clients()
-            return [(await send(client, [words]))[0] for client in clients]
+            return [(await client.send([words]))[0] for client in clients]
 
     async def script(self, name: str, keys: Sequence[str], *args: Word) -> Any:
         """Run a script; a server that restarted and forgot it is taught again."""
-        (reply,) = await self._run(name, keys, args)
-        with reaching():
+        with _reaching:
+            (reply,) = await self._run(name, keys, args)
             return _unless_error(reply)
 
     async def confirmed_script(
@@ -124,16 +123,16 @@ class Link:
         WAIT counts the writes of its own connection, hence one pipeline; the script must write even when it only
         finds that it came through before.
         """
-        reply, acks = await self._run(name, keys, args, ("WAIT", replicas, within))
-        with reaching():
+        with _reaching:
+            reply, acks = await self._run(name, keys, args, ("WAIT", replicas, within))
             return _unless_error(reply), int(_unless_error(acks))
 
     async def teach(self, *names: str) -> None:
         """Load scripts into every server: those named, or all."""
         commands = [("SCRIPT", "LOAD", scripts()[name][1]) for name in names or scripts()]
-        with reaching():
+        with _reaching:
             for client in await self._route.clients():
-                for reply in await send(client, commands):
+                for reply in await client.send(commands):
                     _unless_error(reply)
 
     @property
@@ -162,12 +161,11 @@ class Link:
     async def _run(self, name: str, keys: Sequence[str], args: Sequence[Word], *more: Command) -> list[Any]:
         """The replies of a script and of what follows it on the same connection."""
         commands, slot = [self.words(name, keys, *args), *more], self._route.slot(keys[0])
-        with reaching():
-            replies = await self._reach(slot, commands)
-            if isinstance(replies[0], NoScriptError):
-                learnt, *replies = await self._reach(slot, [("SCRIPT", "LOAD", scripts()[name][1]), *commands])
-                _unless_error(learnt)
-            return replies
+        replies = await self._reach(slot, commands)
+        if isinstance(replies[0], NoScriptError):
+            learnt, *replies = await self._reach(slot, [("SCRIPT", "LOAD", scripts()[name][1]), *commands])
+            _unless_error(learnt)
+        return replies
 
     async def _reach(self, slot: int | None, commands: Sequence[Command], within: float | None = None) -> list[Any]:
         """Replies to commands that belong on one server. Raises what the driver raised last."""
@@ -195,8 +193,7 @@ class Link:
                 if asked is not None:
                     replies = await _send_asking(await self._route.asked(asked), commands)
                 else:
-                    client = await self._route.client(slot)
-                    replies = await self._batches(client).send(client, commands)
+                    replies = await (await self._route.client(slot)).send(commands)
             problem = next((reply for reply in replies if is_about_place(reply)), None)
         except _FAILURES as exc:
             problem = exc
@@ -208,11 +205,11 @@ class Link:
     async def _spread(self, commands: Sequence[Command], slots: Sequence[int | None]) -> list[Any]:
         """Commands of several slots: a pipeline for each server first, then each slot by itself where that failed."""
         replies: list[Any] = [None] * len(commands)
-        places: dict[Redis | None, list[int]] = defaultdict(list)
+        places: dict[Lines | None, list[int]] = defaultdict(list)
         for number, slot in enumerate(slots):
             places[await self._place_of(slot)].append(number)
 
-        async def ask(client: Redis | None, numbers: Sequence[int]) -> None:
+        async def ask(client: Lines | None, numbers: Sequence[int]) -> None:
             for number, reply in zip(numbers, await _tried(client, [commands[n] for n in numbers]), strict=True):
                 replies[number] = reply
 
@@ -227,17 +224,11 @@ class Link:
                 replies[number] = reply
         return replies
 
-    async def _place_of(self, slot: int | None) -> Redis | None:
+    async def _place_of(self, slot: int | None) -> Lines | None:
         try:
             return await self._route.client(slot)
         except _FAILURES:
             return None
-
-    def _batches(self, client: Redis) -> Batches:
-        known = self._known.get(client)
-        if known is None:
-            known = self._known[client] = Batches()
-        return known
 
     def _slot(self, words: Command) -> int | None:
         return self._route.slot(_key(words))
@@ -258,18 +249,18 @@ def _key(words: Command) -> str | bytes | None:
     return key if isinstance(key, bytes) else str(key)
 
 
-async def _send_asking(client: Any, commands: Sequence[Command]) -> list[Any]:
+async def _send_asking(client: Lines, commands: Sequence[Command]) -> list[Any]:
     """The same at a server that is just taking a slot over: ASKING holds for the one command behind it."""
     both = [word for words in commands for word in (("ASKING",), words)]
-    return (await send(client, both))[1::2]
+    return (await client.send(both))[1::2]
 
 
-async def _tried(client: Redis | None, commands: Sequence[Command]) -> Sequence[Any]:
+async def _tried(client: Lines | None, commands: Sequence[Command]) -> Sequence[Any]:
     """The replies, or for each the failure that kept it from being answered."""
     problem: Exception = ConnectionError("no server is known for this")
     try:
         if client is not None:
-            return await send(client, commands)
+            return await client.send(commands)
     except _FAILURES as exc:
         problem = exc
     return [problem] * len(commands)

@@ -9,9 +9,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final, Protocol
 
-from redis.asyncio import BlockingConnectionPool, Redis
-from redis.asyncio.retry import Retry
-from redis.backoff import ExponentialWithJitterBackoff
 from redis.crc import key_slot
 from redis.exceptions import (
     AskError,
@@ -26,15 +23,15 @@ from redis.exceptions import ConnectionError as LineLost
 from redis.exceptions import TimeoutError as NoReply
 
 from storage.redis.address import Address, Place
+from storage.redis.lines import Lines
 
-Opener = Callable[[Mapping[str, Any], int], Redis]
+Opener = Callable[[Mapping[str, Any], int], Lines]
 
 #: What redis-py lets out when it loses a connection; the last three leak during a failover (redis-py #4287).
 _LOST: Final = (LineLost, NoReply, OSError, AttributeError, TypeError, RuntimeError)
 #: What a server answers while somebody else is, or is about to be, the master of what was asked for.
 _ELSEWHERE: Final = (MovedError, AskError, TryAgainError, ClusterDownError, MasterDownError, ReadOnlyError)
 
-_REMEMBERED: Final = 16  #: how many clients of places no longer in use
 ASK_WITHIN: Final = 1.0  #: seconds for asking who the master is
 ASK_EVERY: Final = 1.0  #: seconds after which the sentinels are asked again, even when all seems well
 
@@ -53,15 +50,15 @@ class Route(Protocol):
         """What keys must have in common to be sent together; None where that is no question."""
         ...
 
-    async def client(self, slot: int | None) -> Redis:
+    async def client(self, slot: int | None) -> Lines:
         """The server for a slot, or any master."""
         ...
 
-    async def clients(self) -> Sequence[Redis]:
+    async def clients(self) -> Sequence[Lines]:
         """Every master."""
         ...
 
-    async def asked(self, problem: AskError) -> Redis:
+    async def asked(self, problem: AskError) -> Lines:
         """The server to which a slot is just being moved."""
         ...
 
@@ -74,64 +71,47 @@ class Route(Protocol):
         ...
 
 
-def opener(*, timeout: float, retries: int, retry_on: Sequence[type[Exception]] = ()) -> Opener:
-    """Makes clients whose pools wait for a free connection, and that leave replies as they came."""
-
-    def open_client(options: Mapping[str, Any], connections: int) -> Redis:
-        pool = BlockingConnectionPool(
-            **options,
-            protocol=2,
-            max_connections=connections,
-            timeout=timeout,
-            socket_timeout=timeout,
-            socket_connect_timeout=timeout,
-            retry=Retry(ExponentialWithJitterBackoff(cap=0.2, base=0.01), retries),
-            retry_on_error=list(retry_on),
-        )
-        client = Redis.from_pool(pool)
-        client.response_callbacks.clear()
-        return client
-
-    return open_client
-
-
 def route_to(address: Address, *, timeout: float, connections: int, retries: int, patience: float) -> Route:
     """The route to an address; nothing is sent yet."""
+
+    def opener(retries: int, *again_on: type[Exception]) -> Opener:
+        return lambda options, connections: Lines(
+            options, timeout=timeout, connections=connections, retries=retries, again_on=again_on
+        )
+
     if address.kind == "direct":
         # A name may lead to another server by now: a master that became a replica is looked up anew.
-        open_client = opener(timeout=timeout, retries=retries, retry_on=[ReadOnlyError])
-        return Direct(open_client(address.options, connections))
-    open_client = opener(timeout=timeout, retries=0)  # trying again is ours: perhaps elsewhere
+        return Direct(opener(retries, ReadOnlyError)(address.options, connections))
     if address.kind == "sentinel":
-        return BySentinel(address, open_client, connections=connections, patience=patience)
-    return ByCluster(address, open_client, connections=connections, patience=patience)
+        return BySentinel(address, opener(0), connections=connections, patience=patience)
+    return ByCluster(address, opener(0), connections=connections, patience=patience)
 
 
 class Direct:
     """One server, for everything."""
 
-    patience = 0.0  # its client tries again by itself
+    patience = 0.0  # its lines try again by themselves
 
-    def __init__(self, client: Redis) -> None:
+    def __init__(self, client: Lines) -> None:
         self._client = client
 
     def slot(self, key: str | bytes | None) -> int | None:
         return None
 
-    async def client(self, slot: int | None) -> Redis:
+    async def client(self, slot: int | None) -> Lines:
         return self._client
 
-    async def clients(self) -> Sequence[Redis]:
+    async def clients(self) -> Sequence[Lines]:
         return (self._client,)
 
-    async def asked(self, problem: AskError) -> Redis:
+    async def asked(self, problem: AskError) -> Lines:
         raise problem
 
     async def learn(self, problem: BaseException, slot: int | None) -> None:
         """There is nobody else to go to."""
 
     async def aclose(self) -> None:
-        await self._client.aclose(close_connection_pool=True)
+        await self._client.aclose()
 
 
 class _Clients:
@@ -140,26 +120,19 @@ class _Clients:
     def __init__(self, options: Mapping[str, Any], open_client: Opener, connections: int) -> None:
         self._options = options
         self._open = open_client
-        self._connections = connections + 1  # one is for asking who is who, while all others are in use
-        self._known: dict[Place, Redis] = {}
-        self._gone: list[Redis] = []
+        self._connections = connections
+        self._known: dict[Place, Lines] = {}
 
-    def at(self, place: Place) -> Redis:
+    def at(self, place: Place) -> Lines:
         if place not in self._known:
             host, port = place
             self._known[place] = self._open({**self._options, "host": host, "port": port}, self._connections)
         return self._known[place]
 
     async def keep_only(self, places: set[Place]) -> None:
-        """Hang up on all others: a master that was replaced must not be told anything more.
-
-        Whoever waits for a connection just now still gets one, so the last few are hung up on again the next time.
-        """
-        self._gone += [self._known.pop(place) for place in set(self._known) - places]
-        for client in self._gone:
-            with suppress(*_LOST):
-                await client.aclose(close_connection_pool=True)
-        self._gone = self._gone[-_REMEMBERED:]
+        """Hang up on all others: a master that was replaced must not be told anything more."""
+        for place in set(self._known) - places:
+            await self._known.pop(place).aclose()
 
 
 class _Finder:
@@ -215,7 +188,7 @@ class BySentinel:
     def slot(self, key: str | bytes | None) -> int | None:
         return None
 
-    async def client(self, slot: int | None) -> Redis:
+    async def client(self, slot: int | None) -> Lines:
         if self._master is None:
             await self._find()
         elif time.monotonic() - self._find.at > ASK_EVERY:
@@ -224,10 +197,10 @@ class BySentinel:
             raise LineLost("no sentinel names a master")
         return self._clients.at(self._master)
 
-    async def clients(self) -> Sequence[Redis]:
+    async def clients(self) -> Sequence[Lines]:
         return (await self.client(None),)
 
-    async def asked(self, problem: AskError) -> Redis:
+    async def asked(self, problem: AskError) -> Lines:
         raise problem
 
     async def learn(self, problem: BaseException, slot: int | None) -> None:
@@ -237,7 +210,7 @@ class BySentinel:
         await self._find.aclose()
         await self._clients.keep_only(set())
         for sentinel in self._sentinels:
-            await sentinel.aclose(close_connection_pool=True)
+            await sentinel.aclose()
 
     async def _look(self) -> None:
         named = await asyncio.gather(*(self._named_by(sentinel) for sentinel in self._sentinels))
@@ -253,21 +226,19 @@ class BySentinel:
 
     async def _named_by(self, sentinel: Any) -> Place | None:
         words = ("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._service)
-        with suppress(ResponseError, *_LOST):
+        with suppress(*_LOST):
             async with asyncio.timeout(ASK_WITHIN):
-                found = await sentinel.execute_command(*words)
-                return (found[0].decode(), int(found[1])) if found else None
+                (found,) = await sentinel.send([words])
+                return (found[0].decode(), int(found[1])) if isinstance(found, list) else None
         return None
 
     async def _is_master(self, place: Place) -> bool:
-        client: Any = self._clients.at(place)
         try:
             async with asyncio.timeout(ASK_WITHIN):
-                return b"role:master" in await client.execute_command("INFO", "replication")
-        except ResponseError:
-            return True  # +info is refused: believe the sentinels
+                (told,) = await self._clients.at(place).send([("INFO", "replication")])
         except _LOST:
             return False
+        return isinstance(told, ResponseError) or b"role:master" in told  # +info is refused: believe the sentinels
 
 
 class ByCluster:
@@ -287,17 +258,17 @@ class ByCluster:
             return None
         return int(key_slot(key.encode() if isinstance(key, str) else key))
 
-    async def client(self, slot: int | None) -> Redis:
+    async def client(self, slot: int | None) -> Lines:
         if not self._ranges:
             await self._find()
         return self._clients.at(self._place(slot))
 
-    async def clients(self) -> Sequence[Redis]:
+    async def clients(self) -> Sequence[Lines]:
         if not self._ranges:
             await self._find()
         return [self._clients.at(place) for place in sorted({place for _, _, place in self._ranges})]
 
-    async def asked(self, problem: AskError) -> Redis:
+    async def asked(self, problem: AskError) -> Lines:
         return self._clients.at((problem.host or self._seeds[0][0], problem.port))
 
     async def learn(self, problem: BaseException, slot: int | None) -> None:
@@ -344,10 +315,11 @@ class ByCluster:
         await self._clients.keep_only({place for _, _, place in self._ranges} | set(self._seeds))
 
     async def _told_by(self, place: Place) -> list[tuple[int, int, Place]]:
-        client: Any = self._clients.at(place)
         try:
-            told = await client.execute_command("CLUSTER", "SLOTS")
-        except (ResponseError, *_LOST):
+            (told,) = await self._clients.at(place).send([("CLUSTER", "SLOTS")])
+        except _LOST:
+            return []
+        if isinstance(told, Exception):
             return []
         return [(first, last, _node(master, place)) for first, last, master, *_ in told]
 

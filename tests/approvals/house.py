@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
 from joserfc.jwk import OKPKey
@@ -17,6 +18,8 @@ from approvals.ports import Account, Change, Post, Store, Stored
 from approvals.receipt import TYP
 from approvals.request import Request
 from approvals.service import Approvals, Click, Granted, NotGranted, Verdict
+from bot.credentials import KnownCredentials
+from bot.identity import TokenFiles
 from bot.policies import AdoptedPolicy, Rulebook, parse_policy
 from bot.signing import FileSigner
 from storage.memory import MemoryStore
@@ -98,6 +101,7 @@ class House:
     clock: list[int]
     directory: People = field(default_factory=People)
     nudges: list[None] = field(default_factory=list)
+    home: Path = Path("/nonexistent")  #: where the keys of identity tokens lie
     approvals: Approvals = field(init=False)
 
     def __post_init__(self) -> None:
@@ -107,6 +111,8 @@ class House:
             policies=self.policies,
             signer=self.signer,
             issuer=ISSUER,
+            detector=KnownCredentials(),
+            identities=TokenFiles(self.home),
             nudge=lambda: self.nudges.append(None),
         )
 

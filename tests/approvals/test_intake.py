@@ -29,6 +29,7 @@ REQUEST: dict[str, Any] = {
     "audience": "payments-bot",
     "because": "matches PO 118",
     "principal": "dana",
+    "principal_token": "header.claims.signature",
     "started_by": "dana",
     "within": "PT30M",
     "cancel_on_disconnect": False,
@@ -138,7 +139,7 @@ def test_a_wrong_value_is_refused_by_its_field_and_never_repeated(
 
 def fits(path: str, value: Any) -> bool:
     """Whether a value is right at a path after all."""
-    optional = ("audience", "principal", "started_by", "within", "supersedes", "trace")
+    optional = ("audience", "principal", "principal_token", "started_by", "within", "supersedes", "trace")
     return (
         (isinstance(value, bool) and path == "cancel_on_disconnect")
         or (value is None and path in optional)

@@ -426,7 +426,7 @@ def test_it_knows_people_by_their_accounts() -> None:
 
 
 def test_an_unlisted_kind_is_worded_by_its_name_as_a_risk() -> None:
-    worded = a_policy().presentation("payments.wipe")
+    worded = a_policy().presentation(an_action(kind="payments.wipe"))
     assert worded.title == "Run payments.wipe"
     assert (worded.risk, worded.reversible) == ("high", False)
 

@@ -6,6 +6,7 @@ import asyncio
 import json
 import multiprocessing
 import os
+import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping
 from multiprocessing.connection import Connection
@@ -32,6 +33,11 @@ class Handle(Protocol):
 
     def terminate(self) -> None:
         """SIGTERM."""
+        ...
+
+    @property
+    def pid(self) -> int | None:
+        """Its number."""
         ...
 
 
@@ -94,6 +100,11 @@ class Process:
         """Ask it to end."""
         if self._handle is not None and self.runs:
             self._handle.terminate()
+
+    def hang_up(self) -> None:
+        """SIGHUP."""
+        if self._handle is not None and self._handle.pid is not None and self.runs:
+            os.kill(self._handle.pid, signal.SIGHUP)
 
     async def ended(self) -> int:
         """Wait for its end; returns its exit code, negative where a signal ended it."""

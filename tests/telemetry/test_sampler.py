@@ -20,6 +20,7 @@ from bot.telemetry.metrics import Metrics
 from bot.telemetry.queues import Queues, open_queues
 from bot.telemetry.sampler import Sampler
 from bot.telemetry.watched import StoreTime
+from handlers.slack.socket import Line
 from storage.redis import RedisStore
 from tests.approvals.house import ISSUER, SwitchedSigner, adopted
 from tests.approvals.make import AGENT, MINUTE, a_document
@@ -49,6 +50,8 @@ class Sampled:
     metrics: Metrics
     sampler: Sampler
     loop: Loop
+    lines: list[Line]  #: the last one is what the Socket Mode connection is now
+    replicas: list[int]
 
     def value(self, name: str, **labels: str) -> float | None:
         """A gauge."""
@@ -89,6 +92,11 @@ async def sampled(server: Server, request: pytest.FixtureRequest) -> AsyncIterat
         freeze = Freeze(scope="kind", name="reports.*", by="carol", at=1)
         await policies.put_freezes((freeze,), {"event": "freeze"}, instead_of=policies.current().epoch)
         loop = Loop("timers", _broken)
+        lines, replicas = [Line(connected=False)], [1]
+
+        async def _said() -> Line:
+            return lines[-1]
+
         sampler = Sampler(
             metrics=kit.metrics,
             labels=kit.labels,
@@ -98,9 +106,11 @@ async def sampled(server: Server, request: pytest.FixtureRequest) -> AsyncIterat
             journal=Seal(behind=True),
             loops=[loop],
             checks={"redis": _no, "slack": _broken},
+            replicas=lambda: replicas[0],
+            line=_said,
             wall=lambda: 1_780_000_000.0,
         )
-        yield Sampled(store, queues, approvals, kit.metrics, sampler, loop)
+        yield Sampled(store, queues, approvals, kit.metrics, sampler, loop, lines, replicas)
 
 
 async def test_what_waits_is_counted_in_all_partitions(sampled: Sampled) -> None:
@@ -182,3 +192,18 @@ def _acl() -> list[str]:
 
 def test_the_version_is_the_projects() -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+.*", version())
+
+
+async def test_connections_beyond_the_replicas_that_were_there_are_ghosts(sampled: Sampled) -> None:
+    async def ghosts(connections: int, hellos: int, replicas: int) -> float | None:
+        sampled.lines.append(Line(connected=True, connections=connections, hellos=hellos))
+        sampled.replicas[0] = replicas
+        await sampled.sampler.step()
+        return sampled.value("sayso_slack_socket_ghosts")
+
+    assert await ghosts(2, 1, 2) == 0
+    assert await ghosts(2, 1, 1) == 0  # one left since Slack counted: its connection went with it
+    assert await ghosts(3, 2, 1) == 2
+    assert await ghosts(3, 2, 3) == 0  # the others had only not said yet that they run
+    assert sampled.value("sayso_replicas") == 3
+    assert sampled.value("sayso_slack_socket_connections") == 3

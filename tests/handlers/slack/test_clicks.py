@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from approvals.card import card_of
-from handlers.slack.blocks import APPROVE, DENY
+from handlers.slack.blocks import APPROVE, DENY, DETAILS
 from handlers.slack.reason import REASON
 from sandbox import Message
 from tests.handlers.slack.world import DEPLOYS, PAYMENTS, World, a_world, words
@@ -402,3 +402,12 @@ def _direct(world: World, user: str) -> list[Message]:
     """The messages between a person and the bot."""
     workspace = world.sandbox.workspace
     return world.sandbox.messages(workspace.direct_channel(user, workspace.app.bot_user).id)
+
+
+async def test_details_show_the_whole_record_to_who_pressed_them(http_world: World) -> None:
+    request = await http_world.ask()
+    assert (await http_world.click("U0ALICE", request, DETAILS)).ok
+    await http_world.door._tasks.drain()
+    (view,) = http_world.sandbox.views("U0ALICE")
+    assert "Approval record" in words(view.blocks)
+    assert request.digest in words(view.blocks)

@@ -25,6 +25,7 @@ from approvals.request import Request
 from approvals.service import Approvals
 from bot.policies import AdoptedPolicy, parse_policy
 from handlers.slack.door import SlackDoor, open_door
+from handlers.slack.socket import PING
 from sandbox import Sandbox, Workspace
 from storage.memory import MemoryStore
 
@@ -226,7 +227,7 @@ class World:
 
 
 @asynccontextmanager
-async def a_world(transport: Transport = "socket", *, budget: float = 2.0) -> AsyncIterator[World]:
+async def a_world(transport: Transport = "socket", *, budget: float = 2.0, ping: float = PING) -> AsyncIterator[World]:
     """Everything running, by one way in."""
     clock = Clock()
     async with AsyncExitStack() as stack:
@@ -242,6 +243,7 @@ async def a_world(transport: Transport = "socket", *, budget: float = 2.0) -> As
             base_url=sandbox.api_url,
             clock=clock,
             budget=budget,
+            ping=ping,
         )
         store = FailingStore(clock.ms)
         text = json.dumps(policy_file())

@@ -1,0 +1,153 @@
+"""The traps of slack-bolt and slack-sdk that were found by running them, each with the test that keeps us out of it.
+
+| trap | kept out by |
+| --- | --- |
+| 1 an acknowledgement is forgotten when its listener raises right after it | test_clicks.py test_a_click_that_cannot_be_stored_is_not_acknowledged |
+| 1 the same, of a command | test_command.py test_where_no_modal_can_be_opened_the_person_sees_that_it_failed |
+| 1 nothing follows an acknowledgement | test_traps.py test_the_acknowledgement_is_the_last_thing_a_listener_does |
+| 2 bolt keeps no reference to lazy work, and hides its errors | test_traps.py test_work_in_the_background_is_kept_logged_and_waited_for |
+| 2 no listener of ours is lazy | test_traps.py test_no_listener_is_lazy |
+| 3 with process_before_response nothing is cut off after three seconds | test_clicks.py test_a_click_that_takes_too_long_is_not_acknowledged |
+| 4 an acknowledgement after three seconds is none | test_command.py test_what_takes_longer_than_slack_waits_is_answered_afterwards |
+| 5 a malformed timestamp is answered with 500 | test_http.py test_a_malformed_timestamp_is_unauthorised |
+| 5 so is a malformed signature | test_http.py test_a_malformed_or_wrong_signature_is_unauthorised |
+| 5 an old signature passes for five minutes, no longer | test_http.py test_an_old_or_early_timestamp_is_unauthorised |
+| 6 the default retry posts twice when a connection breaks | test_platform.py test_a_connection_that_breaks_after_posting_does_not_post_twice |
+| 6 the retry on server errors posts again | test_platform.py test_a_server_error_is_never_tried_again |
+| 7 429 is not retried, or sleeps inside the call | test_platform.py test_a_rate_limit_names_slacks_own_time |
+| 8 without a session each call opens a connection | test_traps.py test_all_calls_share_connections |
+| 8 with one, the client's own time-out is ignored | test_traps.py test_a_call_that_hangs_ends_in_our_time |
+| 9 respond() does not raise where the response URL failed | test_clicks.py test_a_whisper_takes_the_other_way_when_the_response_url_is_used_up |
+| 10 auth.test is called inside the first click | test_traps.py test_a_click_asks_slack_nothing_about_ourselves |
+| 10 a bad token is known only then | test_socket.py test_a_bad_bot_token_is_known_before_anything_starts |
+| 11 an unhandled action is an error to the person | test_clicks.py test_an_unknown_button_is_answered_politely |
+| 11 an unhandled event is sent again and again | test_http.py test_an_event_nobody_listens_to_is_taken_and_dropped |
+| 12 bolt does not look at the clicker's own team | test_clicks.py test_a_stranger_in_a_shared_channel_may_not_answer |
+| 13 the SDK sends some reads as GET and some posts with a query | test_traps.py test_reads_by_get_are_understood |
+| socket: a bad app token is tried for ever | test_socket.py test_a_bad_app_token_is_a_clear_error |
+| socket: so is the eleventh connection | test_socket.py test_the_eleventh_replica_does_not_start_and_is_told_why |
+| socket: a half-open connection looks healthy | test_socket.py test_a_half_open_connection_is_noticed_and_opened_anew |
+| socket: Slack ends connections | test_socket.py test_a_connection_that_slack_ends_is_opened_anew_and_clicks_arrive |
+| socket: the SDK leaves tasks behind | test_socket.py test_closing_leaves_no_task_behind |
+"""  # noqa: E501 - a table
+
+from __future__ import annotations
+
+import ast
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from handlers.slack import app
+from handlers.slack.api import called
+from handlers.slack.blocks import APPROVE
+from handlers.slack.errors import ApiSilent
+from handlers.tasks import Tasks
+from tests.handlers.slack.world import World, a_world
+
+HERE = Path(__file__).parent
+DOOR = Path(app.__file__).parent
+ROWS = [line.strip("| ").split(" | ") for line in (__doc__ or "").splitlines() if line.startswith("| ")][2:]
+
+
+@pytest.mark.parametrize(("trap", "kept"), ROWS)
+def test_every_trap_has_its_test(trap: str, kept: str) -> None:
+    file, test = kept.split()
+    tree = ast.parse((HERE / file).read_text(encoding="utf-8"))
+    assert test in {node.name for node in tree.body if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)}, trap
+
+
+def test_no_trap_is_left_out() -> None:
+    assert {row[0].split()[0] for row in ROWS} == {*map(str, range(1, 14)), "socket:"}
+
+
+def listeners() -> Iterator[ast.AsyncFunctionDef]:
+    """Every function of the door that acknowledges."""
+    for path in DOOR.glob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.AsyncFunctionDef) and any(one.arg == "ack" for one in node.args.args):
+                yield node
+
+
+def test_the_acknowledgement_is_the_last_thing_a_listener_does() -> None:
+    found = list(listeners())
+    assert len(found) > 5
+    for node in found:
+        calls = [
+            one for one in ast.walk(node) if isinstance(one, ast.Await) and ast.unparse(one).startswith("await ack(")
+        ]
+        for call in calls:
+            assert isinstance(node.body[-1], ast.Expr), node.name
+            assert node.body[-1].value is call, f"{node.name} goes on after its acknowledgement"
+
+
+def test_no_listener_is_lazy() -> None:
+    for path in DOOR.glob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        assert "lazy=" not in text, path.name
+        assert "process_before_response" not in text, path.name
+
+
+async def test_work_in_the_background_is_kept_logged_and_waited_for(capsys: pytest.CaptureFixture[str]) -> None:
+    tasks, done = Tasks(), asyncio.Event()
+
+    async def works() -> None:
+        await asyncio.sleep(0)
+        done.set()
+
+    async def fails() -> None:
+        raise ZeroDivisionError
+
+    tasks.start(works(), "works")
+    tasks.start(fails(), "fails")
+    await tasks.drain()
+    assert done.is_set()
+    assert "ZeroDivisionError" in capsys.readouterr().out
+
+
+async def test_all_calls_share_connections(http_world: World) -> None:
+    seen: set[object] = set()
+
+    async def answer(request: web.Request) -> web.Response:
+        seen.add(request.transport)
+        return web.json_response({"ok": True})
+
+    application = web.Application()
+    application.router.add_route("*", "/api/{method}", answer)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        client = http_world.door._client
+        client.base_url = f"http://127.0.0.1:{runner.addresses[0][1]}/api/"
+        for _ in range(5):
+            await called(client.auth_test())
+    finally:
+        await runner.cleanup()
+    assert len(seen) == 1
+
+
+async def test_a_call_that_hangs_ends_in_our_time(http_world: World) -> None:
+    http_world.sandbox.faults.add(method="auth.test", hang=5.0)
+    with pytest.raises(ApiSilent, match="TimeoutError"):
+        await called(http_world.door._client.auth_test(), timeout=0.05)
+
+
+async def test_a_click_asks_slack_nothing_about_ourselves() -> None:
+    async with a_world("http") as world:
+        request = await world.ask()
+        before = len(world.sandbox.slack.log.calls)
+        assert (await world.click("U0ALICE", request, APPROVE)).ok
+        await world.told("U0ALICE")
+        asked = {call.method for call in world.sandbox.slack.log.calls[before:]}
+        assert not asked & {"auth.test", "bots.info"}
+
+
+async def test_reads_by_get_are_understood(http_world: World) -> None:
+    client = http_world.door._client
+    assert (await called(client.users_info(user="U0ALICE")))["user"]["id"] == "U0ALICE"
+    assert (await called(client.usergroups_users_list(usergroup="S0SRE")))["users"] == ["U0ALICE", "U0BOB"]
+    assert (await called(client.conversations_open(users=["U0ALICE"])))["channel"]["id"].startswith("D")
