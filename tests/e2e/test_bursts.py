@@ -1,4 +1,4 @@
-"""A burst on the real service: its bot is killed around the shared message, and every request is answered in its row."""
+"""A burst on the real service: its bot is killed around the shared message, and every row is answered where it is."""
 
 from __future__ import annotations
 
