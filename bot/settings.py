@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
@@ -13,11 +14,21 @@ from dotenv import dotenv_values
 from pydantic import AliasChoices, Field, SecretStr, StringConstraints, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from handlers.teams.addresses import AUTHORITY, GRAPH_URL, OPENID_URL, SERVICES
+
 CONFIG_VARIABLE = "SAYSO_CONFIG"
 DEFAULT_CONFIG = Path("sayso.toml")
 DOTENV = Path(".env")
 
 Url = Annotated[str, StringConstraints(pattern=r"^(rediss?(\+(sentinel|cluster))?|unix)://")]
+
+
+#: What Entra gives as ids; they are compared as text, so in one spelling.
+Guid = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$", to_lower=True)]
+#: What is asked over the network: by https, and in tests also by http on this machine.
+_HTTPS = r"(https://|http://(localhost|127\.0\.0\.1)[:/])"
+Address = Annotated[str, StringConstraints(pattern=rf"^{_HTTPS}\S+$")]
+Addresses = Annotated[str, StringConstraints(pattern=rf"^{_HTTPS}\S+( {_HTTPS}\S+)*$")]
 
 
 class SettingsInvalid(Exception):
@@ -72,6 +83,20 @@ class Settings(BaseSettings):
     slack_app_token: SecretStr | None = Field(default=None, validation_alias=_usual("slack_app_token"))
     slack_signing_secret: SecretStr | None = Field(default=None, validation_alias=_usual("slack_signing_secret"))
     slack_api_url: str = Field(default="https://slack.com/api/")
+    teams_app_id: Guid | None = Field(default=None)
+    teams_tenant_id: Guid | None = Field(default=None)
+    teams_client_secret: SecretStr | None = Field(default=None)
+    teams_certificate: Path | None = Field(default=None)
+    teams_managed_identity: bool = Field(default=False)
+    teams_everybody: str | None = Field(default=None, pattern=r"^19:\S{1,200}$")
+    teams_services: Addresses = Field(default=" ".join(SERVICES))
+    teams_authority: str = Field(default=AUTHORITY, pattern=r"^https://")
+    teams_openid_url: Address = Field(default=OPENID_URL)
+    teams_graph_url: Address = Field(default=GRAPH_URL)
+    pagerduty_token: SecretStr | None = Field(default=None)
+    pagerduty_subdomain: str | None = Field(default=None, pattern=r"^[A-Za-z0-9-]{1,63}$")
+    pagerduty_url: str = Field(default="https://api.pagerduty.com")
+    oncall_calendars: SecretStr | None = Field(default=None)
     log_format: Literal["auto", "json", "text"] = Field(default="auto")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info")
     demo_approver: str | None = Field(default=None)
@@ -103,6 +128,44 @@ class Settings(BaseSettings):
             other = "" if self.slack_mode == "http" else ", or SLACK_APP_TOKEN (xapp-…) for Socket Mode"
             raise ValueError(f"slack_signing_secret: Slack by http needs SLACK_SIGNING_SECRET{other}")
         return self
+
+    @model_validator(mode="after")
+    def _teams_is_complete(self) -> Self:
+        """Teams needs an app, its tenant, and one way to prove that it is that app."""
+        proofs = {
+            "teams_client_secret": self.teams_client_secret is not None,
+            "teams_certificate": self.teams_certificate is not None,
+            "teams_managed_identity": self.teams_managed_identity,
+        }
+        given = [name for name, is_given in proofs.items() if is_given]
+        if self.teams_app_id is None and self.teams_tenant_id is None and not given:
+            return self
+        for name in ("teams_app_id", "teams_tenant_id"):
+            if getattr(self, name) is None:
+                raise ValueError(f"{name}: Teams needs it; see docs/how-to/teams-app.md")
+        if len(given) != 1:
+            raise ValueError(
+                f"{(given or ['teams_client_secret'])[0]}: Teams needs exactly one of a client secret, a certificate "
+                "and a managed identity"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _oncall_is_complete(self) -> Self:
+        """A schedule that cannot be asked would let nobody answer, and nobody would know why."""
+        if self.pagerduty_token is not None and self.pagerduty_subdomain is None:
+            raise ValueError("pagerduty_subdomain: say <subdomain> of https://<subdomain>.pagerduty.com")
+        self.calendars()
+        return self
+
+    def calendars(self) -> dict[str, str]:
+        """The on-call calendars by name: each a path or an https address, which is as secret as a password."""
+        given = self.oncall_calendars.get_secret_value().split() if self.oncall_calendars is not None else []
+        pairs = [entry.partition("=") for entry in given]
+        for name, _, address in pairs:
+            if not name or not address or ("://" in address and not re.match(_HTTPS, address)):
+                raise ValueError("oncall_calendars: write name=path or name=https://…, apart by blanks")
+        return {name: address for name, _, address in pairs}
 
     def resolved_slack_mode(self) -> Literal["socket", "http", "off"]:
         """How Slack reaches us: as set, or by what was given."""
