@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from approvals.card import Card, card_of
-from approvals.card import Line as Argument
 from approvals.commands.answers import Answer, At, Button, Line, Piece, Row, Words, bold, line, ours, theirs
 from approvals.commands.lists import about, became, people
 from approvals.lifecycle import Status
+from approvals.lines import Line as Argument
 from approvals.matching import Explanation, Heard
 from approvals.policy import Policy
 from approvals.request import Request, Vote

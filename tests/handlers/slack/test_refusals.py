@@ -1,7 +1,8 @@
 """Every reason for which Sayso says no to a person, reached by a real click or command, with the words they read.
 
 The table is whole: a reason that the rules know and no act here reaches fails `test_every_refusal_is_reached`. Whoever
-adds a refusal adds an act, and a row to docs/reference/refusals.md.
+adds a refusal adds an act, and a row to docs/reference/refusals.md. Where no screen of Slack's leads to a refusal any
+more, because the door shows no such button, the act goes `straight` to the service that refuses it all the same.
 """
 
 from __future__ import annotations
@@ -12,10 +13,16 @@ from typing import Any
 
 import pytest
 
-from approvals.delegations import MOST
+from approvals.click import Click
+from approvals.delegations import MOST as MOST_SEATS
+from approvals.ports import Account
 from approvals.request import Request
-from handlers.slack.blocks import APPROVE, DENY
+from approvals.review import MOST
+from approvals.verdicts import Refused
+from handlers.slack.blocks import APPROVE, DENY, REVIEW
 from handlers.slack.replies import NAME
+from handlers.slack.review import CODE
+from sandbox.views import View
 from tests.docs.page import pattern
 from tests.docs.test_reference import refusals
 from tests.handlers.slack.world import DEPLOYS, PAYMENTS, TEAM, World, a_world, policy_file, words
@@ -159,6 +166,94 @@ async def _a_card_of_long_ago_is_clicked(world: World) -> str:
     world.clock.advance(31 * 24 * 60 * 60)
     assert (await world.sandbox.click("U0BOB", *card, APPROVE)).ok
     return (await world.told("U0BOB"))[-1]
+
+
+# -- reviews ------------------------------------------------------------------------------------------------------
+
+LONG = {"plan": "\n".join(f"line {number}" for number in range(300))}
+
+
+async def demanding(world: World, **demands: Any) -> Request:
+    """A deployment of which the rule demands this, and of which this bot has heard."""
+    await world.adopt(rules=rules(**demands))
+    await world.approvals.operators.deny_frozen()
+    return await a_deployment(world)
+
+
+async def opened(world: World, request: Request) -> View:
+    """The review on alice's screen."""
+    assert (await world.click("U0ALICE", request, REVIEW)).ok
+    await world.door._tasks.drain()
+    return world.sandbox.views("U0ALICE")[-1]
+
+
+async def submitted(world: World, view: View, values: dict[str, str], **options: Any) -> str:
+    """What stands at the head of the modal after alice submitted it."""
+    assert (await world.sandbox.submit_view("U0ALICE", view.id, values, **options)).ok
+    return words(world.sandbox.views("U0ALICE")[-1].blocks).split("\n")[0].removeprefix(":warning: ")
+
+
+async def straight(world: World, request: Request, user: str = "U0ALICE", **members: Any) -> str:
+    """What the service says to a click that no door of ours would send: Slack shows no button for it."""
+    channel, ts = await world.card(request)
+    card = next(iter((await world.store.get(request.id)).posts.values()))
+    places, reference = (f"slack:{channel}",), {"channel": channel, "ts": ts}
+    click = Click(Account("slack", TEAM, user), "approve", card.shown, places, reference, **members)
+    verdict = await world.approvals.vote(request.id, click)
+    assert isinstance(verdict, Refused), verdict
+    return verdict.sentence
+
+
+@reaches("looked_too_briefly", "Take your time")
+async def _a_review_is_approved_at_once(world: World) -> str:
+    return await submitted(world, await opened(world, await demanding(world, min_look="10s")), {})
+
+
+@reaches("wrong_code", "That is not the code")
+async def _a_wrong_code_is_typed(world: World) -> str:
+    view = await opened(world, await demanding(world, confirm_code=True))
+    return await submitted(world, view, {CODE: "0000-00"})
+
+
+@reaches("review_over", "This review was used already")
+async def _a_review_that_is_none_is_approved(world: World) -> str:
+    view = await opened(world, await demanding(world, min_look="1s"))
+
+    def made_up(body: dict[str, Any]) -> None:
+        body["view"]["private_metadata"] = "0-" + "a" * 24 + "." + "A" * 22
+
+    return await submitted(world, view, {}, alter=made_up)
+
+
+@reaches("reason_needed", "This answer needs a reason")
+async def _an_approval_comes_without_the_reason_it_needs(world: World) -> str:
+    return await straight(world, await demanding(world, reason=["approve"]))
+
+
+@reaches("review_first", "This can be approved only from its review")
+async def _what_needs_a_review_is_approved_without(world: World) -> str:
+    return await straight(world, await demanding(world, min_look="1s"))
+
+
+@reaches("not_your_review", "This review was opened by somebody else")
+async def _somebody_approves_from_anothers_review(world: World) -> str:
+    request = await demanding(world, min_look="1s")
+    view = await opened(world, request)
+    return await straight(world, request, "U0BOB", view=view.definition["private_metadata"])
+
+
+@reaches("pages_unopened", "You have not opened every page")
+async def _a_review_is_approved_before_it_was_read(world: World) -> str:
+    request = await a_deployment(world, arguments=LONG)
+    view = await opened(world, request)
+    return await straight(world, request, view=view.definition["private_metadata"])
+
+
+@reaches("too_long_to_review", "This is too long for anybody")
+async def _what_nobody_can_read_is_approved(world: World) -> str:
+    request = await a_deployment(world, arguments={"plan": "x" * (MOST + 1)})
+    view = await opened(world, request)
+    return await straight(world, request, view=view.definition["private_metadata"])
 
 
 # -- commands -----------------------------------------------------------------------------------------------------
@@ -311,7 +406,7 @@ async def _a_seat_is_handed_over_for_what_is_no_kind(world: World) -> str:
 @reaches("too_many_delegations", "You have handed over")
 async def _a_seat_is_handed_over_too_often(world: World) -> str:
     await with_seats(world)
-    for _ in range(MOST):
+    for _ in range(MOST_SEATS):
         await typed(world, "U0ALICE", "delegate @bob until friday")
     return await typed(world, "U0ALICE", "delegate @bob until friday")
 
