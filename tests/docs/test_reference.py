@@ -242,6 +242,15 @@ def test_the_check_says_what_is_shown(row: list[str]) -> None:
     assert any(pattern(problem).fullmatch(found) for found in caught.value.problems), caught.value.problems
 
 
+SCENES = [step.text for step in steps(POLICIES.read_text(encoding="utf-8")) if step.language == "yml"]
+
+
+def test_the_five_scenes_are_shown_as_they_are_tried() -> None:
+    tried = (ROOT / "examples/policies/five-scenes.yaml").read_text(encoding="utf-8")
+    assert len(SCENES) == 5
+    assert all(scene.strip("\n") in tried for scene in SCENES)
+
+
 def test_every_key_of_the_policy_is_explained() -> None:
     explained = set(
         re.findall(r"[a-z_]+", " ".join(" ".join(names(" ".join(row[:2]))) for row in rows(POLICIES, "Every key")))
