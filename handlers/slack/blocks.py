@@ -269,12 +269,17 @@ def _needed(card: Card, team: str) -> list[Json]:
 
 
 def _asked(seat: Seat, team: str) -> list[Json]:
-    """Those who are asked for one demand, in brackets: mentioned, or by name where they are not to be notified."""
-    groups = [usergroup(source.removeprefix(GROUP)) for source in seat.groups if source.startswith(GROUP)]
-    called = groups if seat.notify != "none" else []
-    people = [person(who, team) if seat.notify == "mention" else text(who.person, "code") for who in seat.people]
-    asked = [*called, *people]
+    """Those who are asked for one demand, in brackets: mentioned, or by name where a card does not call them."""
+    by_name = [text(who.person, "code") for who in seat.people] if seat.notify != "mention" else []
+    asked = [*people_of(seat, team), *by_name]
     return [text(" ("), *listed(asked, " or "), text(")")] if asked else []
+
+
+def people_of(seat: Seat, team: str) -> list[Json]:
+    """Those who are called for one demand by being mentioned: their groups here, and each of them by name."""
+    groups = [usergroup(source.removeprefix(GROUP)) for source in seat.groups if source.startswith(GROUP)]
+    people = [person(who, team) for who in seat.people] if seat.notify == "mention" else []
+    return [*(groups if seat.notify != "none" else []), *people]
 
 
 def _so_far(card: Card, team: str) -> list[Json]:
