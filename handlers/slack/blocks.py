@@ -270,11 +270,14 @@ def _needed(card: Card, team: str) -> list[Json]:
 
 def _asked(seat: Seat, team: str) -> list[Json]:
     """Those who are asked for one demand, in brackets; mentioned only if they are to be."""
-    if not seat.mentions:
-        return []
-    groups = [usergroup(source.removeprefix(GROUP)) for source in seat.groups if source.startswith(GROUP)]
-    asked = [*groups, *(person(who, team) for who in seat.people)]
+    asked = people_of(seat, team) if seat.mentions else []
     return [text(" ("), *listed(asked, " or "), text(")")] if asked else []
+
+
+def people_of(seat: Seat, team: str) -> list[Json]:
+    """Those who are asked for one demand and have not answered: their groups here, and each of them by name."""
+    groups = [usergroup(source.removeprefix(GROUP)) for source in seat.groups if source.startswith(GROUP)]
+    return [*groups, *(person(who, team) for who in seat.people)]
 
 
 def _so_far(card: Card, team: str) -> list[Json]:
