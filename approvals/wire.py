@@ -16,7 +16,7 @@ VERSION = 1
 def instant(milliseconds: int) -> str:
     """An instant as RFC 3339 in UTC with milliseconds."""
     seconds, rest = divmod(milliseconds, 1000)
-    return f"{datetime.fromtimestamp(seconds, UTC):%Y-%m-%dT%H:%M:%S}.{rest:03d}Z"
+    return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{rest:03d}Z"
 
 
 def decision_document(request: Request, receipt: str | None) -> Mapping[str, Any]:

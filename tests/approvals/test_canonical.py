@@ -45,8 +45,7 @@ def test_keys_are_sorted_as_utf_16_is() -> None:
 
 @pytest.mark.parametrize("value", [{1: "a"}, {"a": {None: 1}}, object(), [b"a"], {"a": float("nan")}, 2**53, "\ud800"])
 def test_what_has_no_form_is_refused(value: Any) -> None:
-    with pytest.raises(ValueError):
-        canonical(value)
+    assert form(canonical, value) is None
 
 
 @pytest.mark.parametrize(("value", "said"), [(1.0, b"1"), (True, b"true"), ((1, "a"), b'[1,"a"]'), (-0.0, b"0")])
