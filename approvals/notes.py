@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from approvals.action import Frozen
+from approvals.attention import notified
 from approvals.card import Who
 from approvals.lifecycle import Status
 from approvals.request import Request
@@ -90,7 +91,7 @@ def _waiting(request: Request, accounts: Callable[[str], tuple[str, ...]]) -> tu
     got = request.got()
     open_factors = [factor for factor in request.asked.factors if got[factor.name] < factor.need]
     answered = {vote.person for vote in request.votes}
-    sources = dict.fromkeys(source for factor in open_factors for source in factor.sources)
+    sources = notified(request)
     people = [source.removeprefix("person:") for source in sources if source.startswith("person:")]
     asked = tuple(Who(person=one, accounts=accounts(one)) for one in people if one not in answered)
     keys: list[tuple[str, Literal["reminder", "escalation"]]] = []

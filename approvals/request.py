@@ -140,6 +140,7 @@ class Request(Frozen):
     vouched: bool = False  #: whether an identity token said whom the agent acts for
     shares: tuple[Share, ...] = ()  #: what it takes of windows
     sums: dict[str, int] = Field(default_factory=dict)  #: what these came to when it was asked
+    quiet: tuple[str, ...] = ()  #: approver sources that are asked and not notified: often enough, or not at this hour
     review_reminded: int = 0  #: how many reminders to review an emergency were due
 
     version: int = Field(default=0, exclude=True)  #: set by the store: how many times it was committed

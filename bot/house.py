@@ -45,6 +45,7 @@ from bot.telemetry.queues import Queues, open_queues
 from bot.telemetry.readiness import Check, Draining, checks_of, directory_check
 from bot.telemetry.sampler import EVERY, Sampler
 from bot.telemetry.watched import WatchedDirectory
+from bot.zones import minute_of_day
 from handlers.api.routes import api_routes
 from handlers.slack.door import SlackDoor, open_door
 from storage.redis.store import DAY, RedisStore
@@ -172,6 +173,7 @@ def _rooms(
         identities=TokenFiles(settings.policy.parent),
         nudge=courier_loop.nudge,
         held=sealer.holds_spends,
+        minute_of_day=minute_of_day,
     )
     commands = Commands(approvals=approvals, store=memory, directory=directory, policies=policies)
     loops = [courier_loop, posts_loop, *_loops(memory, kit.inbox(inbox), approvals, sealer, kit)]
