@@ -193,7 +193,7 @@ def test_the_reason_is_asked_for_in_a_form_on_the_card() -> None:
         field, send = action["card"]["body"][0], action["card"]["actions"][0]
         assert (field["type"], field["id"], field["isRequired"], field["maxLength"]) == (
             "Input.Text",
-            f"{name}-reason",
+            f"{name}-reason-{a_card().request}",
             True,
             500,
         )
