@@ -344,6 +344,10 @@ class QuietEntry(Section):
     end: Clock = Field(alias="to")
     zone: Annotated[str, StringConstraints(pattern=r"^[A-Za-z]+([/_+-][A-Za-z0-9]+)*$", max_length=60)] = "UTC"
 
+    def hours(self) -> Hours:
+        """The same as the rules read it."""
+        return Hours(begin=_minutes(self.begin), end=_minutes(self.end), zone=self.zone)
+
 
 class AttentionEntry(Section):
     """How people's attention is cared for."""
@@ -353,8 +357,7 @@ class AttentionEntry(Section):
 
     def care(self) -> Care:
         """The same as the rules read it."""
-        quiet = self.quiet_hours
-        hours = quiet and Hours(begin=_minutes(quiet.begin), end=_minutes(quiet.end), zone=quiet.zone)
+        hours = self.quiet_hours.hours() if self.quiet_hours is not None else None
         return Care(per_hour=self.budget.per_hour, per_day=self.budget.per_day, quiet=hours)
 
 

@@ -30,6 +30,7 @@ from bot.identity import TokenFiles
 from bot.intake import Intake
 from bot.keys import signer_for
 from bot.loops import Loop
+from bot.oncall import unasked
 from bot.policies import AdoptedPolicy, read_policy
 from bot.presence import EVERY as HEARTBEAT
 from bot.presence import Presence
@@ -120,6 +121,8 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         routes += doors.routes(rooms.approvals, rooms.commands)
         routes += await _metrics(stack, settings, kit)
         url = await stack.enter_async_context(_serving(settings.host, settings.port, routes, rooms.draining))
+        for schedule in unasked(policy.sources, settings):
+            log.error("on-call schedule cannot be asked", schedule=schedule)
         for risk in store.findings:
             log.warning("redis", risk=risk)
         log.info("ready", url=url, platforms=[*doors.platforms], agents=len(policy.agents))
