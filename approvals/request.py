@@ -119,6 +119,7 @@ class Request(Frozen):
     because: str
     principal: str
     principal_accounts: tuple[str, ...] = ()  #: so that cards can mention them
+    accounts: dict[str, tuple[str, ...]] = Field(default_factory=dict)  #: of the people whom policy names to answer
     started_by: str | None
     trace: str | None
     asked_at: int
@@ -137,6 +138,7 @@ class Request(Frozen):
     earlier: tuple[Earlier, ...] = ()
     interventions: tuple[Intervention, ...] = ()
     cancel_on_disconnect: bool = False
+    looks: tuple[str, ...] = ()  #: the reviews that votes rested on; each is good for one
     vouched: bool = False  #: whether an identity token said whom the agent acts for
     shares: tuple[Share, ...] = ()  #: what it takes of windows
     sums: dict[str, int] = Field(default_factory=dict)  #: what these came to when it was asked
@@ -196,11 +198,14 @@ class Request(Frozen):
         """How many of each factor's people have said yes."""
         return progress(self.terms.factors, self._approving())
 
-    def voted(self, vote: Vote, *, jti: str) -> Request:
-        """The request after one more vote; decided when the vote settles it. A person's later vote replaces theirs."""
+    def voted(self, vote: Vote, *, jti: str, look: str = "") -> Request:
+        """The request after one more vote; decided when the vote settles it. A person's later vote replaces theirs.
+
+        `look` is the review that the vote rests on, which is used up by it.
+        """
         self._must_allow(Event.APPROVE)
         votes = (*(known for known in self.votes if known.person != vote.person), vote)
-        after = self._with(votes=votes)
+        after = self._with(votes=votes, looks=(*self.looks, look) if look else self.looks)
         if vote.answer != "approve":
             return after._denied_if_enough(vote)
         if not after.is_met():
@@ -389,12 +394,14 @@ class Request(Frozen):
         return self._decided(Event.DENY, vote.at, by=against, reason=vote.reason, changes=changes)
 
     def stood_in_for(self, person: str) -> str | None:
-        """Whose seat somebody's yes takes, where it is not their own."""
+        """Whose seat somebody's answer takes, where it is not their own."""
         vote = self.vote_of(person)
-        seat = seated(self.terms.factors, self._approving()).get(person)
-        if vote is None or seat is None or seat in vote.factors:
+        if vote is None or not vote.behalf:
             return None
-        return next((one.person for one in vote.behalf if seat in one.factors), None)
+        seat = seated(self.terms.factors, self._approving()).get(person)
+        if seat in vote.factors or (seat is None and vote.factors):
+            return None
+        return next((one.person for one in vote.behalf if seat is None or seat in one.factors), None)
 
     def _approving(self) -> dict[str, frozenset[str]]:
         counting = self._counting()

@@ -74,7 +74,7 @@ class Doors:
     def routes(self, approvals: Approvals, commands: Commands) -> list[web.RouteDef]:
         """What the platforms call."""
         found = self.slack.routes(approvals, commands) if self.slack is not None else []
-        return found + (self.teams.routes(approvals) if self.teams is not None else [])
+        return found + (self.teams.routes(approvals, commands) if self.teams is not None else [])
 
     @asynccontextmanager
     async def receiving(self, approvals: Approvals, commands: Commands) -> AsyncIterator[None]:

@@ -9,8 +9,9 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from approvals.card import Before, Button, Card, Changed, Line, Said, Seat, Step, Who
+from approvals.card import Before, Button, Card, Changed, Said, Seat, Step, Who
 from approvals.lifecycle import Status
+from approvals.lines import Line
 from approvals.rows import Row
 from handlers.teams.elements import Json, card, fixed, line, literal, local_time, ours, plainly, quiet, quote, row, utc
 
@@ -214,6 +215,9 @@ def voice(said: Said) -> Iterator[Json]:
     """Who has answered what."""
     words = {"approve": " for ", "deny": " against it", "changes": " against it, and asks for changes,"}
     yield from literal(said.who.person)
+    if said.instead_of:
+        yield ours(" in place of ")
+        yield from literal(said.instead_of)
     yield ours(words[said.answer])
     if said.answer == "approve":
         yield from literal(said.factor)

@@ -11,14 +11,17 @@ import structlog
 
 from approvals.card import card_of
 from approvals.errors import ApprovalsError
+from approvals.ports import Account
 from approvals.request import Request
 from approvals.service import Approvals, Counted, Late, Refused, Verdict
 from handlers.seal import Seal, Sealed
 from handlers.teams import answers
 from handlers.teams.answers import banner, replaced
 from handlers.teams.cards import draw
+from handlers.teams.desk import Desk, caller_of
 from handlers.teams.elements import Json
-from handlers.teams.press import Press, account_of, is_answer, pressed, verb_of
+from handlers.teams.press import Press, account_of, data_of, is_answer, pressed, verb_of
+from handlers.teams.replies import SAY, command_of
 from handlers.teams.watch import TeamsWatch
 
 log = structlog.get_logger(__name__)
@@ -30,13 +33,17 @@ Keep = Callable[[str, bytes], Awaitable[None]]
 
 
 class Clicks:
-    """Answers adaptiveCard/action invokes. `keep` keeps what an answer shows, before anybody sees it."""
+    """Answers adaptiveCard/action invokes. `keep` keeps what an answer shows, before anybody sees it.
+
+    `desk` answers the buttons that are commands.
+    """
 
     def __init__(
         self,
         approvals: Approvals,
         seal: Seal,
         keep: Keep,
+        desk: Desk,
         *,
         budget: float = BUDGET,
         watch: TeamsWatch | None = None,
@@ -44,6 +51,7 @@ class Clicks:
         self._approvals = approvals
         self._seal = seal
         self._keep = keep
+        self._desk = desk
         self._budget = budget
         self._watch = watch or TeamsWatch()
 
@@ -61,11 +69,16 @@ class Clicks:
             self._watch.decided(time.perf_counter() - began)
 
     async def _answer(self, activity: Mapping[str, Any]) -> Json:
-        if not is_answer(verb_of(activity)):
+        verb, account, caller = verb_of(activity), account_of(activity), caller_of(activity)
+        if verb != SAY and not is_answer(verb):
             return self._refused("unknown_button", answers.OUTDATED)
-        account = account_of(activity)
-        if account is None:
+        if account is None or caller is None:
             return self._refused("nobody", answers.NOBODY)
+        if verb == SAY:
+            return replaced((await self._desk.answer(command_of(data_of(activity)), caller)).card)
+        return await self._vote(activity, account)
+
+    async def _vote(self, activity: Mapping[str, Any], account: Account) -> Json:
         press = pressed(activity, account, self._seal)
         if press is None:
             return self._refused("not_ours", answers.NOT_OURS)

@@ -98,6 +98,15 @@ class TeamsPlatform:
         """Say something that stands under no card."""
         await self._post(await self._place(destination), draw_note(note, tenant=self._identity.tenant))
 
+    async def say(self, conversation: str, drawing: Drawing) -> None:
+        """Say something in a conversation, or a thread of it, that somebody just wrote in."""
+        service = await self._service(conversation.partition(";")[0])
+        await _teams(self._connector.send(service, conversation, message(drawing.card, drawing.spoken)))
+
+    async def say_to(self, person: str, drawing: Drawing) -> None:
+        """Say something to one person (by object id), in their own chat with us."""
+        await self._post(await self._place(f"teams:{person}"), drawing)
+
     async def find_posted(self, destination: str, about: str, since: int) -> Mapping[str, str] | None:
         """Nothing: Teams lets a bot search no conversation. Such a card is adopted on its first click."""
         return None

@@ -57,7 +57,7 @@ def account_of(activity: Mapping[str, Any]) -> Account | None:
 
 def pressed(activity: Mapping[str, Any], account: Account, seal: Seal) -> Press | None:
     """The press of an adaptiveCard/action invoke; None if it is not on a card that we sealed for this place."""
-    data, place, message = mapping(_action(activity).get("data")), place_of(activity), text(activity.get("replyToId"))
+    data, place, message = data_of(activity), place_of(activity), text(activity.get("replyToId"))
     answer, sealed = _ANSWERS.get(verb_of(activity)), seal.opened(text(data.get(DATA)), place)
     if answer is None or sealed is None or not message:
         return None
@@ -65,6 +65,11 @@ def pressed(activity: Mapping[str, Any], account: Account, seal: Seal) -> Press 
     personal = mapping(activity.get("conversation")).get("conversationType") == "personal"
     row = data.get(ROW) is True
     return Press(sealed.request, sealed.shown, account, place, message, personal, answer, reason, row)
+
+
+def data_of(activity: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What a button carries, with what was entered beside it."""
+    return mapping(_action(activity).get("data"))
 
 
 def is_answer(verb: str) -> bool:

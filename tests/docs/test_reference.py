@@ -135,6 +135,7 @@ def test_every_reason_for_which_a_click_does_not_count_is_listed_in_its_words() 
     [
         answers.UNCERTAIN,
         answers.NO_FORM,
+        answers.NO_PAGE,
         answers.OUTDATED,
         answers.about(Counted(a_request(), safe=False), "approve", "T"),
     ],

@@ -12,8 +12,9 @@ import jsonschema
 import pytest
 from hypothesis import given, settings
 
-from approvals.card import Before, Card, Changed, Line, Said, Seat, Step
+from approvals.card import Before, Card, Changed, Said, Seat, Step
 from approvals.lifecycle import Status
+from approvals.lines import Line
 from approvals.notes import Note
 from handlers.teams.cards import LIMIT, draw, size_of
 from handlers.teams.elements import literal, plainly

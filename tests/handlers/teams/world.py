@@ -15,6 +15,7 @@ from joserfc.jwk import OKPKey
 
 from approvals.action import Action
 from approvals.card import card_of
+from approvals.commands.commands import Commands
 from approvals.errors import StoreUnavailable
 from approvals.intake import RequestDocument
 from approvals.ports import Post, Stored
@@ -310,7 +311,8 @@ async def a_world(*, budget: float = 4.0, everybody: str = "", sections: Json | 
             issuer="https://sayso.example",
             nudge=lambda: nudges.append(None),
         )
-        url = await stack.enter_async_context(on_loopback(door.routes(approvals)))
+        commands = Commands(approvals=approvals, store=store, directory=door.directory, policies=policies)
+        url = await stack.enter_async_context(on_loopback(door.routes(approvals, commands)))
         await stack.enter_async_context(door.receiving())
         stack.callback(connector.silent.set)
         world = World(clock, entra, connector, office, store, approvals, door, session, url, watch, nudges)
