@@ -19,8 +19,10 @@ from approvals.errands import (
     MESSAGE,
     NOT_NOW,
     Accounts,
+    addressed,
     destinations,
     errands,
+    letters,
     retry_after,
     shared_out,
     subject_of,
@@ -66,7 +68,8 @@ class Desk:
     async def add_all(self, stored: Stored, *, but: str = "") -> None:
         """Let wait what a request needs, at every destination `but` one."""
         operators = (self.operators,) if self.operators else ()
-        for destination in dict.fromkeys((*destinations(stored), *operators)):
+        people = addressed(stored, self._accounts)
+        for destination in dict.fromkeys((*destinations(stored), *operators, *people)):
             if destination != but:
                 await self.add(stored, destination)
 
@@ -83,6 +86,10 @@ class Desk:
     def notes(self, stored: Stored, destination: str) -> tuple[Note, ...]:
         """What is to be said under a card."""
         return unsaid(stored, destination, self._accounts)
+
+    def letters(self, stored: Stored, destination: str) -> tuple[Note, ...]:
+        """What a person is to be told directly."""
+        return letters(stored, destination, self._accounts)
 
     async def load(self, request: str) -> Stored | None:
         """A request, if it is still kept."""
@@ -303,16 +310,17 @@ class Delivery:
         return _Came(done=True)
 
     def _to_give(self, stored: Stored | None) -> list[Callable[[], Awaitable[None]]]:
-        """The notes under a card here, and what operators are told here, each as the act of giving it."""
+        """The notes under a card here, and what operators or a person are told here, each as the act of giving it."""
         if stored is None:
             return []
         platform, place, posting = self._platform, self._place, self._posting
         acts: list[Callable[[], Awaitable[None]]] = []
         if Errand.SAY in self._desk.errands(stored, place) and _is_posted(stored, place):
             acts += [partial(posting.say, platform, stored, place, note) for note in self._desk.notes(stored, place)]
+        told = self._desk.letters(stored, place)
         if place == self._desk.operators:
-            acts += [partial(posting.tell, platform, stored, place, note) for note in untold(stored, place)]
-        return acts
+            told += untold(stored, place)
+        return [*acts, *(partial(posting.tell, platform, stored, place, note) for note in told)]
 
     async def _tell_trouble(self, one: Waiting) -> _Came:
         """Tell operators of a destination that takes no cards; after a crash rather not than twice."""
