@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from approvals.attention import DAY, HOUR, Book, notified, with_care
+from approvals.card import card_of
 from approvals.care import Care, Hours
 from approvals.lifecycle import Status
 from approvals.notes import notes_of
@@ -62,6 +63,11 @@ def test_at_night_only_who_is_on_call_is_notified_or_who_chose_other_hours() -> 
     assert notified(with_care(request, book, MIDNIGHT)) == ("person:bob", "oncall:ical:primary")
     none = Book(Care(quiet=NIGHT), hours={"person:alice": None}, minute_of_day=minute_of_day)
     assert "person:alice" in notified(with_care(request, none, MIDNIGHT))
+
+
+def test_the_card_names_only_those_whom_it_notifies() -> None:
+    after = with_care(a_request(), Book(Care(per_hour=1), {"person:alice": (NOW,)}), NOW)
+    assert [[who.person for who in seat.people] for seat in card_of(after).needs] == [["bob"]]
 
 
 def test_a_demand_that_pings_nobody_pings_nobody() -> None:
