@@ -16,7 +16,7 @@ from approvals.hosts import Host, odd_hosts
 from approvals.lifecycle import Status
 from approvals.lines import Line, lines_of, texts_in
 from approvals.request import Request, Superseded, Vote
-from approvals.terms import Factor, Piece, Risk
+from approvals.terms import Factor, Notify, Piece, Risk
 from approvals.text import clipped, has_hidden, one_line, visible
 
 #: An action longer than this is not read but skimmed: no Approve on the card (invariant 6). Characters as shown.
@@ -27,6 +27,8 @@ CHANGES = 20  #: how many changes since a denial are shown
 BRIEF = 5  #: how many lines of each
 COMPARED = 400_000  #: characters of an action that are compared with the denied one
 HOSTS = 5  #: how many odd hosts are named
+#: In place of a title that names the kind itself, because policy does not describe it: a kind is the agent's word.
+UNNAMED = "an action that the policy does not describe"
 
 Button = Literal["approve", "review", "deny", "changes", "details"]
 
@@ -41,8 +43,8 @@ class Who(Frozen):
 class Seat(Frozen):
     """One factor: who is needed, and how many have said yes.
 
-    `people` and `groups` (directory sources) are those who are asked and have not answered; they are notified when the
-    card is new, if `mentions`.
+    `people` and `groups` (directory sources) are those who are asked and have not answered. A new card notifies them
+    by mentions, except where `notify` says otherwise; with `dm` people get a letter, and groups are mentioned even so.
     """
 
     name: str
@@ -50,7 +52,7 @@ class Seat(Frozen):
     need: int
     people: tuple[Who, ...] = ()
     groups: tuple[str, ...] = ()
-    mentions: bool = True
+    notify: Notify = "mention"
 
 
 class Care(Frozen):
@@ -153,7 +155,7 @@ def card_of(request: Request) -> Card:
         request=request.id,
         status=request.status,
         title=request.presentation.title,
-        heading=_heading(request),
+        heading=heading_of(request),
         summary=tuple(_safe(piece) for piece in request.presentation.summary),
         note=_note(request),
         by=_deciders(request),
@@ -257,7 +259,8 @@ def _brief(lines: tuple[str, ...]) -> tuple[str, ...]:
     return (*(clipped(line, 120) for line in lines[:BRIEF]), *more)
 
 
-def _heading(request: Request) -> str:
+def heading_of(request: Request) -> str:
+    """What is asked, or what became of it, in the policy's words."""
     words = request.presentation
     return {
         Status.PENDING: words.title,
@@ -320,7 +323,7 @@ def _needs(request: Request) -> tuple[Seat, ...]:
 
 def _seat(factor: Factor, got: int, request: Request) -> Seat:
     """A factor, with those of its people who may still answer while it is open."""
-    seat = Seat(name=factor.name, got=got, need=factor.need, mentions=factor.notify == "mention")
+    seat = Seat(name=factor.name, got=got, need=factor.need, notify=factor.notify)
     if got >= factor.need:
         return seat
     done = {vote.person for vote in request.votes} | {*request.terms.excluded}

@@ -38,7 +38,7 @@ def _lead(rows: Sequence[Row | None], waiting: int, team: str) -> Json:
 
 def _asked(rows: Sequence[Row | None], team: str) -> list[Json]:
     """Those who are asked in any of the rows and are to be mentioned, each once; a mention notifies once a message."""
-    seats = [seat for row in rows if row is not None for seat in row.needs if seat.mentions and seat.got < seat.need]
+    seats = [seat for row in rows if row is not None for seat in row.needs if seat.got < seat.need]
     found = [mentioned for seat in seats for mentioned in people_of(seat, team)]
     return [element for place, element in enumerate(found) if element not in found[:place]][:_MOST_MENTIONS]
 
