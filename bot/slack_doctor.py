@@ -30,7 +30,7 @@ from handlers.slack.platform import SlackPlatform
 
 _SKEW = 60.0  #: seconds; Slack's signatures are believed for five minutes
 _OFF = Finding("warning", "Slack is off", "set SLACK_BOT_TOKEN and SLACK_APP_TOKEN; `slack manifest` makes the app")
-_APP_TOKEN = (
+_CONNECT = (
     "make one with the scope connections:write under Basic Information of the app's settings; it begins with xapp-"
 )
 
@@ -65,7 +65,9 @@ async def send_test_card(settings: Settings, destination: str) -> Finding:
         try:
             identity = await identify(client)
             request = _sample(int(time.time() * 1000))
-            platform = SlackPlatform(client, identity, Seal(secrets.token_bytes(32), identity.team, identity.app))
+            platform = SlackPlatform(
+                client, identity, Seal(secrets.token_bytes(32), team=identity.team, app=identity.app)
+            )
             await platform.post(destination, request, card_of(request))
         except NotReady as exc:
             return Finding("problem", exc.message, exc.remedy)
@@ -123,7 +125,7 @@ async def _socket(client: AsyncWebClient, settings: Settings) -> list[Finding]:
     try:
         await called(client.apps_connections_open(app_token=settings.slack_app_token.get_secret_value()))
     except ApiProblem as exc:
-        return [Finding("problem", f"Slack refuses the app-level token ({exc})", _APP_TOKEN)]
+        return [Finding("problem", f"Slack refuses the app-level token ({exc})", _CONNECT)]
     return [Finding("ok", "Socket Mode: a connection can be opened")]
 
 
