@@ -279,6 +279,9 @@ def voice(said: Said) -> Iterator[Json]:
     """Who has answered what."""
     words = {"approve": " for ", "deny": " against it", "changes": " against it, and asks for changes,"}
     yield from literal(said.who.person)
+    if said.instead_of:
+        yield ours(" in place of ")
+        yield from literal(said.instead_of)
     yield ours(words[said.answer])
     if said.answer == "approve":
         yield from literal(said.factor)
