@@ -293,7 +293,8 @@ def _so_far(card: Card, team: str) -> list[Json]:
 
 def _voice(said: Said, team: str) -> list[Json]:
     words = {"approve": f"for {said.factor}", "deny": "against it", "changes": "against it, and asks for changes,"}
-    return [person(said.who, team), text(f" {words[said.answer]} at "), when(said.at, TIME)]
+    owner = f" in place of {said.instead_of}" if said.instead_of else ""
+    return [person(said.who, team), text(f"{owner} {words[said.answer]} at "), when(said.at, TIME)]
 
 
 def _story(card: Card) -> list[Json]:

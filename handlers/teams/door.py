@@ -90,9 +90,7 @@ class TeamsDoor:
         """What Teams calls."""
         options = self._options
         desk = Desk(commands, self.platform, self.identity, self._tasks)
-        clicks = Clicks(
-            approvals, self._seal, self._store.keep_rendering, desk, budget=options.budget, watch=options.watch
-        )
+        clicks = Clicks(approvals, self._seal, self._store, desk, budget=options.budget, watch=options.watch)
 
         async def dispatch(activity: Mapping[str, Any]) -> Json:
             if activity.get("type") == "invoke" and activity.get("name") == INVOKE:
