@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import os
+import re
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
@@ -18,6 +19,10 @@ DEFAULT_CONFIG = Path("sayso.toml")
 DOTENV = Path(".env")
 
 Url = Annotated[str, StringConstraints(pattern=r"^(rediss?(\+(sentinel|cluster))?|unix)://")]
+
+
+#: Addresses from which who is on call may be read: https, and in tests also http on this machine.
+_SAFE = re.compile(r"https://|http://(localhost|127\.0\.0\.1)[:/]")
 
 
 class SettingsInvalid(Exception):
@@ -72,6 +77,10 @@ class Settings(BaseSettings):
     slack_app_token: SecretStr | None = Field(default=None, validation_alias=_usual("slack_app_token"))
     slack_signing_secret: SecretStr | None = Field(default=None, validation_alias=_usual("slack_signing_secret"))
     slack_api_url: str = Field(default="https://slack.com/api/")
+    pagerduty_token: SecretStr | None = Field(default=None)
+    pagerduty_subdomain: str | None = Field(default=None, pattern=r"^[A-Za-z0-9-]{1,63}$")
+    pagerduty_url: str = Field(default="https://api.pagerduty.com")
+    oncall_calendars: SecretStr | None = Field(default=None)
     log_format: Literal["auto", "json", "text"] = Field(default="auto")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info")
     demo_approver: str | None = Field(default=None)
@@ -103,6 +112,23 @@ class Settings(BaseSettings):
             other = "" if self.slack_mode == "http" else ", or SLACK_APP_TOKEN (xapp-…) for Socket Mode"
             raise ValueError(f"slack_signing_secret: Slack by http needs SLACK_SIGNING_SECRET{other}")
         return self
+
+    @model_validator(mode="after")
+    def _oncall_is_complete(self) -> Self:
+        """A schedule that cannot be asked would let nobody answer, and nobody would know why."""
+        if self.pagerduty_token is not None and self.pagerduty_subdomain is None:
+            raise ValueError("pagerduty_subdomain: say <subdomain> of https://<subdomain>.pagerduty.com")
+        self.calendars()
+        return self
+
+    def calendars(self) -> dict[str, str]:
+        """The on-call calendars by name: each a path or an https address, which is as secret as a password."""
+        given = self.oncall_calendars.get_secret_value().split() if self.oncall_calendars is not None else []
+        pairs = [entry.partition("=") for entry in given]
+        for name, _, address in pairs:
+            if not name or not address or ("://" in address and not _SAFE.match(address)):
+                raise ValueError("oncall_calendars: write name=path or name=https://…, apart by blanks")
+        return {name: address for name, _, address in pairs}
 
     def resolved_slack_mode(self) -> Literal["socket", "http", "off"]:
         """How Slack reaches us: as set, or by what was given."""

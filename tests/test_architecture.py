@@ -207,3 +207,32 @@ def test_no_assertion_guards_production_code(room: str) -> None:
     for path in modules(room):
         found = [node.lineno for node in ast.walk(tree_of(path)) if isinstance(node, ast.Assert)]
         assert not found, f"{path.relative_to(ROOT)}: lines {found}"
+
+
+#: What makes an answer count, or lets somebody through: each is called in one place, behind the check of authority.
+DECIDES = {
+    "voted": "approvals/service.py",
+    "retracted": "approvals/service.py",
+    "broken_glass": "approvals/operators.py",
+}
+
+
+@pytest.mark.parametrize("method", DECIDES)
+def test_an_answer_is_counted_in_one_place(method: str) -> None:
+    calling = {
+        path.relative_to(ROOT).as_posix()
+        for room in ("approvals", "storage", "handlers", "bot")
+        for path in modules(room)
+        for node in ast.walk(tree_of(path))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute) and node.func.attr == method
+    }
+    assert calling == {DECIDES[method]}
+
+
+def test_no_door_makes_votes_or_commits() -> None:
+    """A door reads, calls and shows: who may answer is found out behind the service, for every door alike."""
+    commits = {"Vote", "Decision", "Intervention", "Change", "change_of"}
+    for path in modules("handlers"):
+        calls = [node.func for node in ast.walk(tree_of(path)) if isinstance(node, ast.Call)]
+        made = {func.id for func in calls if isinstance(func, ast.Name)} & commits
+        assert not made, f"{path.relative_to(ROOT)}: {made}"

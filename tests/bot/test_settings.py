@@ -157,3 +157,14 @@ def test_no_error_and_no_repr_shows_a_secret(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_the_redis_password_is_in_no_repr() -> None:
     assert "hunter2" not in repr(load(redis_url="redis://:hunter2@host:6379/0"))
+
+
+def test_on_call_is_whole_or_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = load(oncall_calendars="primary=/etc/duty.ics second=https://calendar.example/secret.ics")
+    assert found.calendars() == {"primary": "/etc/duty.ics", "second": "https://calendar.example/secret.ics"}
+    assert "secret.ics" not in repr(found)
+    for wrong in ("primary", "=x", "primary=http://calendar.example/duty.ics", "primary=ftp://x/y"):
+        with pytest.raises(SettingsInvalid, match="SAYSO_ONCALL_CALENDARS: write name=path"):
+            load(oncall_calendars=wrong)
+    with pytest.raises(SettingsInvalid, match="SAYSO_PAGERDUTY_SUBDOMAIN: say"):
+        load(pagerduty_token="u+x")

@@ -68,10 +68,13 @@ def test_every_variable_that_is_listed_is_read(variable: str, setting: str, monk
     values |= {"slack_mode": "off", "log_format": "json", "log_level": "error"}
     values |= {"keep_requests_days": "3", "keep_renderings_days": "3"}
     values["operators_channel"] = "slack:C0OPS"
+    values["oncall_calendars"] = "primary=/etc/sayso/duty.ics"
     values |= {"metrics_port": "9102", "drain_seconds": "15.0", "otlp_endpoint": "http://collector:4318"}
     for known in [v for row in rows(SETTINGS) for v in names(row[1])]:
         monkeypatch.delenv(known, raising=False)
     monkeypatch.chdir(ROOT / "docs")
+    if setting == "pagerduty_token":
+        monkeypatch.setenv("SAYSO_PAGERDUTY_SUBDOMAIN", "acme")
     monkeypatch.setenv(variable, values.get(setting, "given"))
     found = getattr(load(**({} if setting == "slack_mode" else {"slack_mode": "off"})), setting)
     found = found.get_secret_value() if isinstance(found, SecretStr) else found
