@@ -128,6 +128,7 @@ class Approvals:
             publisher=self._publisher,
             nudge=nudge,
             held=held,
+            detector=detector,
         )
 
     # -- agents ---------------------------------------------------------------------------------------------------
