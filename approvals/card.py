@@ -7,16 +7,16 @@ A Card holds text that is safe to look at (text.py), marked by where it came fro
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field
 
 from approvals.action import Action, Frozen, digest_of
+from approvals.hosts import Host, odd_hosts
 from approvals.lifecycle import Status
+from approvals.lines import Line, lines_of, texts_in
 from approvals.request import Request, Superseded, Vote
-from approvals.terms import Risk
+from approvals.terms import Factor, Piece, Risk
 from approvals.text import clipped, has_hidden, one_line, visible
 
 #: An action longer than this is not read but skimmed: no Approve on the card (invariant 6). Characters as shown.
@@ -25,18 +25,10 @@ MAX_LINES = 80
 SAYS = 500
 CHANGES = 20  #: how many changes since a denial are shown
 BRIEF = 5  #: how many lines of each
+COMPARED = 400_000  #: characters of an action that are compared with the denied one
+HOSTS = 5  #: how many odd hosts are named
 
-_PLAIN_NAME = re.compile(r"[A-Za-z0-9_-]{1,40}")
-_LOOKS_LIKE_JSON = re.compile(r'\s|true$|false$|null$|["\[{].*|$|.*\s$', re.DOTALL)
-
-Button = Literal["approve", "review", "deny", "changes"]
-
-
-class Line(Frozen):
-    """One argument: its path in the arguments and its value, every line of it."""
-
-    name: str
-    value: tuple[str, ...]
+Button = Literal["approve", "review", "deny", "changes", "details"]
 
 
 class Who(Frozen):
@@ -47,11 +39,26 @@ class Who(Frozen):
 
 
 class Seat(Frozen):
-    """One factor: who is needed, and how many have said yes."""
+    """One factor: who is needed, and how many have said yes.
+
+    `people` and `groups` (directory sources) are those who are asked and have not answered; they are notified when the
+    card is new, if `mentions`.
+    """
 
     name: str
     got: int
     need: int
+    people: tuple[Who, ...] = ()
+    groups: tuple[str, ...] = ()
+    mentions: bool = True
+
+
+class Care(Frozen):
+    """What an approval takes besides a click; the service enforces it, a platform says it and asks for it."""
+
+    look_ms: int = 0  #: how long the whole must have been on screen
+    confirm_code: bool = False
+    reasons: tuple[Literal["approve", "deny"], ...] = ()  #: the answers that need one
 
 
 class Said(Frozen):
@@ -98,6 +105,7 @@ class Card(Frozen):
     status: Status
     title: str
     heading: str
+    summary: tuple[Piece, ...] = ()  #: what would happen, in one sentence; empty: the title has to do
     note: str
     by: tuple[Who, ...] = ()
     risk: Risk
@@ -109,6 +117,8 @@ class Card(Frozen):
     complete: bool  #: whether the lines are the whole action; without it there is no Approve
     bytes: int
     hidden: bool  #: whether characters of the action that cannot be seen were written out
+    masked: Literal["no", "unseen", "barred"] = "no"  #: whether parts are masked, and may be approved unseen
+    hosts: tuple[Host, ...] = ()  #: those that may not be what they look like, the first few
     reason: str = ""
     asks_for_changes: bool = False  #: whether the reason says what to change
     supersedes: str = ""  #: the code of the denied request that this one answers
@@ -126,6 +136,7 @@ class Card(Frozen):
     story: tuple[Step, ...] = ()
     took_ms: int | None = None
     says: str = ""
+    care: Care = Care()
     buttons: tuple[Button, ...] = Field(default=())
 
     def digest(self) -> str:
@@ -136,20 +147,14 @@ class Card(Frozen):
 def card_of(request: Request) -> Card:
     """The current card of a request."""
     changed = _changed(request)
-    arguments, preconditions = _lines(request.action.arguments), _lines(request.action.preconditions)
-    shown = [
-        request.action.target,
-        *(text for line in (*arguments, *preconditions) for text in (line.name, *line.value)),
-    ]
-    complete = (
-        sum(map(len, shown)) <= WHOLE and sum(len(line.value) for line in (*arguments, *preconditions)) <= MAX_LINES
-    )
+    (arguments, preconditions), complete = _shown(request)
     pending = request.status is Status.PENDING
     return Card(
         request=request.id,
         status=request.status,
         title=request.presentation.title,
         heading=_heading(request),
+        summary=tuple(_safe(piece) for piece in request.presentation.summary),
         note=_note(request),
         by=_deciders(request),
         risk=request.presentation.risk,
@@ -159,8 +164,10 @@ def card_of(request: Request) -> Card:
         arguments=arguments if complete else _summary(arguments),
         preconditions=preconditions if complete else (),
         complete=complete,
-        bytes=len(json.dumps(request.action.arguments, ensure_ascii=False).encode()),
+        bytes=len(json.dumps(request.shown.arguments, ensure_ascii=False).encode()),
         hidden=_hides(request),
+        masked=_masked(request),
+        hosts=_hosts(request),
         reason=_reason(request),
         asks_for_changes=bool(request.decision and request.decision.changes),
         supersedes=request.superseded.code if request.superseded else "",
@@ -178,12 +185,48 @@ def card_of(request: Request) -> Card:
         story=() if pending else _story(request),
         took_ms=_took(request),
         says=clipped(visible(request.because), SAYS) if pending else "",
-        buttons=_buttons(complete) if pending else (),
+        care=_care(request) if pending else Care(),
+        buttons=_buttons(request, complete) if pending else (),
     )
 
 
-def _buttons(complete: bool) -> tuple[Button, ...]:
-    return ("approve", "deny", "changes") if complete else ("deny", "changes")
+def is_whole(request: Request) -> bool:
+    """Whether a card shows every argument, so that the action may be approved from it."""
+    return _shown(request)[1]
+
+
+def _shown(request: Request) -> tuple[tuple[tuple[Line, ...], tuple[Line, ...]], bool]:
+    """Arguments and preconditions as far as a card takes them, and whether that is all."""
+    action = request.shown
+    arguments, all_arguments = lines_of(action.arguments, WHOLE)
+    preconditions, all_preconditions = lines_of(action.preconditions, WHOLE)
+    lines = (*arguments, *preconditions)
+    size = len(one_line(action.target)) + sum(line.size for line in lines)
+    fits = size <= WHOLE and sum(len(line.value) for line in lines) <= MAX_LINES
+    return (arguments, preconditions), all_arguments and all_preconditions and fits
+
+
+def _buttons(request: Request, complete: bool) -> tuple[Button, ...]:
+    terms = request.terms
+    if complete and _masked(request) == "barred":
+        return ("deny", "changes", "details")
+    reviewed = not complete or terms.min_look or terms.confirm_code
+    return ("review" if reviewed else "approve", "deny", "changes", "details")
+
+
+def _masked(request: Request) -> Literal["no", "unseen", "barred"]:
+    if not request.hides_secret:
+        return "no"
+    return "unseen" if request.terms.unseen else "barred"
+
+
+def _care(request: Request) -> Care:
+    terms = request.terms
+    return Care(look_ms=terms.min_look, confirm_code=terms.confirm_code, reasons=terms.reasons)
+
+
+def _safe(piece: Piece) -> Piece:
+    return piece if piece.ours else Piece(text=one_line(piece.text))
 
 
 def _named(people: tuple[str, ...]) -> tuple[Who, ...]:
@@ -192,9 +235,9 @@ def _named(people: tuple[str, ...]) -> tuple[Who, ...]:
 
 def _changed(request: Request) -> tuple[Changed, ...]:
     """Everything of the action that is another than in the denied request, which went or which came."""
-    if request.superseded is None:
+    if (before := request.shown_before) is None:
         return ()
-    was, now = _parts(request.superseded), _parts(request.action)
+    was, now = _parts(before), _parts(request.shown)
     names = [name for name in {**was, **now} if was.get(name) != now.get(name)]
     return tuple(
         Changed(name=clipped(name, 60), was=_brief(was.get(name, ())), now=_brief(now.get(name, ()))) for name in names
@@ -204,8 +247,8 @@ def _changed(request: Request) -> tuple[Changed, ...]:
 def _parts(action: Action | Superseded) -> dict[str, tuple[str, ...]]:
     """Everything an action says, each part under a name of its own."""
     ours = {"the kind": (action.kind,), "the target": (one_line(action.target),)}
-    conditions = {f"precondition {name}": value for name, value in _flat(action.preconditions, "")}
-    return {**ours, **dict(_flat(action.arguments, "")), **conditions}
+    conditions = {f"precondition {line.name}": line.value for line in lines_of(action.preconditions, COMPARED)[0]}
+    return {**ours, **{line.name: line.value for line in lines_of(action.arguments, COMPARED)[0]}, **conditions}
 
 
 def _brief(lines: tuple[str, ...]) -> tuple[str, ...]:
@@ -272,7 +315,23 @@ def _reason(request: Request) -> str:
 
 def _needs(request: Request) -> tuple[Seat, ...]:
     got = request.got()
-    return tuple(Seat(name=factor.name, got=got[factor.name], need=factor.need) for factor in request.terms.factors)
+    return tuple(_seat(factor, got[factor.name], request) for factor in request.asked.factors)
+
+
+def _seat(factor: Factor, got: int, request: Request) -> Seat:
+    """A factor, with those of its people who may still answer while it is open."""
+    seat = Seat(name=factor.name, got=got, need=factor.need, mentions=factor.notify == "mention")
+    if got >= factor.need:
+        return seat
+    done = {vote.person for vote in request.votes} | {*request.terms.excluded}
+    people = [source.removeprefix("person:") for source in factor.sources if source.startswith("person:")]
+    groups = tuple(source for source in factor.sources if not source.startswith("person:"))
+    asked = tuple(_asked(person, request) for person in people if person not in done)
+    return seat.model_copy(update={"people": asked, "groups": groups})
+
+
+def _asked(person: str, request: Request) -> Who:
+    return Who(person=one_line(person), accounts=request.accounts.get(person, ()))
 
 
 def _said(request: Request) -> tuple[Said, ...]:
@@ -305,52 +364,17 @@ def _took(request: Request) -> int | None:
 
 def _hides(request: Request) -> bool:
     """Whether the action holds what cannot be seen; the agent's own words change nothing but the line they stand in."""
-    action = request.action
-    return any(has_hidden(text) for text in _texts([action.target, action.arguments, action.preconditions]))
+    return any(has_hidden(text) for text in texts_in(_untrusted(request.shown)))
 
 
-def _texts(value: Any) -> Iterator[str]:
-    """Every text in a JSON value, keys included."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict | list):
-        for inner in (*value.keys(), *value.values()) if isinstance(value, dict) else value:
-            yield from _texts(inner)
+def _hosts(request: Request) -> tuple[Host, ...]:
+    return odd_hosts(texts_in(_untrusted(request.shown)))[:HOSTS]
+
+
+def _untrusted(action: Action) -> list[object]:
+    return [action.target, action.arguments, action.preconditions]
 
 
 def _summary(lines: tuple[Line, ...]) -> tuple[Line, ...]:
     """The beginning of what is too long: enough to know what it is about, never enough to approve it."""
     return tuple(Line(name=line.name[:60], value=(clipped(line.value[0], 120),)) for line in lines[:10])
-
-
-def _lines(members: dict[str, Any]) -> tuple[Line, ...]:
-    return tuple(Line(name=name, value=value) for name, value in _flat(members, ""))
-
-
-def _flat(value: Any, path: str) -> list[tuple[str, tuple[str, ...]]]:
-    """Every leaf with its path, so that nothing nested is hidden."""
-    if isinstance(value, dict) and value:
-        return [
-            leaf
-            for name, inner in value.items()
-            for leaf in _flat(inner, f"{path}.{_name(name)}" if path else _name(name))
-        ]
-    if isinstance(value, list) and value:
-        return [leaf for index, inner in enumerate(value) for leaf in _flat(inner, f"{path}[{index}]")]
-    return [(path, _leaf(value))] if path else []
-
-
-def _name(name: str) -> str:
-    return name if _PLAIN_NAME.fullmatch(name) else one_line(json.dumps(name, ensure_ascii=False))
-
-
-def _leaf(value: Any) -> tuple[str, ...]:
-    """A value as its lines; a text that could be taken for another JSON value stands in quotes.
-
-    Digits do not: money and ids are texts by contract, and for the reader 12400.00 is the same either way.
-    """
-    if not isinstance(value, str):
-        return (json.dumps(value),)
-    if _LOOKS_LIKE_JSON.match(value):
-        return (one_line(json.dumps(value, ensure_ascii=False)),)
-    return tuple(visible(value).split("\n"))

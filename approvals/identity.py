@@ -24,7 +24,7 @@ def is_vouched(document: RequestDocument, agent: str, policy: Policy, identities
             "principal_not_verified",
             f"no issuer of identity tokens is registered for {agent}",
             field="principal_token",
-            remedy=f"leave principal_token out, or under agents.{agent} say identity: {{issuer: …, audience: …, jwks: …}}",
+            remedy=f"leave it out, or under agents.{agent} say identity: {{issuer: …, audience: …, jwks: …}}",
         )
     subject = identities.subject(document.principal_token, identity, now) if identities else None
     if subject is None:

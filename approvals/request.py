@@ -119,6 +119,7 @@ class Request(Frozen):
     because: str
     principal: str
     principal_accounts: tuple[str, ...] = ()  #: so that cards can mention them
+    accounts: dict[str, tuple[str, ...]] = Field(default_factory=dict)  #: of the people whom policy names to answer
     started_by: str | None
     trace: str | None
     asked_at: int
@@ -137,6 +138,7 @@ class Request(Frozen):
     earlier: tuple[Earlier, ...] = ()
     interventions: tuple[Intervention, ...] = ()
     cancel_on_disconnect: bool = False
+    looks: tuple[str, ...] = ()  #: the reviews that votes rested on; each is good for one
     vouched: bool = False  #: whether an identity token said whom the agent acts for
     shares: tuple[Share, ...] = ()  #: what it takes of windows
     sums: dict[str, int] = Field(default_factory=dict)  #: what these came to when it was asked
@@ -195,11 +197,14 @@ class Request(Frozen):
         """How many of each factor's people have said yes."""
         return progress(self.terms.factors, self._approving())
 
-    def voted(self, vote: Vote, *, jti: str) -> Request:
-        """The request after one more vote; decided when the vote settles it. A person's later vote replaces theirs."""
+    def voted(self, vote: Vote, *, jti: str, look: str = "") -> Request:
+        """The request after one more vote; decided when the vote settles it. A person's later vote replaces theirs.
+
+        `look` is the review that the vote rests on, which is used up by it.
+        """
         self._must_allow(Event.APPROVE)
         votes = (*(known for known in self.votes if known.person != vote.person), vote)
-        after = self._with(votes=votes)
+        after = self._with(votes=votes, looks=(*self.looks, look) if look else self.looks)
         if vote.answer != "approve":
             return after._denied_if_enough(vote)
         if not after.is_met():

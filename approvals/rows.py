@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Literal
 
 from approvals.action import Frozen, digest_of
-from approvals.card import Button, Card, Line, Said, Seat, Who
+from approvals.card import Button, Card, Said, Seat, Who
 from approvals.lifecycle import Status
+from approvals.lines import Line
 from approvals.terms import Risk
 from approvals.text import clipped
 
@@ -77,7 +78,10 @@ def row_of(card: Card) -> Row:
 
 def _fits(card: Card) -> bool:
     """Whether a row has room for the action, and the card says nothing else that people should know before a yes."""
-    if card.preconditions or card.hidden or card.supersedes or card.earlier or not card.complete:
+    says_more = (
+        card.preconditions or card.hidden or card.hosts or card.masked != "no" or card.supersedes or card.earlier
+    )
+    if says_more or not card.complete or any(line.diff for line in card.arguments):
         return False
     size = len(card.target) + sum(len(text) for line in card.arguments for text in (line.name, *line.value))
     return size <= ROW_WHOLE and sum(len(line.value) for line in card.arguments) <= ROW_LINES

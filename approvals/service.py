@@ -6,11 +6,12 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 from approvals.action import likeness, request_id
 from approvals.arrangements import Arrangements
-from approvals.commits import binding, change_of, home, record_of, still_in_force, under_policy
+from approvals.click import Click, refused_click
+from approvals.commits import binding, change_of, home, still_in_force, under_policy
 from approvals.credentials import must_hold_none
 from approvals.delegations import Delegations
 from approvals.errors import DirectoryUnavailable, EntryRefused, NotConfirmed, NotFound, OutsideWindow, OverLimit
@@ -37,12 +38,26 @@ from approvals.ports import (
 from approvals.publishing import Publisher
 from approvals.request import Earlier, Request, Superseded, Vote
 from approvals.reserving import Reserved, reserving
+from approvals.review import OVER
+from approvals.reviewing import Reviews, request_of
 from approvals.terms import Terms
 from approvals.tools import Granted, NotGranted, Tools
-from approvals.verdicts import Counted, Done, Late, Refused, Verdict
+from approvals.verdicts import UNKNOWN, Counted, Done, Late, Refused, Verdict
 from approvals.windows import Share, holder_of
 
-__all__ = ["Approvals", "Click", "Counted", "Done", "Granted", "Late", "NotGranted", "Paused", "Refused", "Verdict"]
+__all__ = [
+    "Approvals",
+    "Click",
+    "Counted",
+    "Done",
+    "Granted",
+    "Late",
+    "NotGranted",
+    "Open",
+    "Paused",
+    "Refused",
+    "Verdict",
+]
 
 _PAGE = 200
 MARKS = 5  #: earlier requests that a card tells of
@@ -50,19 +65,12 @@ HEARTBEAT_MS = 90_000  #: an agent silent for this long is gone; the SDK says so
 
 
 @dataclass(frozen=True)
-class Click:
-    """One person's answer as a door received it.
+class Open:
+    """A request that a person may answer, and the terms on which."""
 
-    `places` are the destinations the click can have come from and `reference` the message it was made on; they must
-    match a card that was posted there. `shown` is the digest of the rendering whose button was clicked.
-    """
-
-    account: Account
-    answer: Literal["approve", "deny", "changes"]
-    shown: str
-    places: tuple[str, ...]
-    reference: Mapping[str, str]
-    reason: str = ""
+    request: Request
+    terms: Terms
+    voter: Voter
 
 
 @dataclass(frozen=True)
@@ -110,6 +118,7 @@ class Approvals:
         self._arrangements = Arrangements(store.shelf)
         self._nudge = nudge
         self._publisher = Publisher(store, signer, issuer)
+        self.reviews = Reviews(store=store, policies=policies, check=self._check, new_key=_new_key)
         self.operators = Operators(
             store=store,
             directory=directory,
@@ -264,9 +273,18 @@ class Approvals:
             if not isinstance(found, _Found):
                 return found
             await self._adopt(found.stored, click)
-            return await self._commit_vote(found.stored, click, found.voter, policy)
+            careful = await self.reviews.careful(found.stored, found.voter, click, policy)
+            if isinstance(careful, Refused):
+                return careful
+            return await self._commit_vote(found.stored, careful, found.voter, policy)
 
         return await under_policy(self._policies, commit)
+
+    async def vote_from(self, view: str, account: Account, *, reason: str = "", confirm: str = "") -> Verdict:
+        """Count somebody's approval that was given in a review."""
+        click = await self.reviews.click(view, account, reason=reason, confirm=confirm)
+        request = request_of(view)
+        return OVER if click is None or request is None else await self.vote(request, click)
 
     async def deny_and_pause(self, request: str, click: Click) -> Paused:
         """Deny, and freeze the agent where the person holds that role too: everything else it asked is then denied."""
@@ -314,10 +332,17 @@ class Approvals:
         self._nudge()
         return Counted(after) if after.status is Status.PENDING else Late(after)
 
-    async def may_answer(self, request: str, click: Click) -> Voter | Refused | Late:
+    async def may_answer(self, request: str, click: Click) -> Open | Refused | Late:
         """What `vote` would say to this click, without counting it; for a door that has to ask for a reason first."""
-        found = await under_policy(self._policies, lambda policy: self._found(request, click, policy))
-        return found.voter if isinstance(found, _Found) else found
+
+        async def look(policy: Policy) -> Open | Refused | Late:
+            found = await self._found(request, click, policy)
+            if not isinstance(found, _Found):
+                return found
+            stored = found.stored
+            return Open(stored.request, binding(stored.request, policy, stored.now), found.voter)
+
+        return await under_policy(self._policies, look)
 
     async def _found(
         self, request: str, click: Click, policy: Policy, *, on_card: bool = True
@@ -326,16 +351,18 @@ class Approvals:
         try:
             stored = await self._store.get(request)
         except NotFound:
-            return Refused("not_found", "I do not know this request any more, so nothing was counted.")
+            return UNKNOWN
         checked = await self._check(stored, click, policy, on_card=on_card)
         if isinstance(checked, Voter):
             return _Found(checked, stored)
         if isinstance(checked, Refused):
             await still_in_force(self._policies, policy)
-            await self._store.note(_refused_click(stored.request, click, checked), partition=home(request))
+            await self._store.note(refused_click(stored.request, click, checked), partition=home(request))
         return checked
 
-    async def _check(self, stored: Stored, click: Click, policy: Policy, *, on_card: bool) -> Voter | Refused | Late:
+    async def _check(
+        self, stored: Stored, click: Click, policy: Policy, *, on_card: bool = True
+    ) -> Voter | Refused | Late:
         request = stored.request
         if request.status is not Status.PENDING:
             return Late(request)
@@ -372,10 +399,11 @@ class Approvals:
             known = before.vote_of(voter.person)
             if before.status is not Status.PENDING or (known is not None and known.answer == click.answer):
                 return None
+            if click.view in before.looks:
+                return None
             terms = binding(before, policy, now.now)
-            after = before.tightened(terms, without=gone, counting=standing).voted(
-                _vote(click, voter, now.now), jti=jti
-            )
+            kept = before.tightened(terms, without=gone, counting=standing)
+            after = kept.voted(_vote(click, voter, now.now), jti=jti, look=click.view)
             record = {"by": voter.person, "account": click.account.id, "answer": click.answer, "shown": click.shown}
             return change_of(before, after, policy, record, not_after=before.expires_at)
 
@@ -392,7 +420,7 @@ class Approvals:
         self._nudge()
         after = stored.request
         if after.status is Status.PENDING:
-            return Counted(after)
+            return Counted(after) if after.vote_of(voter.person) else OVER
         mine = after.decision is not None and any(vote.person == voter.person for vote in after.decision.by)
         if not mine:
             return Late(after)
@@ -421,7 +449,7 @@ class Approvals:
         refusal = Refused(
             "lookup_failed", "I could not check the others who said yes just now, so nothing was counted. Click again."
         )
-        await self._store.note(_refused_click(request, click, refusal), partition=home(request.id))
+        await self._store.note(refused_click(request, click, refusal), partition=home(request.id))
         return refusal
 
     async def _adopt(self, stored: Stored, click: Click) -> None:
@@ -563,6 +591,7 @@ def _asked(
         because=document.because,
         principal=question.principal,
         principal_accounts=policy.accounts_of(question.principal),
+        accounts={person: policy.accounts_of(person) for person in terms.named},
         started_by=document.started_by,
         trace=document.trace,
         asked_at=now,
@@ -638,11 +667,6 @@ def _event_of_time(before: Request, after: Request) -> str:
     if after.review_reminded > before.review_reminded:
         return "review_reminded"
     return "reminded" if after.reminded > before.reminded else ""
-
-
-def _refused_click(request: Request, click: Click, refused: Refused) -> Mapping[str, Any]:
-    said = {"event": "click_refused", "account": click.account.id, "answer": click.answer, "reason": refused.reason}
-    return {**record_of(request, request), **said, "shown": click.shown}
 
 
 def _vote(click: Click, voter: Voter, at: int) -> Vote:

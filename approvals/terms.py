@@ -117,6 +117,13 @@ class Terms(Frozen):
     receipt_ttl: int
     outcome_within: int
 
+    @property
+    def named(self) -> tuple[str, ...]:
+        """The people who may be asked by name, now or after an escalation."""
+        of_factors = (source for factor in self.factors for source in factor.sources)
+        sources = (*of_factors, *(source for step in self.escalation for source in step.sources))
+        return tuple(dict.fromkeys(one.removeprefix("person:") for one in sources if one.startswith("person:")))
+
     def tightened_by(self, other: Terms) -> Terms:
         """The stricter of both in every respect; used when policy changed after intake.
 

@@ -23,6 +23,9 @@ class Refused:
     sentence: str
 
 
+UNKNOWN = Refused("not_found", "I do not know this request any more, so nothing was counted.")
+
+
 @dataclass(frozen=True)
 class Late:
     """Nothing is left to decide; `request` tells who decided, and when."""

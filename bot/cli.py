@@ -29,9 +29,11 @@ app = typer.Typer(
     help="Sayso: agents act only on a human's say-so.",
 )
 slack_app = typer.Typer(no_args_is_help=True, help="Set up the Slack app.")
+teams_app = typer.Typer(no_args_is_help=True, help="Set up the Teams app.")
 audit_app = typer.Typer(no_args_is_help=True, help="Verify and export the journal.")
 app.add_typer(policy_app, name="policy")
 app.add_typer(slack_app, name="slack")
+app.add_typer(teams_app, name="teams")
 app.add_typer(audit_app, name="audit")
 
 File = Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="Another file than the settings name.")]
@@ -189,6 +191,24 @@ def slack_manifest(
     made = manifest("socket") if http is None else manifest("http", http)
     print(json.dumps(made, indent=2))  # noqa: T201 - for a file, without wrapping
     print(f"create the app: {create_link(made)}", file=sys.stderr)  # noqa: T201 - to be clicked, without wrapping
+
+
+@teams_app.command("manifest")
+def teams_manifest(
+    out: Annotated[Path, typer.Option(help="Where the package is written.")] = Path("sayso-teams.zip"),
+    website: Annotated[str | None, typer.Option(help="Shown as the developer's; the issuer by default.")] = None,
+) -> None:
+    """Write the app package that a Teams administrator uploads: the manifest and two icons."""
+    from handlers.teams.manifest import package
+
+    settings = _settings()
+    if settings.teams_app_id is None:
+        _fail("set SAYSO_TEAMS_APP_ID: the app (client) id of the bot in Entra; see docs/how-to/teams-app.md")
+    try:
+        out.write_bytes(package(settings.teams_app_id, website or settings.issuer))
+    except ValueError as exc:
+        _fail(str(exc))
+    print(f"wrote {out}; upload it in the Teams admin centre: Teams apps, Manage apps, Upload")  # noqa: T201
 
 
 @audit_app.command("verify")

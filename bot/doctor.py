@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import Literal
 
 import aiohttp
 from slack_sdk.web.async_client import AsyncWebClient
@@ -12,6 +10,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from approvals.errors import ApprovalsError, PolicyInvalid
 from approvals.policy import Policy
 from approvals.ports import Trouble
+from bot.findings import Finding
 from bot.policies import read_policy
 from bot.settings import Settings
 from bot.signing import KeyProblem
@@ -24,21 +23,16 @@ _SKEW_MS = 5_000
 _RECENT_MS = 7 * 86_400_000
 
 
-@dataclass(frozen=True)
-class Finding:
-    """One thing that was looked at."""
-
-    level: Literal["ok", "warning", "problem"]
-    what: str
-    remedy: str = ""
-
-
 async def examine(settings: Settings) -> list[Finding]:
-    """Look at the policy, Redis and its clock, the signing key, and Slack with whom and where the policy asks."""
+    """Look at the policy, Redis and its clock, the signing key, and the platforms, with whom and where policy asks."""
     findings, policy = _policy(settings)
     findings += await _redis(settings)
     findings += _key(settings)
     findings += await _slack(settings, policy)
+    if settings.teams_app_id is not None:
+        from bot.teams_doctor import examine_teams
+
+        findings += await examine_teams(settings, policy)
     return findings
 
 

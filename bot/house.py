@@ -13,20 +13,19 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 
-import aiohttp
 import structlog
 from aiohttp import web
 from aiohttp.typedefs import Handler
-from pydantic import SecretStr
 
 from approvals.commands.commands import Commands
 from approvals.desk import Desk
 from approvals.errors import ApprovalsError
-from approvals.ports import Account, ChatPlatform, Inbox, Signer, Store
+from approvals.ports import Inbox, Signer, Store
 from approvals.service import Approvals
 from bot.clock import Clock
 from bot.courier import Courier
 from bot.credentials import KnownCredentials
+from bot.doors import Doors, open_doors
 from bot.identity import TokenFiles
 from bot.intake import Intake
 from bot.keys import signer_for
@@ -42,11 +41,11 @@ from bot.signing import FileSigner, read_key, write_trust
 from bot.telemetry.kit import Telemetry, open_telemetry
 from bot.telemetry.metrics import metrics_route
 from bot.telemetry.queues import Queues, open_queues
-from bot.telemetry.readiness import Check, Draining, checks_of, directory_check
+from bot.telemetry.readiness import Check, Draining, checks_of
 from bot.telemetry.sampler import EVERY, Sampler
 from bot.telemetry.watched import WatchedDirectory
 from handlers.api.routes import api_routes
-from handlers.slack.door import SlackDoor, open_door
+from handlers.slack.door import SlackDoor
 from storage.redis.store import DAY, RedisStore
 
 log = structlog.get_logger("sayso.house")
@@ -98,14 +97,14 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         policies = AdoptedPolicy(store, policy, text)
         await policies.put_in_force()
         kit = await stack.enter_async_context(open_telemetry(settings, policies, store.server))
-        slack = await _slack(stack, settings, signer, kit)
-        rooms = _rooms(settings, store, inbox, signer, policies, slack, kit)
+        doors = await open_doors(stack, settings, signer, store, kit)
+        rooms = _rooms(settings, store, inbox, signer, policies, doors, kit)
         queues = await stack.enter_async_context(open_queues(settings.redis_url, settings.partitions))
-        checks = _checks(rooms, store, queues, slack)
+        checks = _checks(rooms, store, queues, doors)
         presence = Presence(rooms.store.shelf, name)
         stack.push_async_callback(presence.leave)
         being = Loop("presence", presence.step, idle=HEARTBEAT, failed=kit.loop_failed)
-        sampler = _sampler(rooms, queues, checks, presence, slack)
+        sampler = _sampler(rooms, queues, checks, presence, doors.slack)
         sampling = Loop("sampler", sampler.step, idle=EVERY, failed=kit.loop_failed)
         await rooms.sealer.step()  # before anything is spent: is Redis what it was?
         stack.push_async_callback(_seal_the_rest, rooms.sealer)
@@ -116,14 +115,13 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         await stack.enter_async_context(watching(settings.policy, _then(reload.changed, reloading.nudge)))
         await stack.enter_async_context(_running([*rooms.loops, being, reloading, sampling]))
         routes = api_routes(trust=lambda: signer.trust(settings.issuer), checks=checks)
-        if slack is not None:
-            await stack.enter_async_context(slack.receiving(rooms.approvals, rooms.commands))
-            routes += slack.routes(rooms.approvals, rooms.commands)
+        await stack.enter_async_context(doors.receiving(rooms.approvals, rooms.commands))
+        routes += doors.routes(rooms.approvals, rooms.commands)
         routes += await _metrics(stack, settings, kit)
         url = await stack.enter_async_context(_serving(settings.host, settings.port, routes, rooms.draining))
         for risk in store.findings:
             log.warning("redis", risk=risk)
-        log.info("ready", url=url, slack=settings.resolved_slack_mode(), agents=len(policy.agents))
+        log.info("ready", url=url, platforms=[*doors.platforms], agents=len(policy.agents))
         reread = _then(reload.asked, reloading.nudge)
         yield House(settings, rooms.store, rooms.approvals, signer, url, rooms.draining, reread)
         log.info("closing")
@@ -152,13 +150,13 @@ def _rooms(
     inbox: Inbox,
     signer: FileSigner,
     policies: AdoptedPolicy,
-    slack: SlackDoor | None,
+    doors: Doors,
     kit: Telemetry,
 ) -> _Rooms:
     """The service and its loops, not running yet."""
     memory, signing = kit.store(store), kit.signer(signer)
-    directory = kit.directory(slack.directory if slack is not None else NobodyKnown())
-    courier = _courier(settings, memory, slack, lambda person: policies.current().accounts_of(person), kit)
+    directory = kit.directory(doors.directory)
+    courier = _courier(settings, memory, doors, lambda person: policies.current().accounts_of(person), kit)
     posts_loop = Loop("posts", courier.serve, idle=0.1, failed=kit.loop_failed)
     courier_loop = Loop("courier", partial(_relay, courier, posts_loop), idle=0.25, failed=kit.loop_failed)
     sealer = Sealer(memory, signing, HeadsFile(settings.heads), issuer=settings.issuer)
@@ -230,58 +228,23 @@ async def serve(settings: Settings) -> None:
             await asyncio.wait_for(at_once.wait(), settings.drain_seconds)
 
 
-class NobodyKnown:
-    """The directory where no chat platform is connected: it vouches for nobody."""
-
-    async def standing(self, account: Account) -> str | None:
-        """No account can be checked."""
-        return "not known to any directory"
-
-    async def is_member(self, account: Account, source: str) -> bool:
-        """Nobody is in any group."""
-        return False
-
-
 def _process_name() -> str:
     """A name no other process has, for the consumer group: a dead taker's entries must not be taken for ours."""
     return f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(3)}"
 
 
-async def _slack(stack: AsyncExitStack, settings: Settings, signer: FileSigner, kit: Telemetry) -> SlackDoor | None:
-    """The Slack door, not yet open; None where Slack is off. Raises NotReady for a bad token."""
-    mode = settings.resolved_slack_mode()
-    if mode == "off" or settings.slack_bot_token is None:
-        return None
-    session = await stack.enter_async_context(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=15)))
-    return await open_door(
-        session=session,
-        bot_token=settings.slack_bot_token.get_secret_value(),
-        seal_key=signer.secret_for("slack buttons"),
-        app_token=_secret(settings.slack_app_token) if mode == "socket" else None,
-        signing_secret=_secret(settings.slack_signing_secret) if mode == "http" else None,
-        base_url=settings.slack_api_url,
-        watch=kit.slack(),
-    )
-
-
-def _secret(value: SecretStr | None) -> str | None:
-    return value.get_secret_value() if value is not None else None
-
-
 def _courier(
     settings: Settings,
     store: Store,
-    slack: SlackDoor | None,
+    doors: Doors,
     accounts: Callable[[str], tuple[str, ...]],
     kit: Telemetry,
 ) -> Courier:
-    platforms: dict[str, ChatPlatform] = {"slack": slack.platform} if slack is not None else {}
-    warm = slack.directory.warm if slack is not None else None
     watch, operators = kit.courier(), settings.operators_channel
-    return Courier(store, platforms, warm=warm, accounts=accounts, watch=watch, operators=operators)
+    return Courier(store, doors.platforms, warm=doors.warm, accounts=accounts, watch=watch, operators=operators)
 
 
-def _checks(rooms: _Rooms, store: RedisStore, queues: Queues, slack: SlackDoor | None) -> dict[str, Check]:
+def _checks(rooms: _Rooms, store: RedisStore, queues: Queues, doors: Doors) -> dict[str, Check]:
     """What /readyz asks; not every house has replicas that must confirm, or a chat platform and its directory."""
     checks = checks_of(
         store=rooms.store,
@@ -293,10 +256,7 @@ def _checks(rooms: _Rooms, store: RedisStore, queues: Queues, slack: SlackDoor |
     )
     if store.replicas:
         checks["replicas"] = lambda: queues.has_replicas(store.replicas)
-    if slack is not None:
-        ourselves = Account("slack", slack.identity.team, slack.identity.bot_user)
-        checks |= {"slack": slack.is_connected, "directory": directory_check(rooms.directory, ourselves)}
-    return checks
+    return checks | doors.checks(rooms.directory)
 
 
 def _sampler(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from approvals.card import Card, Line, card_of
+from approvals.card import Card, card_of
+from approvals.lines import Line
 from approvals.request import Request
 from approvals.wire import instant
 

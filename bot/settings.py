@@ -14,6 +14,8 @@ from dotenv import dotenv_values
 from pydantic import AliasChoices, Field, SecretStr, StringConstraints, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
+from handlers.teams.addresses import AUTHORITY, GRAPH_URL, OPENID_URL, SERVICES
+
 CONFIG_VARIABLE = "SAYSO_CONFIG"
 DEFAULT_CONFIG = Path("sayso.toml")
 DOTENV = Path(".env")
@@ -21,8 +23,12 @@ DOTENV = Path(".env")
 Url = Annotated[str, StringConstraints(pattern=r"^(rediss?(\+(sentinel|cluster))?|unix)://")]
 
 
-#: Addresses from which who is on call may be read: https, and in tests also http on this machine.
-_SAFE = re.compile(r"https://|http://(localhost|127\.0\.0\.1)[:/]")
+#: What Entra gives as ids; they are compared as text, so in one spelling.
+Guid = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$", to_lower=True)]
+#: What is asked over the network: by https, and in tests also by http on this machine.
+_HTTPS = r"(https://|http://(localhost|127\.0\.0\.1)[:/])"
+Address = Annotated[str, StringConstraints(pattern=rf"^{_HTTPS}\S+$")]
+Addresses = Annotated[str, StringConstraints(pattern=rf"^{_HTTPS}\S+( {_HTTPS}\S+)*$")]
 
 
 class SettingsInvalid(Exception):
@@ -77,6 +83,16 @@ class Settings(BaseSettings):
     slack_app_token: SecretStr | None = Field(default=None, validation_alias=_usual("slack_app_token"))
     slack_signing_secret: SecretStr | None = Field(default=None, validation_alias=_usual("slack_signing_secret"))
     slack_api_url: str = Field(default="https://slack.com/api/")
+    teams_app_id: Guid | None = Field(default=None)
+    teams_tenant_id: Guid | None = Field(default=None)
+    teams_client_secret: SecretStr | None = Field(default=None)
+    teams_certificate: Path | None = Field(default=None)
+    teams_managed_identity: bool = Field(default=False)
+    teams_everybody: str | None = Field(default=None, pattern=r"^19:\S{1,200}$")
+    teams_services: Addresses = Field(default=" ".join(SERVICES))
+    teams_authority: str = Field(default=AUTHORITY, pattern=r"^https://")
+    teams_openid_url: Address = Field(default=OPENID_URL)
+    teams_graph_url: Address = Field(default=GRAPH_URL)
     pagerduty_token: SecretStr | None = Field(default=None)
     pagerduty_subdomain: str | None = Field(default=None, pattern=r"^[A-Za-z0-9-]{1,63}$")
     pagerduty_url: str = Field(default="https://api.pagerduty.com")
@@ -114,6 +130,27 @@ class Settings(BaseSettings):
         return self
 
     @model_validator(mode="after")
+    def _teams_is_complete(self) -> Self:
+        """Teams needs an app, its tenant, and one way to prove that it is that app."""
+        proofs = {
+            "teams_client_secret": self.teams_client_secret is not None,
+            "teams_certificate": self.teams_certificate is not None,
+            "teams_managed_identity": self.teams_managed_identity,
+        }
+        given = [name for name, is_given in proofs.items() if is_given]
+        if self.teams_app_id is None and self.teams_tenant_id is None and not given:
+            return self
+        for name in ("teams_app_id", "teams_tenant_id"):
+            if getattr(self, name) is None:
+                raise ValueError(f"{name}: Teams needs it; see docs/how-to/teams-app.md")
+        if len(given) != 1:
+            raise ValueError(
+                f"{(given or ['teams_client_secret'])[0]}: Teams needs exactly one of a client secret, a certificate "
+                "and a managed identity"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _oncall_is_complete(self) -> Self:
         """A schedule that cannot be asked would let nobody answer, and nobody would know why."""
         if self.pagerduty_token is not None and self.pagerduty_subdomain is None:
@@ -126,7 +163,7 @@ class Settings(BaseSettings):
         given = self.oncall_calendars.get_secret_value().split() if self.oncall_calendars is not None else []
         pairs = [entry.partition("=") for entry in given]
         for name, _, address in pairs:
-            if not name or not address or ("://" in address and not _SAFE.match(address)):
+            if not name or not address or ("://" in address and not re.match(_HTTPS, address)):
                 raise ValueError("oncall_calendars: write name=path or name=https://…, apart by blanks")
         return {name: address for name, _, address in pairs}
 

@@ -1,4 +1,4 @@
-"""What the courier, the loops and the Slack door tell the metrics."""
+"""What the courier, the loops and the doors tell the metrics."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from bot.telemetry.labels import Labels, word
 from bot.telemetry.metrics import Metrics
 from bot.telemetry.watched import StoreTime
 from handlers.slack.watch import SlackWatch
+from handlers.teams.watch import TeamsWatch
 
 _COME_TO = frozenset({"counted", "late", "undecided"})
 
@@ -30,15 +31,11 @@ class CountingCourier(CourierWatch):
         self._metrics.chat_errors.labels(self._labels.destination(destination), word(code)).inc()
 
 
-class CountingSlack(SlackWatch):
-    """Counts what happens at the Slack door."""
+class _CountingClicks:
+    """Counts clicks, through whatever door they came."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
-
-    def called(self, method: str, code: str, seconds: float) -> None:
-        self._metrics.slack_calls.labels(method, word(code)).inc()
-        self._metrics.slack_call.labels(method).observe(seconds)
 
     def clicked(self, came_to: str) -> None:
         refused = came_to not in _COME_TO
@@ -49,6 +46,14 @@ class CountingSlack(SlackWatch):
     def decided(self, seconds: float) -> None:
         self._metrics.click.observe(seconds)
 
+
+class CountingSlack(_CountingClicks, SlackWatch):
+    """Counts what happens at the Slack door."""
+
+    def called(self, method: str, code: str, seconds: float) -> None:
+        self._metrics.slack_calls.labels(method, word(code)).inc()
+        self._metrics.slack_call.labels(method).observe(seconds)
+
     def turned_away(self, reason: str) -> None:
         self._metrics.turned_away.labels(word(reason)).inc()
 
@@ -57,6 +62,17 @@ class CountingSlack(SlackWatch):
 
     def disconnected(self, reason: str) -> None:
         self._metrics.socket_disconnects.labels(word(reason)).inc()
+
+
+class CountingTeams(_CountingClicks, TeamsWatch):
+    """Counts what happens at the Teams door."""
+
+    def called(self, name: str, code: str, seconds: float) -> None:
+        self._metrics.teams_calls.labels(name, word(code)).inc()
+        self._metrics.teams_call.labels(name).observe(seconds)
+
+    def turned_away(self, reason: str) -> None:
+        self._metrics.teams_turned_away.labels(word(reason)).inc()
 
 
 def changed_at(request: Request) -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from approvals.ports import Directory, Inbox, Policies, Signer, Store
 from bot.settings import Settings
-from bot.telemetry.hooks import CountingCourier, CountingSlack
+from bot.telemetry.hooks import CountingCourier, CountingSlack, CountingTeams
 from bot.telemetry.labels import Labels
 from bot.telemetry.metrics import Metrics
 from bot.telemetry.tracing import Tracing, open_tracing
@@ -63,6 +63,10 @@ class Telemetry:
     def slack(self) -> CountingSlack:
         """Whom the Slack door tells."""
         return CountingSlack(self.metrics)
+
+    def teams(self) -> CountingTeams:
+        """Whom the Teams door tells."""
+        return CountingTeams(self.metrics)
 
     def policy_file(self, came_to: str) -> None:
         """Whom the reading of the policy file tells."""

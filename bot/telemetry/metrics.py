@@ -94,6 +94,15 @@ class Metrics:
         )
         self.slack_calls = self._counter("sayso_slack_calls_total", "Calls of Slack's Web API.", "method", "code")
         self.slack_call = self._histogram("sayso_slack_call_seconds", "Calls of Slack's Web API.", _CALLS, "method")
+        self.teams_turned_away = self._counter(
+            "sayso_teams_turned_away_total", "Deliveries that were not Teams', or not for us.", "reason"
+        )
+        self.teams_calls = self._counter(
+            "sayso_teams_calls_total", "Calls of the Bot Connector and of Graph.", "method", "code"
+        )
+        self.teams_call = self._histogram(
+            "sayso_teams_call_seconds", "Calls of the Bot Connector and of Graph.", _CALLS, "method"
+        )
         self.socket_connected = self._gauge("sayso_slack_socket_connected", "1 while Socket Mode is connected.")
         self.socket_connections = self._gauge(
             "sayso_slack_socket_connections", "Connections of the whole app, as Slack said at the last hello."

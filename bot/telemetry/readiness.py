@@ -73,12 +73,13 @@ def checks_of(
     }
 
 
-def directory_check(directory: WatchedDirectory, probe: Account) -> Check:
-    """No after PATIENCE seconds of nothing but failed look-ups. `probe` is looked up where nobody else was."""
+def directory_check(directory: WatchedDirectory, *probes: Account) -> Check:
+    """No after PATIENCE seconds of nothing but failed look-ups. `probes` are looked up where nobody else was."""
 
     async def check() -> bool:
         if directory.idle_for() >= PATIENCE or directory.failing_for() is not None:
-            await directory.try_out(probe)
+            for probe in probes:
+                await directory.try_out(probe)
         return (directory.failing_for() or 0.0) < PATIENCE
 
     return check

@@ -36,6 +36,7 @@ UNCERTAIN = plain(
 )
 NOT_OURS = plain("This button does not belong to a card I posted here, so nothing was counted.")
 NO_FORM = plain("Slack did not let me open the form for your reason, so nothing was counted. Click again.")
+NO_PAGE = plain("I could not fetch this just now, so nothing can be approved here. Close this and open Review again.")
 OUTDATED = plain("I do not know this button, perhaps because the card is from another version. Nothing was counted.")
 
 

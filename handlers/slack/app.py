@@ -17,21 +17,25 @@ from slack_sdk.web.async_client import AsyncWebClient
 from approvals.commands.commands import Commands
 from approvals.service import Approvals
 from handlers.seal import Seal
-from handlers.slack.blocks import APPROVE, CHANGES, DENY
-from handlers.slack.clicks import BUDGET, Clicks
+from handlers.slack.blocks import APPROVE, CHANGES, DENY, DETAILS, REVIEW
+from handlers.slack.clicks import Clicks
 from handlers.slack.command import RECORD, Desk
 from handlers.slack.errors import Unanswered
+from handlers.slack.gestures import BUDGET, Gestures
 from handlers.slack.home import Home
 from handlers.slack.identity import Identity
 from handlers.slack.installed import Installed
-from handlers.slack.reason import CHANGES_FORM, DENY_FORM
+from handlers.slack.reason import APPROVE_FORM, CHANGES_FORM, DENY_FORM
 from handlers.slack.replies import ASK, ASK_FORM, NAME, REFRESH, SAY
+from handlers.slack.review import PAGE, REVIEW_FORM
+from handlers.slack.reviews import Reviews
 from handlers.slack.watch import SlackWatch
 from handlers.slack.whisper import Whisper
 from handlers.tasks import Tasks
 
 log = structlog.get_logger(__name__)
 
+_A_PAGE = re.compile(re.escape(PAGE) + ":[0-9]+")
 _ANYTHING = re.compile(".*", re.DOTALL)
 
 
@@ -64,18 +68,8 @@ def build_app(
     app.use(_only_ours(identity, installed, watch))
     app.error(_failed)
     whisper = Whisper(client, session, tasks)
-    clicks = Clicks(
-        approvals=approvals,
-        client=client,
-        identity=identity,
-        seal=seal,
-        whisper=whisper,
-        budget=budget,
-        watch=watch,
-    )
-    app.action(APPROVE)(clicks.approve)
-    app.action(DENY)(clicks.deny)
-    app.action(CHANGES)(clicks.changes)
+    gestures = Gestures(whisper, budget=budget, watch=watch)
+    reviews = Reviews(approvals=approvals, client=client, identity=identity, seal=seal, gestures=gestures, tasks=tasks)
     desk = Desk(
         commands=commands,
         client=client,
@@ -85,6 +79,21 @@ def build_app(
         budget=budget,
         watch=watch,
     )
+    clicks = Clicks(
+        approvals=approvals,
+        client=client,
+        identity=identity,
+        seal=seal,
+        gestures=gestures,
+        reviews=reviews,
+        desk=desk,
+    )
+    app.action(APPROVE)(clicks.approve)
+    app.action(DENY)(clicks.deny)
+    app.action(CHANGES)(clicks.changes)
+    app.action(DETAILS)(clicks.details)
+    app.action(REVIEW)(reviews.review)
+    app.action(_A_PAGE)(reviews.turn)
     home = Home(commands=commands, client=client, identity=identity, tasks=tasks)
     app.command(NAME)(desk.typed)
     app.action(re.compile(rf"{SAY}:\d+"))(desk.pressed)
@@ -96,6 +105,8 @@ def build_app(
     app.event("tokens_revoked")(installed.revoked)
     app.action(REFRESH)(home.refreshed)
     app.action(_ANYTHING)(clicks.unknown)
+    app.view(APPROVE_FORM)(clicks.approve_with_reason)
+    app.view(REVIEW_FORM)(reviews.approve)
     app.view(DENY_FORM)(clicks.deny_with_reason)
     app.view(CHANGES_FORM)(clicks.deny_with_changes)
     app.view(_ANYTHING)(clicks.unknown)

@@ -1,6 +1,7 @@
 """A card as Slack blocks: pure, always the same order, untrusted text only as literal rich text.
 
-What is ours (title, note, rule, deadline) frames what is the agent's. A card that does not fit whole has no Approve.
+What would happen, of which kind, on what, with which effect and risk; every argument; who asks and for whom; who is
+needed, who has answered, until when; what the agent says. A card that does not fit has Review in place of Approve.
 """
 
 from __future__ import annotations
@@ -8,10 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from approvals.card import Before, Button, Card, Changed, Line, Said, Seat, Step, Who
+from approvals.card import Before, Button, Card, Changed, Said, Seat, Step, Who
+from approvals.hosts import Host
 from approvals.lifecycle import Status
+from approvals.lines import Line
 from approvals.rows import Row
-from approvals.terms import Risk
+from approvals.terms import Piece, Risk
+from handlers.slack.directory import GROUP
 from handlers.slack.elements import (
     DAY_AND_TIME,
     TIME,
@@ -19,21 +23,24 @@ from handlers.slack.elements import (
     emoji,
     listed,
     mention,
-    preformatted,
     quiet,
     quote,
     section,
+    spoken_time,
     text,
+    usergroup,
     when,
 )
-from handlers.slack.table import tables
+from handlers.slack.members import members
 
 APPROVE = "sayso:approve"
 DENY = "sayso:deny"
 CHANGES = "sayso:changes"
 REVIEW = "sayso:review"
+DETAILS = "sayso:details"
 
-MAX_TABLES = 8  #: blocks of arguments; a card of more is never approved from a message
+MOST_MEMBERS = 12  #: blocks of arguments; a card of more is never approved from a message
+MOST_CHANGES = 8  #: blocks of what changed since a denial
 _HALF_A_DAY = 12 * 3_600_000
 _DOT = text(" · ")
 
@@ -56,7 +63,11 @@ _MARKS = {
     Status.UNKNOWN: "warning",
 }
 _ESCAPE = text("\\u{202E}", "code")
-_NOT_FROM_HERE = ", so it cannot be approved from this card."
+_MASKED = {
+    "unseen": " Parts of this are secret and masked; to approve it is to approve them unseen",
+    "barred": " Parts of this are secret and masked, and no rule lets them be approved unseen",
+}
+_REVIEW_WORD = text("Review", "bold")
 _NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five"}
 _OUTCOMES = frozenset({"succeeded", "failed", "unknown"})
 
@@ -95,13 +106,12 @@ def risk_words(risk: Risk) -> str:
 
 
 def _blocks(card: Card, team: str, value: str) -> Iterator[Json]:
-    arguments, preconditions = tables(card.arguments), tables(card.preconditions)
-    fits = len(arguments) + len(preconditions) <= MAX_TABLES
+    arguments, preconditions = members(card.arguments), members(card.preconditions)
+    fits = card.complete and len(arguments) + len(preconditions) <= MOST_MEMBERS
     yield section(_heading(card, team))
-    yield section([text(card.kind, "code"), text("  →  "), text(card.target, "code")])
-    if card.hidden:
-        yield section([emoji("warning"), text(" Characters that cannot be seen are written out, like "), _ESCAPE])
-    yield from _tables(arguments[:MAX_TABLES], preconditions[:MAX_TABLES])
+    yield section([*_about(card)])
+    yield from _warnings(card)
+    yield from _members(arguments[:MOST_MEMBERS], preconditions[:MOST_MEMBERS])
     yield from _since_denied(card)
     if card.reason:
         lead = [text("Please change: ", "bold")] if card.asks_for_changes else []
@@ -110,32 +120,89 @@ def _blocks(card: Card, team: str, value: str) -> Iterator[Json]:
         yield quiet(_before(before, team))
     yield quiet(_asks(card, team))
     yield from _progress(card, team)
-    if not (card.complete and fits):
-        yield quiet([emoji("eyes"), text(f" Too long to show here in full ({card.bytes:,} bytes)" + _NOT_FROM_HERE)])
+    if card.buttons:
+        yield from _care(card, fits)
     yield from _words(card)
-    if buttons := [button(name, card, value) for name in card.buttons if name != "approve" or (card.complete and fits)]:
-        yield {"type": "actions", "elements": buttons}
+    if card.buttons:
+        yield {"type": "actions", "elements": [button(name, card, value) for name in _offered(card, fits)]}
 
 
 def _heading(card: Card, team: str) -> list[Json]:
-    mark, risk = _RISKS[card.risk]
-    notes = [risk, card.note] if card.status is Status.PENDING else [card.note]
-    line = [emoji(_MARKS.get(card.status, mark)), text(" "), text(card.heading, "bold")]
-    line += [text(f" · {note}") for note in notes if note]
+    """What would happen, or what became of it."""
+    line = [emoji(mark(card.status, card.risk)), text(" ")]
+    if card.status is Status.PENDING and card.summary:
+        line += sentence(card.summary)
+    else:
+        line += [text(card.heading, "bold")]
+    line += [text(f" · {card.note}")] if card.note else []
     if card.by:
         line += [text(" "), *listed([person(who, team) for who in card.by])]
     return line
 
 
-def _tables(arguments: Sequence[str], preconditions: Sequence[str]) -> Iterator[Json]:
+def sentence(summary: Sequence[Piece]) -> list[Json]:
+    """Our words bold, the values of the action literal and marked as such."""
+    return [text(piece.text, "bold" if piece.ours else "code") for piece in summary if piece.text]
+
+
+def _about(card: Card) -> list[Json]:
+    words = f" · {card.effect} · {risk_words(card.risk)}"
+    line = [text(card.kind, "code"), text("  →  "), text(card.target, "code"), text(words)]
+    if card.summary and card.status is not Status.PENDING:
+        line = [*sentence(card.summary), text("\n"), *line]
+    return line
+
+
+def _warnings(card: Card) -> Iterator[Json]:
+    if card.hidden:
+        yield hidden_characters()
+    for host in card.hosts:
+        yield section(odd_host(host))
+    if card.masked != "no":
+        yield quiet([emoji("lock"), text(_MASKED[card.masked])])
+
+
+def hidden_characters() -> Json:
+    """That what is shown holds characters which nobody could see."""
+    return section([emoji("warning"), text(" Characters that cannot be seen are written out, like "), _ESCAPE])
+
+
+def odd_host(host: Host) -> list[Json]:
+    """A host that is not what it looks like, or may not be."""
+    mixed = f", and mixes {' and '.join(host.scripts)} letters" if host.scripts else ""
+    line = [emoji("warning"), text(" The host "), text(host.written, "code"), text(" is in truth ")]
+    return [*line, text(host.resolved, "code"), text(mixed + ".")]
+
+
+def _members(arguments: Sequence[Json], preconditions: Sequence[Json]) -> Iterator[Json]:
     if not arguments:
         yield quiet([text("no arguments")])
-    for table in arguments:
-        yield preformatted(table)
+    yield from arguments
     if preconditions:
         yield quiet([text("only if this still holds when it is done")])
-    for table in preconditions:
-        yield preformatted(table)
+    yield from preconditions
+
+
+def _care(card: Card, fits: bool) -> Iterator[Json]:
+    """Why it cannot be approved by one click."""
+    if not fits:
+        size = f"{card.bytes:,} bytes"
+        yield quiet([emoji("eyes"), text(f" Too long to show here in full ({size}); approve it after "), _REVIEW_WORD])
+        return
+    if "review" not in card.buttons:
+        return
+    care = [f"at least {_seconds(card.care.look_ms)} in front of you"] if card.care.look_ms else []
+    care += ["a code that it shows you"] if card.care.confirm_code else []
+    yield quiet([emoji("eyes"), text(" Approve it after "), _REVIEW_WORD, text(f"; it takes {' and '.join(care)}")])
+
+
+def _seconds(milliseconds: int) -> str:
+    return f"{-(-milliseconds // 1000)} s"
+
+
+def _offered(card: Card, fits: bool) -> list[Button]:
+    """The buttons; where Slack cannot show the whole, Review stands in place of Approve."""
+    return ["review" if name == "approve" and not fits else name for name in card.buttons]
 
 
 def _since_denied(card: Card) -> Iterator[Json]:
@@ -146,8 +213,7 @@ def _since_denied(card: Card) -> Iterator[Json]:
     what = f"what changed{first}:" if card.changed else "nothing changed"
     yield quiet([emoji("arrows_counterclockwise"), text(f" asked anew after {card.supersedes} was denied; {what}")])
     rows = [Line(name=changed.name, value=_was_and_is(changed)) for changed in card.changed]
-    for table in tables(rows)[:MAX_TABLES]:
-        yield preformatted(table)
+    yield from members(rows)[:MOST_CHANGES]
 
 
 def _was_and_is(changed: Changed) -> tuple[str, ...]:
@@ -181,38 +247,48 @@ def _progress(card: Card, team: str) -> Iterator[Json]:
     if card.status is not Status.PENDING:
         yield quiet(_story(card))
         return
-    line = _so_far(card, team) if card.said else _needed(card)
+    line = [emoji("busts_in_silhouette"), text(" "), *_needed(card, team)]
     if card.expires_at is not None:
         line += [text(" · expires "), when(card.expires_at)]
-    yield quiet(line)
+    if card.said:
+        yield quiet(_so_far(card, team))
+    yield section(line)
 
 
-def _needed(card: Card) -> list[Json]:
+def _needed(card: Card, team: str) -> list[Json]:
+    """Who may answer and how many of them are needed; the mentions notify, when the card is new."""
+    left = [seat for seat in card.needs if seat.got < seat.need]
+    line: list[Json] = [text("waiting for " if card.said else "needs ")]
+    for index, seat in enumerate(left):
+        line += [text(" and ")] if index else []
+        line += [text(seat.name, "bold"), text(f" {seat.got} of {seat.need}"), *_asked(seat, team)]
     people = sum(seat.need for seat in card.needs)
-    line = [emoji("busts_in_silhouette"), text(" needs "), *_seats(card.needs)]
+    if not left:
+        return [*line, text("nobody")]
     return [*line, text(f", {_NUMBERS.get(people, people)} different people")] if people > 1 else line
+
+
+def _asked(seat: Seat, team: str) -> list[Json]:
+    """Those who are asked for one demand, in brackets; mentioned only if they are to be."""
+    if not seat.mentions:
+        return []
+    groups = [usergroup(source.removeprefix(GROUP)) for source in seat.groups if source.startswith(GROUP)]
+    asked = [*groups, *(person(who, team) for who in seat.people)]
+    return [text(" ("), *listed(asked, " or "), text(")")] if asked else []
 
 
 def _so_far(card: Card, team: str) -> list[Json]:
     yes = any(said.answer == "approve" for said in card.said)
-    line = [emoji("white_check_mark" if yes else "busts_in_silhouette"), text(" ")]
+    line = [emoji("white_check_mark" if yes else "no_entry"), text(" ")]
     for index, said in enumerate(card.said):
         line += [text(", ")] if index else []
         line += _voice(said, team)
-    return [*line, text(" · waiting for "), *_seats([seat for seat in card.needs if seat.got < seat.need])]
+    return line
 
 
 def _voice(said: Said, team: str) -> list[Json]:
     words = {"approve": f"for {said.factor}", "deny": "against it", "changes": "against it, and asks for changes,"}
     return [person(said.who, team), text(f" {words[said.answer]} at "), when(said.at, TIME)]
-
-
-def _seats(needs: Sequence[Seat]) -> list[Json]:
-    line: list[Json] = []
-    for index, seat in enumerate(needs):
-        line += [text(" and ")] if index else []
-        line += [text(seat.name, "bold"), text(f" {seat.got} of {seat.need}")]
-    return line or [text("nobody")]
 
 
 def _story(card: Card) -> list[Json]:
@@ -262,14 +338,23 @@ _BUTTONS: dict[Button, tuple[str, str, str | None]] = {
     "review": ("Review", REVIEW, "primary"),
     "deny": ("Deny", DENY, "danger"),
     "changes": ("Ask for changes", CHANGES, None),
+    "details": ("Details", DETAILS, None),
 }
 
 
 def _spoken(card: Card) -> str:
-    """A title that names the kind itself (policy does not describe it) is left out: a kind is the agent's word."""
+    """What a lock screen shows: what, the code, who is needed, until when.
+
+    A title that names the kind itself (policy does not describe it) is left out: a kind is the agent's word.
+    """
     words = "an action that the policy does not describe" if card.kind in card.heading else card.heading
-    lead = "Approval needed: " if card.status is Status.PENDING else ""
-    return f"{lead}{_escaped(words)[:300]} ({card.code})"
+    what = f"{_escaped(words)[:300]} ({card.code})"
+    if card.status is not Status.PENDING:
+        return what
+    left = [seat for seat in card.needs if seat.got < seat.need]
+    who = " and ".join(f"{_escaped(seat.name)[:60]} {seat.got} of {seat.need}" for seat in left[:5])
+    until = f" · until {spoken_time(card.expires_at)}" if card.expires_at is not None else ""
+    return f"Approval needed: {what}" + (f" · {who}" if who else "") + until
 
 
 def _escaped(words: str) -> str:

@@ -122,6 +122,12 @@ class Desk:
         self._fill(work, opened, channel)
         await ack()
 
+    async def show(self, request: str, account: Account, body: Body) -> None:
+        """Show the record of a request whose button was pressed."""
+        channel = ear_of(body).channel
+        opened = await self._loading(body, channel)
+        self._fill(self._answering(f"show {request}", account, channel), opened, channel)
+
     async def _record(self, message: Mapping[str, Any], channel: str, account: Account) -> Answer:
         """The code in a message is a hint; that its card was posted there is what counts."""
         if not self._identity.wrote(message):

@@ -16,8 +16,8 @@ from approvals.service import Approvals
 from handlers.seal import Seal
 from handlers.slack.api import BASE_URL, new_client
 from handlers.slack.app import build_app
-from handlers.slack.clicks import BUDGET
 from handlers.slack.directory import SlackDirectory
+from handlers.slack.gestures import BUDGET
 from handlers.slack.http import slack_routes
 from handlers.slack.identity import Identity, identify
 from handlers.slack.installed import Installed

@@ -61,6 +61,11 @@ def when(milliseconds: int, form: str = DAY_AND_TIME) -> Json:
     }
 
 
+def spoken_time(milliseconds: int) -> str:
+    """An instant for a message's top-level text, where lock screens and screen readers find it."""
+    return str(_mrkdwn(when(milliseconds)))
+
+
 def listed(elements: Sequence[Json], last: str = " and ") -> list[Json]:
     """a, b and c."""
     joined: list[Json] = []

@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from approvals.click import Click
 from approvals.ports import Account
-from approvals.service import Click
 from handlers.seal import Seal
 from handlers.slack.identity import Identity
 from handlers.slack.whisper import Ear

@@ -1,19 +1,24 @@
-"""The forms in which somebody says why not, or what to change, and the notice that takes their place."""
+"""The forms in which somebody says why, why not, or what to change, and the notice that takes their place."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from handlers.slack.answers import Private
 from handlers.slack.elements import Json
+from handlers.slack.forms import choice, entered, modal, plain_text, text_input
 from handlers.slack.press import Press
 
+APPROVE_FORM = "sayso:approve-form"
 DENY_FORM = "sayso:deny-form"
 CHANGES_FORM = "sayso:changes-form"
 REASON = "sayso:reason"  #: block and action id of the input
+PRESET = "sayso:preset"
 LONGEST = 500
+
+Answer = Literal["approve", "deny", "changes"]
 
 
 @dataclass(frozen=True)
@@ -28,7 +33,15 @@ class _Words:
     optional: bool
 
 
-_FORMS: Mapping[str, _Words] = {
+_FORMS: Mapping[Answer, _Words] = {
+    "approve": _Words(
+        APPROVE_FORM,
+        "Approve this request",
+        "Approve",
+        "Why is this right?",
+        "It stands in the record with your approval.",
+        optional=False,
+    ),
     "deny": _Words(
         DENY_FORM,
         "Deny this request",
@@ -48,53 +61,27 @@ _FORMS: Mapping[str, _Words] = {
 }
 
 
-def form(press: Press, answer: Literal["deny", "changes"]) -> Json:
-    """The modal for an answer; it carries which button was pressed, and nothing else."""
+def form(press: Press, answer: Answer, *, presets: Sequence[str] = (), needed: bool = False) -> Json:
+    """The modal for an answer; it carries which button was pressed, and nothing else.
+
+    `presets` are reasons of policy's that can be chosen; `needed` says that one or the other must be given.
+    """
     words = _FORMS[answer]
-    return {
-        "type": "modal",
-        "callback_id": words.form,
-        "private_metadata": press.carried(),
-        "title": _plain(words.title),
-        "submit": _plain(words.submit),
-        "close": _plain("Cancel"),
-        "blocks": [
-            {
-                "type": "input",
-                "block_id": REASON,
-                "optional": words.optional,
-                "label": _plain(words.label),
-                "hint": _plain(words.hint),
-                "element": {
-                    "type": "plain_text_input",
-                    "action_id": REASON,
-                    "multiline": True,
-                    "max_length": LONGEST,
-                    "focus_on_load": True,
-                },
-            }
-        ],
-    }
+    offered = presets[:100]
+    optional = bool(offered) or (words.optional and not needed)
+    hint = f"{words.hint} Choose a reason or write one." if offered and needed else words.hint
+    field = text_input(REASON, words.label, hint, longest=LONGEST, optional=optional, focus=not offered)
+    menu = [choice(PRESET, "Reason", "Add to it below, if there is more to say.", offered)] if offered else []
+    view = modal(words.form, words.title, [*menu, field], close="Cancel", carries=press.carried())
+    return view | {"submit": plain_text(words.submit)}
 
 
-def notice(private: Private) -> Json:
+def notice(private: Private, title: str = "Nothing was counted") -> Json:
     """What the form turns into when there is nothing left to submit."""
-    return {
-        "type": "modal",
-        "callback_id": "sayso:notice",
-        "title": _plain("Nothing was counted"),
-        "close": _plain("Close"),
-        "blocks": private.blocks(),
-    }
+    return modal("sayso:notice", title, private.blocks())
 
 
 def reason_of(body: Mapping[str, Any]) -> str:
-    """The reason of a submitted form, at most as long as the form allows; empty if none was given."""
-    values: Any = body
-    for key in ("view", "state", "values", REASON, REASON, "value"):
-        values = values.get(key) if isinstance(values, dict) else None
-    return values.strip()[:LONGEST] if isinstance(values, str) else ""
-
-
-def _plain(words: str) -> Json:
-    return {"type": "plain_text", "text": words, "emoji": False}
+    """The reason of a submitted form: what was chosen, then what was written, at most as much as the form allows."""
+    chosen, written = entered(body, PRESET)[:150], entered(body, REASON)[:LONGEST]
+    return f"{chosen}: {written}" if chosen and written else chosen or written

@@ -9,7 +9,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator, Sequence
 
-from approvals.card import Line
+from approvals.lines import Line
 
 WIDTH = 76  #: columns; a wider line would be wrapped by the client, back to the left edge
 NAME_WIDTH = 24
@@ -24,6 +24,17 @@ def tables(lines: Sequence[Line]) -> list[str]:
     """The lines as texts of at most LIMIT characters."""
     width = min(max((columns(_tabs(line.name)) for line in lines), default=0), NAME_WIDTH)
     return _packed([row for line in lines for row in _rows(line, width)])
+
+
+def columns_of_a_diff(value: Sequence[str]) -> list[str]:
+    """The lines of a unified diff as they are, wide ones wrapped, as texts of at most LIMIT characters."""
+    return _packed(
+        [
+            f"{SAME_LINE}{piece}" if number else piece
+            for line in value
+            for number, piece in enumerate(_wrapped(_tabs(line), WIDTH - len(SAME_LINE)))
+        ]
+    )
 
 
 def columns(value: str) -> int:

@@ -6,17 +6,20 @@ What is ours (title, note, rule, deadline) frames what is the agent's. A card th
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from approvals.card import Before, Button, Card, Changed, Line, Said, Seat, Step, Who
+from approvals.card import Before, Button, Card, Changed, Said, Seat, Step, Who
 from approvals.lifecycle import Status
+from approvals.lines import Line
+from approvals.rows import Row
 from handlers.teams.elements import Json, card, fixed, line, literal, local_time, ours, plainly, quiet, quote, row, utc
 
 APPROVE = "approve"
 DENY = "deny"
 CHANGES = "changes"
 DATA = "sayso"  #: where a button carries its sealed value
+ROW = "row"  #: set in what a button carries that stands beside others' in one message
 LIMIT = 28_000  #: bytes of a card; Teams takes more, but not everywhere
 LONGEST = 500  #: characters of a reason
 _HALF_A_DAY = 12 * 3_600_000
@@ -78,14 +81,15 @@ def size_of(drawn: Json) -> int:
     return len(json.dumps(drawn, ensure_ascii=False).encode())
 
 
-def reason_field(answer: str) -> str:
-    """The name of the input that holds somebody's reason for an answer."""
-    return f"{answer}-reason"
+def reason_field(answer: str, request: str) -> str:
+    """The name of the input that holds somebody's reason for an answer; no other in the same message has it."""
+    return f"{answer}-reason-{request}"
 
 
 def _drawn(shown: Card, value: str, notice: str, spoken: str, room: _Room) -> Json:
     body = [*_notice(notice), *_body(shown, room)]
-    buttons = [_button(name, shown, value) for name in shown.buttons if room.whole or name != "approve"]
+    names = [name for name in shown.buttons if room.whole or name != "approve"]
+    buttons = buttons_of(names, shown, {DATA: value})
     return card(body, buttons, spoken=spoken, teams={"width": "Full"})
 
 
@@ -95,7 +99,7 @@ def _notice(words: str) -> Iterator[Json]:
 
 
 def _body(shown: Card, room: _Room) -> Iterator[Json]:
-    yield line(_heading(shown))
+    yield line(heading(shown))
     yield line([*literal(shown.kind), ours("  →  "), *literal(shown.target)], spacing="Small")
     if shown.hidden:
         yield quiet([ours("⚠️ Characters that cannot be seen are written out, like "), *literal("\\u{202E}")])
@@ -112,11 +116,11 @@ def _body(shown: Card, room: _Room) -> Iterator[Json]:
     yield from _words(shown)
 
 
-def _heading(shown: Card) -> Iterator[Json]:
+def heading(shown: Card | Row) -> Iterator[Json]:
+    """What it is about, how risky it is while it waits, and who decided."""
     mark, risk, color = _RISKS[shown.risk]
-    waits = shown.status is Status.PENDING
     yield ours(f"{_MARKS.get(shown.status, mark)} {shown.heading}", weight="Bolder", size="Medium")
-    if waits:
+    if shown.status is Status.PENDING:
         yield ours(f" · {risk}", color=color)
     if shown.note:
         yield ours(f" · {shown.note}")
@@ -192,7 +196,7 @@ def _progress(shown: Card) -> Iterator[Json]:
 def _needed(shown: Card) -> Iterator[Json]:
     people = sum(seat.need for seat in shown.needs)
     yield ours("👥 needs ")
-    yield from _seats(shown.needs)
+    yield from seats(shown.needs)
     if people > 1:
         yield ours(f", {_NUMBERS.get(people, people)} different people")
 
@@ -202,12 +206,13 @@ def _so_far(shown: Card) -> Iterator[Json]:
     yield ours("✅ " if yes else "👥 ")
     for index, said in enumerate(shown.said):
         yield from [ours(", ")] if index else []
-        yield from _voice(said)
+        yield from voice(said)
     yield ours(" · waiting for ")
-    yield from _seats([seat for seat in shown.needs if seat.got < seat.need])
+    yield from seats([seat for seat in shown.needs if seat.got < seat.need])
 
 
-def _voice(said: Said) -> Iterator[Json]:
+def voice(said: Said) -> Iterator[Json]:
+    """Who has answered what."""
     words = {"approve": " for ", "deny": " against it", "changes": " against it, and asks for changes,"}
     yield from literal(said.who.person)
     yield ours(words[said.answer])
@@ -216,7 +221,8 @@ def _voice(said: Said) -> Iterator[Json]:
     yield ours(f" at {utc(said.at, day=False)}")
 
 
-def _seats(needs: Sequence[Seat]) -> Iterator[Json]:
+def seats(needs: Sequence[Seat]) -> Iterator[Json]:
+    """Who is needed, and how many of them there are."""
     for index, seat in enumerate(needs):
         yield from [ours(" and ")] if index else []
         yield from literal(seat.name)
@@ -260,25 +266,30 @@ def _listed(people: Sequence[Who]) -> Iterator[Json]:
         yield from literal(who.person)
 
 
-def _button(name: Button, shown: Card, value: str) -> Json:
+def buttons_of(names: Sequence[Button], shown: Card | Row, data: Json) -> list[Json]:
+    """The buttons that Teams has for these, on a card or a row; `data` is what they carry."""
+    return [_button(name, shown, data) for name in names if name in (APPROVE, *_FORMS)]
+
+
+def _button(name: Button, shown: Card | Row, data: Json) -> Json:
     if name == "approve":
-        return _execute("Approve", APPROVE, value, "positive", tooltip=f"Approve request {shown.code}")
+        return _execute("Approve", APPROVE, data, "positive", tooltip=f"Approve request {shown.code}")
     form = _FORMS[name]
     field = {
         "type": "Input.Text",
-        "id": reason_field(name),
+        "id": reason_field(name, shown.request),
         "label": form.label,
         "isMultiline": True,
         "maxLength": LONGEST,
         "isRequired": True,
         "errorMessage": "Say it in a few words: nothing is counted without.",
     }
-    inner = card([field], [_execute(form.submit, name, value, form.style)], spoken=form.title)
+    inner = card([field], [_execute(form.submit, name, data, form.style)], spoken=form.title)
     return {"type": "Action.ShowCard", "title": form.title, "style": form.style, "card": inner}
 
 
-def _execute(title: str, verb: str, value: str, style: str, **more: str) -> Json:
-    return {"type": "Action.Execute", "title": title, "verb": verb, "data": {DATA: value}, "style": style, **more}
+def _execute(title: str, verb: str, data: Json, style: str, **more: str) -> Json:
+    return {"type": "Action.Execute", "title": title, "verb": verb, "data": data, "style": style, **more}
 
 
 @dataclass(frozen=True)
@@ -291,7 +302,7 @@ class _Form:
     style: str
 
 
-_FORMS = {
+_FORMS: Mapping[Button, _Form] = {
     "deny": _Form("Deny", "Why not? Shown on the card and given to the agent.", "Deny", "destructive"),
     "changes": _Form(
         "Ask for changes",

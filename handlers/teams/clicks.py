@@ -74,10 +74,10 @@ class Clicks:
         return await self._told(press, await self._approvals.vote(press.request, press.click()))
 
     async def _told(self, press: Press, verdict: Verdict) -> Json:
-        """The new card where there is one to show, else words for a moment."""
+        """The new card where there is one to show alone, else words for a moment; the courier shows the rest."""
         self._watch.clicked(_came_to(verdict))
         words = answers.about(verdict, press.answer)
-        if isinstance(verdict, Refused):
+        if isinstance(verdict, Refused) or press.beside_others:
             return banner(words)
         return replaced(await self._drawn(verdict.request, press.place, words))
 

@@ -15,6 +15,7 @@ from approvals.errors import DirectoryUnavailable
 from approvals.ports import Account
 from handlers.recent import PATIENCE, Recent
 from handlers.tasks import Tasks
+from handlers.teams.addresses import GRAPH_URL
 from handlers.teams.connector import Connector, Rest
 from handlers.teams.errors import ApiProblem, ApiRefused
 from handlers.teams.identity import Identity
@@ -23,7 +24,6 @@ from handlers.teams.shapes import guid, items
 
 GROUP = "teams:group:"
 TEAM = "teams:team:"
-GRAPH_URL = "https://graph.microsoft.com/v1.0"
 
 _FOREIGN = "from another tenant"
 _PROBLEMS = (ApiProblem,)
@@ -31,7 +31,7 @@ Roster = Mapping[str, Mapping[str, Any]]
 
 
 class Graph:
-    """The two look-ups in Microsoft Graph that we use."""
+    """The look-ups in Microsoft Graph that we use."""
 
     def __init__(self, rest: Rest, *, url: str = GRAPH_URL) -> None:
         self._rest = rest
@@ -46,6 +46,10 @@ class Graph:
             if exc.status == 404:
                 return None
             raise
+
+    async def group(self, group: str) -> Mapping[str, Any]:
+        """A group of the tenant. https://learn.microsoft.com/graph/api/group-get"""
+        return await self._rest.call("group", "GET", f"{self._url}/groups/{quote(group)}?$select=id")
 
     async def is_in(self, object_id: str, group: str) -> bool:
         """Whether a user is in a group, also through another group.

@@ -15,28 +15,20 @@ from approvals.ports import Store
 from approvals.service import Approvals
 from handlers.seal import Seal
 from handlers.tasks import Tasks
+from handlers.teams.addresses import BOTS, GRAPH, Addresses
 from handlers.teams.clicks import BUDGET, Clicks
 from handlers.teams.connector import Connector, Rest
-from handlers.teams.directory import GRAPH_URL, Graph, TeamsDirectory
-from handlers.teams.gate import SERVICES, Gate
+from handlers.teams.directory import Graph, TeamsDirectory
+from handlers.teams.gate import Gate
 from handlers.teams.http import teams_routes
 from handlers.teams.identity import Identity
-from handlers.teams.keys import OPENID_URL, Keys
+from handlers.teams.keys import Keys
 from handlers.teams.places import Places
 from handlers.teams.platform import LOOK_AGAIN, TeamsPlatform
 from handlers.teams.press import INVOKE
 from handlers.teams.shapes import Json
-from handlers.teams.tokens import BOTS, GRAPH, Issuer, Tokens
+from handlers.teams.tokens import Issuer, Tokens
 from handlers.teams.watch import TeamsWatch
-
-
-@dataclass(frozen=True)
-class Addresses:
-    """Where Microsoft is; others in national clouds, and in tests. `services` are origins of the Bot Connector."""
-
-    openid: str = OPENID_URL
-    graph: str = GRAPH_URL
-    services: tuple[str, ...] = SERVICES
 
 
 @dataclass(frozen=True)
@@ -51,8 +43,8 @@ class Clocks:
 class Options:
     """What a door may be built with beside its credentials; `everybody` is a team whose roster is the directory."""
 
-    addresses: Addresses = Addresses()
-    clocks: Clocks = Clocks()
+    addresses: Addresses = field(default_factory=Addresses)
+    clocks: Clocks = field(default_factory=Clocks)
     everybody: str = ""
     budget: float = BUDGET
     look_again: tuple[float, ...] = LOOK_AGAIN

@@ -16,6 +16,7 @@ import structlog
 from joserfc import jws
 from joserfc.errors import JoseError
 
+from handlers.teams.addresses import SERVICES
 from handlers.teams.keys import Keys
 from handlers.teams.shapes import mapping, tenant_of, text
 
@@ -23,7 +24,6 @@ log = structlog.get_logger(__name__)
 
 ISSUER = "https://api.botframework.com"
 CHANNEL = "msteams"
-SERVICES = ("https://smba.trafficmanager.net", "https://smba.infra.gcc.teams.microsoft.com")
 LEEWAY = 300  #: seconds by which Microsoft's clock may differ from ours
 
 

@@ -15,11 +15,11 @@ import structlog
 from joserfc.errors import JoseError
 from joserfc.jwk import RSAKey
 
+from handlers.teams.addresses import OPENID_URL
 from handlers.teams.shapes import items, mapping, text
 
 log = structlog.get_logger(__name__)
 
-OPENID_URL = "https://login.botframework.com/v1/.well-known/openidconfiguration"
 FRESH = 86_400.0  #: seconds after which the keys are looked up again
 PAUSE = 60.0  #: seconds between two look-ups, whatever keys are asked for: a forger must not make us ask for each
 _PATIENCE = 5.0

@@ -32,6 +32,10 @@ def _said(note: Note, words: str, others: Sequence[Who]) -> list[Json]:
     runs += [ours(words)]
     if note.factors:
         runs += [ours(" · needs "), *literal(" and ".join(note.factors))]
+    if note.place:
+        runs += [ours(": "), *literal(note.place), ours(" says "), *literal(note.problem)]
+    if note.remedy:
+        runs += [ours(f"; {note.remedy}")]
     return [*runs, ours(f" · code {note.code}", weight="Bolder")]
 
 

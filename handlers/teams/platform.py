@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 import structlog
@@ -11,8 +12,11 @@ import structlog
 from approvals.card import Card
 from approvals.errors import ChatRefused, ChatUnavailable
 from approvals.notes import Note
+from approvals.ports import Errand, Pace
 from approvals.request import Request
+from approvals.rows import Row
 from handlers.seal import Seal, Sealed
+from handlers.teams.burst import draw_rows
 from handlers.teams.cards import Drawing, draw
 from handlers.teams.connector import Connector
 from handlers.teams.elements import message
@@ -26,11 +30,15 @@ log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
 
-#: Per bot and thread Teams takes 7 in 1 s, 8 in 2 s, 60 in 30 s and 1800 in an hour; this stays below all four.
+#: Per bot and thread Teams takes 7 in 1 s, 8 in 2 s, 60 in 30 s and 1800 in an hour; both together stay below all four.
 #: https://learn.microsoft.com/microsoftteams/platform/bots/how-to/rate-limit
-POSTS_PER_MINUTE, POST_BURST = 29, 6
+AT_ONCE = Pace("", per_minute=90, burst=5)
+IN_AN_HOUR = Pace(":hour", per_minute=15, burst=900)
+EDITS = Pace("teams:edits", per_minute=1_200, burst=40)  #: of the 50 calls a second that a tenant takes of an app
+ROWS = 4  #: requests in one message, so that it stays well below what Teams takes
 LOOK_AGAIN = (0.3, 1.2)  #: seconds after which a message that Teams cannot find is looked for again (#6139)
 
+_GONE = "ActivityNotFoundInConversation"
 _INSTALL = "install the app in that team or chat, or for that person, or correct the destination in the policy"
 _CREDENTIALS = "check SAYSO_TEAMS_APP_ID, SAYSO_TEAMS_TENANT_ID and the secret or certificate; then start again"
 _REMEDIES: Mapping[str, str] = {
@@ -41,10 +49,12 @@ _REMEDIES: Mapping[str, str] = {
     "ConversationBlockedByUser": "the person blocked the app; choose another destination in the policy",
     "MessageWritesBlocked": "the app was blocked or removed there; install it again, or choose another destination",
     "MessageSizeTooBig": "the card is too large for Teams; answer the request elsewhere, and tell us",
-    "ActivityNotFoundInConversation": "the card was deleted; the request can still be answered elsewhere",
+    _GONE: "the card was deleted; the request can still be answered elsewhere",
     "invalid_client": _CREDENTIALS,
     "unauthorized_client": _CREDENTIALS,
 }
+#: Refusals that are about one message, and no other.
+_ABOUT_A_MESSAGE = frozenset({_GONE, "MessageSizeTooBig"})
 
 
 class TeamsPlatform:
@@ -70,23 +80,11 @@ class TeamsPlatform:
     async def post(self, destination: str, request: Request, card: Card) -> Mapping[str, str]:
         """Show a card as a new message, at most once: nothing is tried again in here."""
         place = await self._place(destination)
-        drawing = self._drawn(card, place.id)
-        activity = message(drawing.card, drawing.spoken)
-        sent = await _teams(self._connector.send(place.service, place.id, activity))
-        return {"conversation": place.id, "activity": sent}
+        return await self._post(place, self._drawn(card, place.id))
 
     async def update(self, reference: Mapping[str, str], request: Request, card: Card) -> None:
-        """Change a message so that it shows this card; where it is gone, say how it ended in a new one."""
-        place, drawing = reference["conversation"], self._drawn(card, reference["conversation"])
-        service = await self._service(place)
-        activity = message(drawing.card, drawing.spoken)
-        try:
-            await _teams(self._patiently(service, place, reference["activity"], drawing))
-        except ChatRefused as refusal:
-            if refusal.code != "ActivityNotFoundInConversation" or card.buttons:
-                raise
-            log.warning("teams_card_is_gone", request=request.id)
-            await _teams(self._connector.send(service, place, activity))
+        """Change a message so that it shows this card; where it is gone, a new one says how it ended."""
+        await self._change(reference, self._drawn(card, reference["conversation"]), waits=bool(card.buttons))
 
     async def reply(self, reference: Mapping[str, str], note: Note) -> None:
         """Say something in a card's thread, or in the chat where there are no threads, mentioning those it is for."""
@@ -96,13 +94,50 @@ class TeamsPlatform:
         activity = message(drawing.card, drawing.spoken)
         await _teams(self._connector.send(await self._service(place), thread, activity))
 
-    async def find_posted(self, destination: str, request: str, since: int) -> Mapping[str, str] | None:
+    async def announce(self, destination: str, note: Note) -> None:
+        """Say something that stands under no card."""
+        await self._post(await self._place(destination), draw_note(note, tenant=self._identity.tenant))
+
+    async def find_posted(self, destination: str, about: str, since: int) -> Mapping[str, str] | None:
         """Nothing: Teams lets a bot search no conversation. Such a card is adopted on its first click."""
         return None
 
-    def pace(self, destination: str) -> tuple[int, int]:
-        """Messages a minute in one thread, and how many at once."""
-        return POSTS_PER_MINUTE, POST_BURST
+    def rows(self, destination: str) -> int:
+        """How many requests fit into one message."""
+        return ROWS
+
+    async def post_shared(self, destination: str, message: str, rows: Sequence[Row]) -> Mapping[str, str]:
+        """Show several requests in a new message, at most once."""
+        place = await self._place(destination)
+        return await self._post(place, self._drawn_together(rows, place.id))
+
+    async def update_shared(self, reference: Mapping[str, str], rows: Sequence[Row | None]) -> None:
+        """Change a shared message so that it shows these rows."""
+        waits = any(row is not None and row.buttons for row in rows)
+        await self._change(reference, self._drawn_together(rows, reference["conversation"]), waits=waits)
+
+    def paces(self, errand: Errand, destination: str) -> Sequence[Pace]:
+        """Messages count in their thread, edits in the tenant."""
+        if errand is Errand.EDIT:
+            return (EDITS,)
+        return tuple(replace(pace, name=f"{destination}{pace.name}") for pace in (AT_ONCE, IN_AN_HOUR))
+
+    async def _post(self, place: Place, drawing: Drawing) -> Mapping[str, str]:
+        activity = message(drawing.card, drawing.spoken)
+        sent = await _teams(self._connector.send(place.service, place.id, activity))
+        return {"conversation": place.id, "activity": sent}
+
+    async def _change(self, reference: Mapping[str, str], drawing: Drawing, *, waits: bool) -> None:
+        """Change a message; where it is gone and nobody has to answer it, say what it says in a new one."""
+        place = reference["conversation"]
+        service = await self._service(place)
+        try:
+            await _teams(self._patiently(service, place, reference["activity"], drawing))
+        except ChatRefused as refusal:
+            if refusal.code != _GONE or waits:
+                raise
+            log.warning("teams_message_is_gone", conversation=place)
+            await _teams(self._connector.send(service, place, message(drawing.card, drawing.spoken)))
 
     async def _patiently(self, service: str, place: str, activity: str, drawing: Drawing) -> None:
         """A PUT may be repeated; Teams now and then does not find a message that is there."""
@@ -111,12 +146,16 @@ class TeamsPlatform:
             try:
                 return await self._connector.update(service, place, activity, body)
             except ApiRefused as exc:
-                if exc.code != "ActivityNotFoundInConversation" or pause is None:
+                if exc.code != _GONE or pause is None:
                     raise
                 await asyncio.sleep(pause)
 
     def _drawn(self, card: Card, place: str) -> Drawing:
         return draw(card, value=self._seal.value(Sealed(card.request, card.digest()), place))
+
+    def _drawn_together(self, rows: Sequence[Row | None], place: str) -> Drawing:
+        values = [self._seal.value(Sealed(row.request, row.digest()), place) if row else "" for row in rows]
+        return draw_rows(rows, values)
 
     async def _place(self, destination: str) -> Place:
         """Where a destination is; a chat with a person is opened where there is none yet."""
@@ -161,4 +200,5 @@ async def _teams(call: Awaitable[T], *, changes: bool = True) -> T:
 
 
 def _refused(code: str) -> ChatRefused:
-    return ChatRefused(code, _REMEDIES.get(code, "look the code up at learn.microsoft.com/microsoftteams/platform"))
+    remedy = _REMEDIES.get(code, "look the code up at learn.microsoft.com/microsoftteams/platform")
+    return ChatRefused(code, remedy, place=code in _REMEDIES and code not in _ABOUT_A_MESSAGE)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from approvals.ports import Account
 from approvals.service import Click
 from handlers.seal import Seal
-from handlers.teams.cards import APPROVE, CHANGES, DATA, DENY, LONGEST, reason_field
+from handlers.teams.cards import APPROVE, CHANGES, DATA, DENY, LONGEST, ROW, reason_field
 from handlers.teams.shapes import guid, mapping, place_of, tenant_of, text
 
 Answer = Literal["approve", "deny", "changes"]
@@ -30,6 +30,7 @@ class Press:
     personal: bool
     answer: Answer
     reason: str
+    beside_others: bool  #: whether the message holds more than this request
 
     def click(self) -> Click:
         """The press as the service takes it; in a personal chat it may be the person's own destination."""
@@ -60,9 +61,10 @@ def pressed(activity: Mapping[str, Any], account: Account, seal: Seal) -> Press 
     answer, sealed = _ANSWERS.get(verb_of(activity)), seal.opened(text(data.get(DATA)), place)
     if answer is None or sealed is None or not message:
         return None
-    reason = text(data.get(reason_field(answer))).strip()[:LONGEST]
-    kind = mapping(activity.get("conversation")).get("conversationType")
-    return Press(sealed.request, sealed.shown, account, place, message, kind == "personal", answer, reason)
+    reason = text(data.get(reason_field(answer, sealed.request))).strip()[:LONGEST]
+    personal = mapping(activity.get("conversation")).get("conversationType") == "personal"
+    row = data.get(ROW) is True
+    return Press(sealed.request, sealed.shown, account, place, message, personal, answer, reason, row)
 
 
 def is_answer(verb: str) -> bool:

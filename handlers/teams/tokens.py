@@ -10,14 +10,12 @@ from typing import Any, Protocol
 
 import structlog
 
+from handlers.teams.addresses import AUTHORITY
 from handlers.teams.errors import ApiRefused, ApiSilent
 from handlers.teams.shapes import mapping, text
 
 log = structlog.get_logger(__name__)
 
-AUTHORITY = "https://login.microsoftonline.com"
-BOTS = "https://api.botframework.com"
-GRAPH = "https://graph.microsoft.com"
 _EARLY = 300.0  #: seconds before its end at which a token is replaced
 _PATIENCE = 10.0
 

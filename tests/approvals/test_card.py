@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from approvals.card import MAX_LINES, WHOLE, Card, card_of
 from approvals.lifecycle import Event, Status
 from approvals.request import Request
+from approvals.review import review_of
 from approvals.text import visible
 from tests.approvals.make import MINUTE, NOW, a_factor, a_request, a_vote, an_action, an_approved_request, some_terms
 from tests.approvals.test_request import in_status
@@ -200,19 +201,19 @@ def test_once_decided_the_agents_words_are_gone(status: Status) -> None:
 def test_an_action_that_does_not_fit_cannot_be_approved_from_the_card(arguments: dict[str, Any]) -> None:
     shown = card(arguments)
     assert not shown.complete
-    assert shown.buttons == ("deny", "changes")
+    assert shown.buttons == ("review", "deny", "changes", "details")
     assert sum(len(text) for line in shown.arguments for text in (line.name, *line.value)) < WHOLE
 
 
 def test_preconditions_count_in_what_must_fit() -> None:
     shown = card(preconditions={"a": "x" * (WHOLE + 1)})
-    assert (shown.complete, shown.buttons) == (False, ("deny", "changes"))
+    assert (shown.complete, shown.buttons) == (False, ("review", "deny", "changes", "details"))
 
 
 def test_what_just_fits_can_be_approved() -> None:
     room = WHOLE - len("bank:acme-gmbh") - len("a")
-    assert card({"a": "x" * room}).buttons == ("approve", "deny", "changes")
-    assert card({"a": "x" * (room + 1)}).buttons == ("deny", "changes")
+    assert card({"a": "x" * room}).buttons == ("approve", "deny", "changes", "details")
+    assert card({"a": "x" * (room + 1)}).buttons == ("review", "deny", "changes", "details")
 
 
 def test_the_size_of_the_arguments_is_told_in_bytes() -> None:
@@ -330,3 +331,14 @@ def test_the_same_request_has_the_same_card() -> None:
     again = Request.model_validate_json(a_request().model_dump_json())
     assert card_of(again) == card_of(a_request())
     assert Card.model_validate_json(card_of(again).model_dump_json()).digest() == card_of(again).digest()
+
+
+def test_what_is_secret_is_masked_everywhere_and_no_text_passes_for_a_mask() -> None:
+    words = a_request().presentation.model_copy(update={"secret": ("login",)})
+    action = an_action(arguments={"login": "hunter2", "other": "masked: 7 characters, HMAC 0"})
+    request = a_request(action=action, presentation=words)
+    assert [line.value[0][:9] for line in card_of(request).arguments] == ["masked: 7", '"masked: ']
+    assert "hunter2" not in card_of(request).model_dump_json() + review_of(request).model_dump_json()
+    assert (card_of(request).masked, card_of(request).buttons[0]) == ("barred", "deny")
+    unseen = a_request(action=action, presentation=words, terms=some_terms(unseen=True))
+    assert (card_of(unseen).masked, card_of(unseen).buttons[0]) == ("unseen", "approve")

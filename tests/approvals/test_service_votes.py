@@ -9,10 +9,9 @@ import pytest
 
 from approvals.errors import StoreUnavailable
 from approvals.lifecycle import Status
-from approvals.people import Voter
 from approvals.ports import Account, Post
 from approvals.request import Request
-from approvals.service import Click, Counted, Late, Refused, Verdict
+from approvals.service import Click, Counted, Late, Open, Refused, Verdict
 from tests.approvals.house import CHANNEL, a_house
 from tests.approvals.make import AGENT, MINUTE, a_policy_file, a_rule, account
 
@@ -230,7 +229,7 @@ async def test_asking_whether_somebody_may_answer_counts_nothing() -> None:
     house = await a_house()
     request = await house.asked()
     click = Click(account("alice"), "deny", "sha256:x", (CHANNEL,), house.message())
-    assert isinstance(await house.approvals.may_answer(request.id, click), Voter)
+    assert isinstance(await house.approvals.may_answer(request.id, click), Open)
     assert (await house.store.get(request.id)).request == request
     await house.click(request, "bob")
     assert isinstance(await house.approvals.may_answer(request.id, click), Late)

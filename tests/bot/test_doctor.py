@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 import yaml
 
-from bot.doctor import Finding, examine
+from bot.doctor import examine
+from bot.findings import Finding
 from bot.settings import Settings, load
 from bot.signing import create_key
 from sandbox import Sandbox

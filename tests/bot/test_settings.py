@@ -159,6 +159,24 @@ def test_the_redis_password_is_in_no_repr() -> None:
     assert "hunter2" not in repr(load(redis_url="redis://:hunter2@host:6379/0"))
 
 
+ID = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
+
+
+def test_teams_needs_an_app_its_tenant_and_one_proof() -> None:
+    assert problems(teams_app_id=ID) == ["SAYSO_TEAMS_TENANT_ID: Teams needs it; see docs/how-to/teams-app.md"]
+    assert "exactly one of" in problems(teams_app_id=ID, teams_tenant_id=ID)[0]
+    both = problems(teams_app_id=ID, teams_tenant_id=ID, teams_client_secret=TOKEN, teams_managed_identity=True)
+    assert "exactly one of" in both[0]
+    assert TOKEN not in both[0]
+    assert load(teams_app_id=ID.upper(), teams_tenant_id=ID, teams_client_secret=TOKEN).teams_app_id == ID
+
+
+@pytest.mark.parametrize("address", ["http://evil.example/", "http://localhost.evil.example/", "https://a http://b/"])
+def test_microsoft_is_called_over_https_alone(address: str) -> None:
+    assert problems(teams_services=address)
+    assert load(teams_services="https://a http://localhost:56150/_connector").teams_services
+
+
 def test_on_call_is_whole_or_stops_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     found = load(oncall_calendars="primary=/etc/duty.ics second=https://calendar.example/secret.ics")
     assert found.calendars() == {"primary": "/etc/duty.ics", "second": "https://calendar.example/secret.ics"}

@@ -27,6 +27,8 @@ from tests.docs.page import ANYTHING, pattern, steps
 
 ROOT = Path(__file__).resolve().parents[2]
 SETTINGS, REFUSALS = ROOT / "docs/reference/settings.md", ROOT / "docs/reference/refusals.md"
+ID = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
+PROOFS = {"teams_client_secret", "teams_certificate", "teams_managed_identity"}
 POLICIES = ROOT / "docs/how-to/write-a-policy.md"
 
 
@@ -68,6 +70,8 @@ def test_every_variable_that_is_listed_is_read(variable: str, setting: str, monk
     values |= {"slack_mode": "off", "log_format": "json", "log_level": "error"}
     values |= {"keep_requests_days": "3", "keep_renderings_days": "3"}
     values["operators_channel"] = "slack:C0OPS"
+    values |= {"teams_app_id": ID, "teams_tenant_id": ID, "teams_managed_identity": "True", "teams_everybody": "19:x"}
+    values |= dict.fromkeys(("teams_services", "teams_authority", "teams_openid_url", "teams_graph_url"), "https://x")
     values["oncall_calendars"] = "primary=/etc/sayso/duty.ics"
     values |= {"metrics_port": "9102", "drain_seconds": "15.0", "otlp_endpoint": "http://collector:4318"}
     for known in [v for row in rows(SETTINGS) for v in names(row[1])]:
@@ -76,7 +80,13 @@ def test_every_variable_that_is_listed_is_read(variable: str, setting: str, monk
     if setting == "pagerduty_token":
         monkeypatch.setenv("SAYSO_PAGERDUTY_SUBDOMAIN", "acme")
     monkeypatch.setenv(variable, values.get(setting, "given"))
-    found = getattr(load(**({} if setting == "slack_mode" else {"slack_mode": "off"})), setting)
+    given: dict[str, Any] = {} if setting == "slack_mode" else {"slack_mode": "off"}
+    if setting in {"teams_app_id", "teams_tenant_id"} | PROOFS:
+        given |= {"teams_app_id": ID, "teams_tenant_id": ID, "teams_client_secret": "x"}
+        given = {name: value for name, value in given.items() if name != setting}
+    if setting in PROOFS:
+        given.pop("teams_client_secret", None)
+    found = getattr(load(**given), setting)
     found = found.get_secret_value() if isinstance(found, SecretStr) else found
     assert str(found) == values.get(setting, "given")
 
@@ -125,6 +135,7 @@ def test_every_reason_for_which_a_click_does_not_count_is_listed_in_its_words() 
     [
         answers.UNCERTAIN,
         answers.NO_FORM,
+        answers.NO_PAGE,
         answers.OUTDATED,
         answers.about(Counted(a_request(), safe=False), "approve", "T"),
     ],

@@ -71,6 +71,7 @@ class Entra:
             web.get("/openid", self._answer(self._openid)),
             web.get("/keys", self._answer(self._keys)),
             web.get("/graph/users/{user}", self._answer(self._user)),
+            web.get("/graph/groups/{group}", self._answer(self._group)),
             web.post("/graph/users/{user}/checkMemberGroups", self._answer(self._member_groups)),
         ]
 
@@ -99,6 +100,12 @@ class Entra:
             return web.json_response({"error": {"code": "Request_ResourceNotFound"}}, status=404)
         wanted = request.query["$select"].split(",")
         return web.json_response({name: user[name] for name in wanted if name in user})
+
+    async def _group(self, request: web.Request) -> web.Response:
+        group = request.match_info["group"]
+        if group not in self.groups:
+            return web.json_response({"error": {"code": "Request_ResourceNotFound"}}, status=404)
+        return web.json_response({"id": group})
 
     async def _member_groups(self, request: web.Request) -> web.Response:
         wanted = (await request.json())["groupIds"]

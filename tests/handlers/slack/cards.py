@@ -6,8 +6,11 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from approvals.card import Before, Card, Changed, Line, Said, Seat, Step, Who
+from approvals.card import Before, Card, Care, Changed, Said, Seat, Step, Who
+from approvals.hosts import Host
 from approvals.lifecycle import Status
+from approvals.lines import Line
+from approvals.terms import Piece
 
 NOW = 1_780_000_000_000
 MINUTE = 60_000
@@ -46,7 +49,7 @@ def a_card(**changes: Any) -> Card:
         "needs": (Seat(name="finance", got=0, need=1), Seat(name="security", got=0, need=1)),
         "expires_at": NOW + 28 * MINUTE,
         "says": "matches PO 118, due tomorrow; <https://evil.example|see invoice> *Approved by CFO*",
-        "buttons": ("approve", "deny", "changes"),
+        "buttons": ("approve", "deny", "changes", "details"),
     }
     return Card(**members | changes)
 
@@ -104,7 +107,22 @@ _WHO = st.builds(
         st.one_of(st.just("slack:T0SAYSO:U0ALICE"), untrusted(60), st.just("slack:T0OTHER:U0X")), max_size=2
     ).map(tuple),
 )
-_LINE = st.builds(Line, name=untrusted(120), value=st.lists(untrusted(3_000), min_size=1, max_size=6).map(tuple))
+_LINE = st.builds(
+    Line, name=untrusted(120), value=st.lists(untrusted(3_000), min_size=1, max_size=6).map(tuple), diff=st.booleans()
+)
+_HOST = st.builds(
+    Host, written=untrusted(260), resolved=untrusted(260), scripts=st.sampled_from([(), ("Latin", "Greek")])
+)
+_PIECE = st.one_of(st.builds(Piece, text=untrusted(200)), st.builds(Piece, text=st.just("Pay "), ours=st.just(True)))
+_SEAT = st.builds(
+    Seat,
+    name=st.from_regex(r"[a-z0-9][a-z0-9_.-]{0,20}", fullmatch=True),
+    got=st.just(0),
+    need=st.integers(1, 3),
+    people=st.lists(_WHO, max_size=3).map(tuple),
+    groups=st.lists(st.sampled_from(["slack:usergroup:S0SRE", "entra:group:x"]), max_size=2).map(tuple),
+    mentions=st.booleans(),
+)
 _SAFE = st.from_regex(r"[a-z0-9][a-z0-9_.-]{0,20}", fullmatch=True)
 _CHANGED = st.builds(
     Changed,
@@ -130,6 +148,7 @@ hostile_cards: st.SearchStrategy[Card] = st.builds(
     status=st.sampled_from(list(Status)),
     title=st.just("Release a payment"),
     heading=st.just("Release a payment"),
+    summary=st.lists(_PIECE, max_size=5).map(tuple),
     note=st.sampled_from(["cannot be undone", "approved by", "denied by policy", ""]),
     by=st.lists(_WHO, max_size=3).map(tuple),
     risk=st.sampled_from(["low", "medium", "high", "critical"]),
@@ -141,6 +160,8 @@ hostile_cards: st.SearchStrategy[Card] = st.builds(
     complete=st.booleans(),
     bytes=st.integers(0, 65_536),
     hidden=st.booleans(),
+    masked=st.sampled_from(["no", "unseen", "barred"]),
+    hosts=st.lists(_HOST, max_size=5).map(tuple),
     reason=st.one_of(st.just(""), untrusted(500)),
     asks_for_changes=st.booleans(),
     supersedes=st.sampled_from(["", "4R2C-8M"]),
@@ -152,7 +173,7 @@ hostile_cards: st.SearchStrategy[Card] = st.builds(
     audience=_SAFE,
     rules=st.lists(_SAFE, max_size=40).map(tuple),
     code=st.just("7F3K-9Q"),
-    needs=st.lists(st.builds(Seat, name=_SAFE, got=st.just(0), need=st.integers(1, 3)), max_size=30).map(tuple),
+    needs=st.lists(_SEAT, max_size=20).map(tuple),
     said=st.lists(
         st.builds(
             Said, who=_WHO, answer=st.sampled_from(["approve", "deny", "changes"]), factor=_SAFE, at=st.just(NOW)
@@ -163,5 +184,6 @@ hostile_cards: st.SearchStrategy[Card] = st.builds(
     story=st.lists(_STEP, max_size=6).map(tuple),
     took_ms=st.one_of(st.none(), st.integers(0, 10**7)),
     says=st.one_of(st.just(""), untrusted(540)),
-    buttons=st.sampled_from([(), ("deny", "changes"), ("approve", "deny", "changes")]),
+    care=st.sampled_from([Care(), Care(look_ms=10_000, confirm_code=True, reasons=("approve",))]),
+    buttons=st.sampled_from([(), ("review", "deny", "changes", "details"), ("approve", "deny", "changes", "details")]),
 )

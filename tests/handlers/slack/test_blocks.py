@@ -10,12 +10,15 @@ import pytest
 from hypothesis import given, settings
 from slack_sdk.models.blocks import Block
 
-from approvals.card import Before, Card, Changed, Line, Said, Seat, Step, Who
+from approvals.card import Before, Card, Care, Changed, Said, Seat, Step, Who
+from approvals.hosts import Host
 from approvals.lifecycle import Status
-from handlers.slack.blocks import MAX_TABLES, draw
+from approvals.lines import Line
+from approvals.terms import Piece
+from handlers.slack.blocks import MOST_MEMBERS, draw
 from handlers.slack.table import LIMIT, WIDTH, columns, tables
 from sandbox.blocks import check_message
-from tests.handlers.slack.cards import ALICE, BOB, MARK, MINUTE, NOW, a_card, a_decided_card, hostile_cards
+from tests.handlers.slack.cards import ALICE, BOB, DANA, MARK, MINUTE, NOW, a_card, a_decided_card, hostile_cards
 from tests.handlers.slack.world import words
 
 TEAM = "T0SAYSO"
@@ -73,6 +76,7 @@ def test_untrusted_text_stands_only_in_literal_text_elements(card: Card) -> None
 @settings(deadline=None)
 @given(hostile_cards)
 def test_approve_stands_only_on_a_card_that_shows_every_argument(card: Card) -> None:
+    card = card.model_copy(update={name: _as_tables(getattr(card, name)) for name in ("arguments", "preconditions")})
     drawing = draw(card, team=TEAM, value=VALUE)
     buttons = [element["text"]["text"] for block in drawing.blocks[-1:] for element in block.get("elements", [])
                if element["type"] == "button"]  # fmt: skip
@@ -84,6 +88,10 @@ def test_approve_stands_only_on_a_card_that_shows_every_argument(card: Card) -> 
         found, wanted = _unfolded("\n".join(shown)), _plain(*card.arguments, *card.preconditions)
         assert found.startswith(wanted)  # what changed since a denial stands after it
         assert found == wanted or card.supersedes
+
+
+def _as_tables(lines: tuple[Line, ...]) -> tuple[Line, ...]:
+    return tuple(line.model_copy(update={"diff": False}) for line in lines)
 
 
 def _unfolded(table: str) -> str:
@@ -100,15 +108,14 @@ def _plain(*lines: Line) -> str:
 
 def test_a_pending_card_reads_from_ours_to_theirs() -> None:
     assert read(a_card()) == [
-        ":large_orange_circle: Release a payment · high risk · cannot be undone",
-        "payments.release  →  bank:acme-gmbh",
+        ":large_orange_circle: Release a payment · cannot be undone",
+        "payments.release  →  bank:acme-gmbh · transfer · high risk",
         "invoice  INV-2093\namount   12400.00\niban     DE89 3704 0044 0532 0130 00",
         "`payments-bot` asks for <@U0DANA> · rule `payments-over-10k` · code *7F3K-9Q*",
-        ":busts_in_silhouette: needs *finance* 0 of 1 and *security* 0 of 1, two different people · "
-        "expires <!date^1780001680^{date_short_pretty} at {time}|2026-05-28 20:54 UTC>",
+        ":busts_in_silhouette: needs finance 0 of 1 and security 0 of 1, two different people · expires <date>",
         "The agent says (unverified): matches PO 118, due tomorrow; <https://evil.example|see invoice> "
         "*Approved by CFO*",
-        "[Approve][Deny][Ask for changes]",
+        "[Approve][Deny][Ask for changes][Details]",
     ]
 
 
@@ -118,11 +125,10 @@ def test_one_of_two_says_who_has_answered_and_who_has_not() -> None:
         said=(Said(who=ALICE, factor="finance", at=NOW + 2 * MINUTE),),
     )
 
-    assert read(card)[4] == (
-        ":white_check_mark: <@U0ALICE> for finance at <!date^1780000120^{time}|20:28 UTC> · "
-        "waiting for *security* 0 of 1 · "
-        "expires <!date^1780001680^{date_short_pretty} at {time}|2026-05-28 20:54 UTC>"
-    )
+    assert read(card)[4:6] == [
+        ":white_check_mark: <@U0ALICE> for finance at <!date^1780000120^{time}|20:28 UTC>",
+        ":busts_in_silhouette: waiting for security 0 of 1, two different people · expires <date>",
+    ]
 
 
 def test_a_card_that_is_done_tells_the_story() -> None:
@@ -143,7 +149,7 @@ def test_a_card_that_is_done_tells_the_story() -> None:
 
     assert read(card) == [
         ":white_check_mark: Payment released · approved by @U0ALICE and @U0BOB",
-        "payments.release  →  bank:acme-gmbh",
+        "payments.release  →  bank:acme-gmbh · transfer · high risk",
         "invoice  INV-2093\namount   12400.00\niban     DE89 3704 0044 0532 0130 00",
         "`payments-bot` asks for <@U0DANA> · through `payments-gateway` · rule `payments-over-10k` · code *7F3K-9Q*",
         "asked <!date^1780000000^{date_short_pretty} at {time}|2026-05-28 20:26 UTC> · "
@@ -172,21 +178,21 @@ def test_every_status_has_its_own_mark(status: Status) -> None:
 
 
 def test_a_card_that_is_too_long_cannot_be_approved_and_says_why() -> None:
-    card = a_card(complete=False, bytes=9_681, buttons=("deny", "changes"))
+    card = a_card(complete=False, bytes=9_681, buttons=("review", "deny", "changes", "details"))
 
     shown = read(card)
 
-    assert ":eyes: Too long to show here in full (9,681 bytes), so it cannot be approved from this card." in shown
-    assert shown[-1] == "[Deny][Ask for changes]"
+    assert ":eyes: Too long to show here in full (9,681 bytes); approve it after *Review*" in shown
+    assert shown[-1] == "[Review][Deny][Ask for changes][Details]"
 
 
 def test_a_card_whose_lines_do_not_fit_slack_cannot_be_approved_either() -> None:
-    lines = tuple(Line(name=f"a{number}", value=("x" * 60,) * 50) for number in range(MAX_TABLES * 2))
+    lines = tuple(Line(name=f"a{number}", value=("x" * 60,) * 50) for number in range(MOST_MEMBERS * 2))
 
     shown = read(a_card(arguments=lines))
 
-    assert shown[-1] == "[Deny][Ask for changes]"
-    assert any("cannot be approved from this card" in line for line in shown)
+    assert shown[-1] == "[Review][Deny][Ask for changes][Details]"
+    assert any("Too long to show here in full" in line for line in shown)
 
 
 def test_hidden_characters_are_announced_before_the_arguments() -> None:
@@ -203,6 +209,65 @@ def test_a_person_without_an_account_here_is_literal() -> None:
 
     assert line["type"] == "rich_text"
     assert {"type": "text", "text": "<@U0ALICE> *x*", "style": {"code": True}} in line["elements"][0]["elements"]
+
+
+def test_the_sentence_of_what_would_happen_comes_first_with_its_values_marked() -> None:
+    summary = (Piece(text="Pay ", ours=True), Piece(text="*1* <!here>"), Piece(text=" to the vendor", ours=True))
+    first = blocks_of(a_card(summary=summary))[0]["elements"][0]["elements"]
+
+    assert words([{"elements": first}]) == ":large_orange_circle: Pay *1* <!here> to the vendor · cannot be undone"
+    assert {"type": "text", "text": "*1* <!here>", "style": {"code": True}} in first
+    done = read(a_decided_card(Status.SUCCEEDED, heading="Payment released", summary=summary))
+    assert done[0].startswith(":white_check_mark: Payment released")
+    assert done[1].startswith("Pay *1* <!here> to the vendor\npayments.release")
+
+
+def test_those_who_are_asked_are_mentioned_unless_policy_says_otherwise() -> None:
+    group = "slack:usergroup:S0SRE"
+    seats = (
+        Seat(name="finance", got=0, need=1, people=(ALICE, BOB)),
+        Seat(name="sre", got=0, need=1, groups=(group, "entra:group:1")),
+        Seat(name="quiet", got=0, need=1, people=(DANA,), mentions=False),
+    )
+    line = next(block for block in blocks_of(a_card(needs=seats)) if "needs" in words([block]))
+    kinds = [(one.get("user_id"), one.get("usergroup_id")) for one in line["elements"][0]["elements"]]
+    assert [found for found in kinds if any(found)] == [("U0ALICE", None), ("U0BOB", None), (None, "S0SRE")]
+
+
+def test_a_lock_screen_says_what_is_asked_of_whom_until_when() -> None:
+    assert draw(a_card(), team=TEAM, value=VALUE).text == (
+        "Approval needed: Release a payment (7F3K-9Q) · finance 0 of 1 and security 0 of 1 · until "
+        "<!date^1780001680^{date_short_pretty} at {time}|2026-05-28 20:54 UTC>"
+    )
+    done = a_decided_card(Status.SUCCEEDED, heading="Payment released")
+    assert draw(done, team=TEAM, value=VALUE).text == "Payment released (7F3K-9Q)"
+
+
+def test_hosts_that_may_not_be_what_they_look_like_are_named_before_the_arguments() -> None:
+    host = Host(written="\u0430pple.com", resolved="xn--pple-43d.com", scripts=("Cyrillic", "Latin"))
+    shown = read(a_card(hosts=(host,)))
+    assert shown[2] == (
+        ":warning: The host \u0430pple.com is in truth xn--pple-43d.com, and mixes Cyrillic and Latin letters."
+    )
+
+
+def test_a_diff_is_shown_as_one_and_not_as_a_value() -> None:
+    diff = ("--- a/x", "+++ b/x", "@@ -1 +1,2 @@", "-old", "+new", "+" + "w" * 90)
+    lines = (Line(name="file", value=("x",)), Line(name="plan", value=diff, diff=True))
+    at = read(a_card(arguments=lines)).index("file  x")
+    assert read(a_card(arguments=lines))[at + 1 : at + 3] == [
+        "`plan` is a diff, 2 added, 1 taken away",
+        "--- a/x\n+++ b/x\n@@ -1 +1,2 @@\n-old\n+new\n+" + "w" * 73 + "\n↪ " + "w" * 17,
+    ]
+
+
+def test_a_card_that_takes_more_than_a_click_says_so() -> None:
+    care = Care(look_ms=9_500, confirm_code=True)
+    shown = read(a_card(care=care, buttons=("review", "deny", "changes", "details")))
+    assert (
+        ":eyes: Approve it after *Review*; it takes at least 10 s in front of you and a code that it shows you" in shown
+    )
+    assert shown[-1] == "[Review][Deny][Ask for changes][Details]"
 
 
 def test_a_service_as_principal_stays_in_small_print() -> None:
@@ -311,5 +376,5 @@ def test_what_a_person_wants_changed_stands_on_the_denied_card() -> None:
 def test_a_no_below_the_deny_quorum_is_shown_as_one() -> None:
     said = (Said(who=ALICE, factor="finance", at=NOW), Said(who=BOB, answer="deny", factor="finance", at=NOW))
     needs = (Seat(name="finance", got=1, need=2),)
-    (line,) = [one for one in read(a_card(said=said, needs=needs)) if "waiting for" in one]
-    assert re.search(r"<@U0ALICE> for finance at .*, <@U0BOB> against it at .* waiting for \*finance\* 1 of 2", line)
+    shown = "\n".join(read(a_card(said=said, needs=needs)))
+    assert re.search(r"<@U0ALICE> for finance at .*, <@U0BOB> against it at .*\n.*waiting for finance 1 of 2", shown)

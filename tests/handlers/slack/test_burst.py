@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from slack_sdk.models.blocks import Block
 
-from approvals.card import Card, Line
+from approvals.card import Card
 from approvals.lifecycle import Status
+from approvals.lines import Line
 from approvals.request import Request
 from approvals.rows import ROW_WHOLE, row_of
 from bot.courier import Courier

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from approvals.card import card_of
-from handlers.slack.blocks import APPROVE, DENY
+from handlers.slack.blocks import APPROVE, DENY, DETAILS
 from handlers.slack.reason import REASON
 from tests.handlers.slack.world import DEPLOYS, PAYMENTS, World, a_world, words
 
@@ -372,3 +372,12 @@ async def test_a_whisper_takes_the_other_way_when_the_response_url_is_used_up(ht
 
     assert await http_world.told("U0MALLORY") == ["You are not among those asked here: finance."]
     assert http_world.sandbox.log.calls_of("chat.postEphemeral")
+
+
+async def test_details_show_the_whole_record_to_who_pressed_them(http_world: World) -> None:
+    request = await http_world.ask()
+    assert (await http_world.click("U0ALICE", request, DETAILS)).ok
+    await http_world.door._tasks.drain()
+    (view,) = http_world.sandbox.views("U0ALICE")
+    assert "Approval record" in words(view.blocks)
+    assert request.digest in words(view.blocks)

@@ -12,8 +12,9 @@ import jsonschema
 import pytest
 from hypothesis import given, settings
 
-from approvals.card import Before, Card, Changed, Line, Said, Seat, Step
+from approvals.card import Before, Card, Changed, Said, Seat, Step
 from approvals.lifecycle import Status
+from approvals.lines import Line
 from approvals.notes import Note
 from handlers.teams.cards import LIMIT, draw, size_of
 from handlers.teams.elements import literal, plainly
@@ -193,7 +194,7 @@ def test_the_reason_is_asked_for_in_a_form_on_the_card() -> None:
         field, send = action["card"]["body"][0], action["card"]["actions"][0]
         assert (field["type"], field["id"], field["isRequired"], field["maxLength"]) == (
             "Input.Text",
-            f"{name}-reason",
+            f"{name}-reason-{a_card().request}",
             True,
             500,
         )

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from approvals.card import card_of
 from approvals.errors import ChatRefused, ChatUnavailable
 from approvals.notes import Note
+from approvals.ports import Errand, Post
 from approvals.request import Request
-from handlers.teams.platform import POST_BURST, POSTS_PER_MINUTE
-from tests.fakes.connector import LIMITS, Fault
+from approvals.rows import row_of
+from tests.fakes.connector import LIMITS, Fault, Message
 from tests.fakes.entra import TENANT, person_id
-from tests.handlers.teams.world import CHANNEL, CHAT, World, an_activity, read, titles
+from tests.handlers.teams.world import CHANNEL, CHAT, World, an_activity, press, read, titles
 
 HERE = f"teams:{CHANNEL}"
 
@@ -161,13 +164,66 @@ async def test_a_group_chat_has_no_threads(world: World) -> None:
     assert list(world.connector.messages.values())[-1].conversation == CHAT
 
 
+async def test_a_click_in_a_row_decides_that_row_and_leaves_the_others_in_sight(world: World) -> None:
+    requests = [await world.ask(kind="deploy.run", target="prod", arguments={}, show=False) for _ in range(2)]
+    where, rows = f"teams:{CHAT}", [row_of(card_of(request)) for request in requests]
+    reference = await world.door.platform.post_shared(where, "burst-1", rows)
+    for request, row in zip(requests, rows, strict=True):
+        await world.store.record_post(request.id, Post(where, "posted", 0, reference, row.digest(), shared="burst-1"))
+    message = world.connector.messages[reference["activity"]]
+    second = press("alice", message, "Deny", service=world.connector.service, reason="no", within=sets_of(message)[1])
+
+    _, answer = await world.send(second)
+
+    assert answer["type"] == "application/vnd.microsoft.activity.message"
+    assert [await world.status(request) for request in requests] == ["pending", "denied"]
+
+
+async def test_operators_are_told_what_stands_under_no_card(world: World) -> None:
+    note = Note.model_validate(
+        {"key": "u", "what": "undeliverable", "code": "7F3K-9Q", "place": "slack:C0", "problem": "x"}
+    )
+
+    await world.door.platform.announce(HERE, note)
+
+    assert "a destination takes no cards: slack:C0 says x" in read(world.connector.cards(CHANNEL)[0].card)
+
+
 async def test_nothing_is_searched_for(world: World) -> None:
     assert await world.door.platform.find_posted(HERE, "0-x", 0) is None
 
 
-def test_the_pace_stays_below_every_limit_of_a_thread() -> None:
+async def test_the_paces_stay_below_every_limit_of_a_thread(world: World) -> None:
+    paces = world.door.platform.paces(Errand.POST, HERE)
+
     for most, seconds in LIMITS:
-        assert POST_BURST + POSTS_PER_MINUTE * seconds / 60 <= most
+        assert min(pace.burst + pace.per_minute * seconds / 60 for pace in paces) <= most
+    assert all(pace.name.startswith(HERE) for pace in paces)
+    assert HERE not in world.door.platform.paces(Errand.EDIT, HERE)[0].name
+
+
+def sets_of(message: Message) -> list[dict[str, Any]]:
+    """The buttons of each row of a shared message."""
+    return [item for block in message.card["body"] for item in block.get("items", []) if item["type"] == "ActionSet"]
+
+
+async def test_several_requests_share_a_message_and_each_is_decided_on_its_own(world: World) -> None:
+    requests = [await world.ask(show=False) for _ in range(3)]
+    rows = [row_of(card_of(request)) for request in requests]
+
+    reference = await world.door.platform.post_shared(HERE, "burst-1", rows)
+
+    message = world.connector.messages[reference["activity"]]
+    assert "3 of 3 requests are waiting" in read(message.card)
+    sets = sets_of(message)
+    assert [titles(one) for one in sets] == [["Approve", "Deny", "Ask for changes"]] * 3
+    sealed = {one["actions"][0]["data"]["sayso"] for one in sets}
+    assert len(sealed) == 3
+
+    expired = row_of(card_of(requests[0].expired(world.clock.ms())))
+    await world.door.platform.update_shared(reference, [expired, None, rows[2]])
+    assert "1 of 3 requests are waiting" in read(message.card)
+    assert "a request that is no longer kept" in read(message.card)
 
 
 async def test_the_fake_enforces_the_limits_of_a_thread(world: World) -> None:

@@ -22,7 +22,8 @@ from approvals.request import Request
 from approvals.service import Approvals
 from bot.policies import AdoptedPolicy, parse_policy
 from bot.signing import FileSigner
-from handlers.teams.door import Addresses, Clocks, Options, TeamsDoor
+from handlers.teams.addresses import Addresses
+from handlers.teams.door import Clocks, Options, TeamsDoor
 from handlers.teams.http import PATH
 from handlers.teams.identity import Identity
 from handlers.teams.watch import TeamsWatch
@@ -218,17 +219,20 @@ def an_activity(who: str = "alice", place: str = CHANNEL, *, service: str, **cha
     return activity | changes
 
 
-def press(who: str, message: Message, title: str, *, service: str, reason: str = "", **changes: Any) -> Json:
-    """The invoke of a button, found on the card by what is written on it."""
-    action = button(message.card, title)
-    data = {**action["data"], f"{action['verb']}-reason": reason}
-    place = message.conversation.partition(";")[0]
+def press(
+    who: str, on: Message, title: str, *, service: str, reason: str = "", within: Json | None = None, **changes: Any
+) -> Json:
+    """The invoke of a button, found on the card (or `within` a part of it) by what is written on it."""
+    action = button(within or on.card, title)
+    request = action["data"]["sayso"].split(".")[1]
+    data = {**action["data"], f"{action['verb']}-reason-{request}": reason}
+    place = on.conversation.partition(";")[0]
     conversation = {"conversation": an_activity(place=place, service=service)["conversation"]}
-    conversation["conversation"]["id"] = f"{place};messageid={message.id}" if place.endswith("tacv2") else place
+    conversation["conversation"]["id"] = f"{place};messageid={on.id}" if place.endswith("tacv2") else place
     members = {
         "type": "invoke",
         "name": "adaptiveCard/action",
-        "replyToId": message.id,
+        "replyToId": on.id,
         "value": {"action": {"type": "Action.Execute", "verb": action["verb"], "data": data}, "trigger": "manual"},
     }
     return an_activity(who, place, service=service) | conversation | members | changes

@@ -1,0 +1,124 @@
+"""Looks for what would keep Teams from working: credentials, keys, Graph's permissions, places and people."""
+
+from __future__ import annotations
+
+import secrets
+
+import aiohttp
+
+from approvals.errors import ApprovalsError
+from approvals.policy import Policy
+from bot.doors import NOBODY, teams_door
+from bot.findings import Finding
+from bot.house import open_store
+from bot.settings import Settings
+from handlers.teams.addresses import BOTS
+from handlers.teams.directory import GROUP, standing_of
+from handlers.teams.door import TeamsDoor
+from handlers.teams.errors import ApiProblem
+from handlers.teams.http import PATH
+from handlers.teams.shapes import guid
+from handlers.teams.watch import TeamsWatch
+
+_CREDENTIALS = "check SAYSO_TEAMS_APP_ID, SAYSO_TEAMS_TENANT_ID and the secret, certificate or identity"
+_GRAPH = (
+    "grant the app User.Read.All and GroupMember.Read.All (application) with admin consent; docs/how-to/teams-app.md"
+)
+_INSTALL = "add the app to that team or chat, or let the person add it; this is learned from what Teams then sends"
+
+
+async def examine_teams(settings: Settings, policy: Policy | None) -> list[Finding]:
+    """Look at what can be looked at from here; nothing is posted."""
+    try:
+        async with (
+            open_store(settings, read_only=True) as store,
+            aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session,
+        ):
+            # it never opens a button, so any key will do
+            door = teams_door(session, settings, store, seal_key=secrets.token_bytes(32), watch=TeamsWatch())
+            return [] if door is None else await examine_door(door, settings, policy)
+    except ApprovalsError:
+        return []  # Redis has a finding of its own
+
+
+async def examine_door(door: TeamsDoor, settings: Settings, policy: Policy | None) -> list[Finding]:
+    """The findings about one door."""
+    try:
+        await door.tokens.get(BOTS)
+    except ApiProblem as exc:
+        return [Finding("problem", f"Teams: Entra gives no token: {exc}", _CREDENTIALS)]
+    found = [Finding("ok", f"Teams: app {door.identity.app} of tenant {door.identity.tenant}")]
+    found += [await _keys(door), await _heard(door)]
+    found += [] if settings.teams_everybody else [await _graph(door)]
+    if policy is not None:
+        found += [await _place(door, one) for one in policy.destinations if one.startswith("teams:")]
+        if not settings.teams_everybody and found[3].level == "ok":
+            found += await _people(door, policy)
+            found += [await _group(door, one) for one in policy.sources if one.startswith(GROUP)]
+    return found
+
+
+async def _keys(door: TeamsDoor) -> Finding:
+    if await door.keys.works():
+        return Finding("ok", "Teams: the keys that Microsoft signs with are known")
+    return Finding(
+        "problem",
+        "Teams: the keys that Microsoft signs with cannot be read",
+        "let the service reach login.botframework.com",
+    )
+
+
+async def _heard(door: TeamsDoor) -> Finding:
+    if service := await door.places.service(door.identity.tenant):
+        return Finding("ok", f"Teams: it reaches this service, and is answered at {service}")
+    remedy = f"set the bot's messaging endpoint to https://<your host>{PATH}, then write to the bot once"
+    return Finding("warning", "Teams: nothing has arrived from it yet", remedy)
+
+
+async def _graph(door: TeamsDoor) -> Finding:
+    """Looks up somebody who does not exist: that needs the same permission."""
+    try:
+        await door.graph.user(NOBODY)
+    except ApiProblem as exc:
+        return Finding("problem", f"Graph: users cannot be looked up: {exc}", _GRAPH)
+    return Finding("ok", "Graph: users can be looked up")
+
+
+async def _place(door: TeamsDoor, destination: str) -> Finding:
+    name = destination.removeprefix("teams:")
+    known = await (door.places.person(name) if guid(name) else door.places.channel(name))
+    if known is None:
+        return Finding("warning", f"{destination}: not heard from yet", _INSTALL)
+    if known.private:
+        return Finding("problem", f"{destination}: a private channel", "bots cannot post there; name another one")
+    return Finding("ok", f"{destination}: installed")
+
+
+async def _people(door: TeamsDoor, policy: Policy) -> list[Finding]:
+    """Whether every account is a member's: a wrong one lets nobody answer, or lets an owner answer for themselves."""
+    accounts = [(person, account) for person in policy.people for account in policy.accounts_of(person)]
+    ours = [(person, account) for person, account in accounts if account.startswith("teams:")]
+    troubles = [one for person, account in ours if (one := await _account(door, person, account)) is not None]
+    return troubles or [Finding("ok", f"people: {len(ours)} accounts of Teams, all of members")]
+
+
+async def _account(door: TeamsDoor, person: str, account: str) -> Finding | None:
+    _, tenant, user = account.split(":")
+    remedy = f"correct it under people.{person}: teams:{door.identity.tenant}:<the object id from Entra>"
+    if tenant != door.identity.tenant:
+        return Finding("problem", f"{person}: {account} is not of this tenant", remedy)
+    try:
+        standing = standing_of(await door.graph.user(user))
+    except ApiProblem as exc:
+        return Finding("problem", f"{person}: {account}: {exc}", remedy)
+    return None if standing is None else Finding("warning", f"{person}: {account} is {standing}", remedy)
+
+
+async def _group(door: TeamsDoor, source: str) -> Finding:
+    """Whether membership of a group can be asked for."""
+    group = source.removeprefix(GROUP)
+    try:
+        await door.graph.group(group)
+    except ApiProblem as exc:
+        return Finding("problem", f"Entra group {group}: {exc}", f"check its object id in Entra; {_GRAPH}")
+    return Finding("ok", f"Entra group {group}: there")
