@@ -13,6 +13,7 @@ from approvals.freeze import Freeze
 from approvals.indices import Query
 from approvals.lifecycle import Event, Status
 from approvals.people import (
+    UNSEEN,
     NotAllowed,
     Operator,
     Voter,
@@ -101,6 +102,8 @@ class Operators:
             terms = binding(stored.request, policy, stored.now)
             arranged = await self._arrangements.about(stored.request, policy, stored.now, account.id)
             by = await may_break_glass(account, terms, policy, self._directory, arranged)
+            if isinstance(by, Operator) and stored.request.is_barred(terms):
+                by = UNSEEN
             if isinstance(by, NotAllowed) or terms.verdict == "deny":
                 return await self._refused(stored.request, account, "break_glass", policy, by)
             said = {"by": by.person, "account": account.id, "mode": "break_glass", "shown": shown}

@@ -21,7 +21,7 @@ from approvals.intake import ReportDocument, RequestDocument, SpendDocument
 from approvals.lifecycle import Status
 from approvals.links import Links
 from approvals.operators import Operators
-from approvals.people import NotAllowed, Voter, may_answer, standing_votes
+from approvals.people import UNSEEN, NotAllowed, Voter, may_answer, standing_votes
 from approvals.policy import Policy
 from approvals.ports import (
     Account,
@@ -376,11 +376,8 @@ class Approvals:
             return Refused("policy_changed", f"Policy no longer allows this request: {refusal.message}.")
         if terms.verdict == "deny":
             return Refused("policy_denies", "A rule of the policy now denies this request, so it cannot be answered.")
-        if click.answer == "approve" and request.hides_secret and not terms.unseen:
-            return Refused(
-                "unseen",
-                "Part of this is secret, and no rule lets it be approved unseen. Deny it, or ask for a change.",
-            )
+        if click.answer == "approve" and request.is_barred(terms):
+            return Refused(UNSEEN.reason, UNSEEN.sentence)
         asked = terms.escalated(request.escalated)
         arranged = await self._arrangements.about(request, policy, stored.now, click.account.id)
         voter = await may_answer(click.account, asked, policy, self._directory, click.answer, arranged)

@@ -115,6 +115,8 @@ class Tools:
             return NotGranted(request.id, "policy", "a rule of the policy now denies this")
         if request.decision.rule is not None:
             return None if terms.verdict == "allow" else NotGranted(request.id, "policy", "a person is needed now")
+        if request.is_barred(terms):
+            return NotGranted(request.id, "policy", "part of this is secret, and must no longer be approved unseen")
         arranged = await self._arrangements.about(request, policy, stored.now)
         if request.decision.break_glass:
             return await self._emergency_over(request, terms, policy, arranged)

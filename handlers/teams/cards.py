@@ -46,6 +46,12 @@ _NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five"}
 _OUTCOMES = frozenset({"succeeded", "failed", "unknown"})
 
 
+_MASKED: Final = {
+    "unseen": "🔒 Parts of this are secret and masked; to approve it is to approve them unseen",
+    "barred": "🔒 Parts of this are secret and masked, and no rule lets them be approved unseen",
+}
+
+
 @dataclass(frozen=True)
 class Drawing:
     """A card, and the sentence for notifications (of our words only)."""
@@ -103,6 +109,8 @@ def _body(shown: Card, room: _Room) -> Iterator[Json]:
     yield line([*literal(shown.kind), ours("  →  "), *literal(shown.target)], spacing="Small")
     if shown.hidden:
         yield quiet([ours("⚠️ Characters that cannot be seen are written out, like "), *literal("\\u{202E}")])
+    if shown.masked in _MASKED:
+        yield quiet([ours(_MASKED[shown.masked])])
     yield from _table(shown, whole=room.whole)
     yield from _since_denied(shown, room.changes)
     if shown.reason:
