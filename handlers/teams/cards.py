@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from approvals.card import Before, Button, Card, Changed, Said, Seat, Step, Who
 from approvals.lifecycle import Status
