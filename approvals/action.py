@@ -9,8 +9,9 @@ import zlib
 from functools import lru_cache
 from typing import Annotated, Any
 
-import rfc8785
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from approvals.canonical import canonical
 
 KIND = r"[a-z0-9_]+(\.[a-z0-9_]+)+"
 NAME = r"[a-z0-9][a-z0-9_-]{0,62}"
@@ -19,6 +20,7 @@ Kind = Annotated[str, StringConstraints(pattern=rf"^{KIND}$", max_length=100)]
 Name = Annotated[str, StringConstraints(pattern=rf"^{NAME}$")]
 Nonce = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9_-]{22,86}$")]
 
+_REQUEST_ID = re.compile(r"[0-9]{1,4}-[a-z2-7]{24}")
 _CROCKFORD = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"  # no I, L, O, U: read aloud without mistakes
 
 
@@ -48,7 +50,7 @@ class Action(Frozen):
 
 def digest_of(value: Any) -> str:
     """ "sha256:" + hex of SHA-256 over the RFC 8785 form of a JSON value."""
-    return "sha256:" + hashlib.sha256(rfc8785.dumps(value)).hexdigest()
+    return "sha256:" + hashlib.sha256(canonical(value)).hexdigest()
 
 
 def short_code(digest: str) -> str:
@@ -82,6 +84,6 @@ def _likeness(agent: str, kind: str, target: str) -> str:
 
 def partition_of_request(request: str) -> int:
     """The partition that a request id names; raises ValueError for what is not a request id."""
-    if not re.fullmatch(r"[0-9]{1,4}-[a-z2-7]{24}", request):
+    if not _REQUEST_ID.fullmatch(request):
         raise ValueError(f"{request!r} is not a request id")
     return int(request.split("-")[0])

@@ -16,7 +16,7 @@ from approvals.hosts import Host, odd_hosts
 from approvals.lifecycle import Status
 from approvals.lines import Line, lines_of, texts_in
 from approvals.request import Request, Superseded, Vote
-from approvals.terms import Factor, Piece, Risk
+from approvals.terms import Factor, Notify, Piece, Risk
 from approvals.text import clipped, has_hidden, one_line, visible
 
 #: An action longer than this is not read but skimmed: no Approve on the card (invariant 6). Characters as shown.
@@ -27,6 +27,8 @@ CHANGES = 20  #: how many changes since a denial are shown
 BRIEF = 5  #: how many lines of each
 COMPARED = 400_000  #: characters of an action that are compared with the denied one
 HOSTS = 5  #: how many odd hosts are named
+#: In place of a title that names the kind itself, because policy does not describe it: a kind is the agent's word.
+UNNAMED = "an action that the policy does not describe"
 
 Button = Literal["approve", "review", "deny", "changes", "details"]
 
@@ -41,8 +43,8 @@ class Who(Frozen):
 class Seat(Frozen):
     """One factor: who is needed, and how many have said yes.
 
-    `people` and `groups` (directory sources) are those who are asked and have not answered; they are notified when the
-    card is new, if `mentions`.
+    `people` and `groups` (directory sources) are those who are asked and have not answered. A new card notifies them
+    by mentions, except where `notify` says otherwise; with `dm` people get a letter, and groups are mentioned even so.
     """
 
     name: str
@@ -50,7 +52,7 @@ class Seat(Frozen):
     need: int
     people: tuple[Who, ...] = ()
     groups: tuple[str, ...] = ()
-    mentions: bool = True
+    notify: Notify = "mention"
 
 
 class Care(Frozen):
@@ -68,6 +70,7 @@ class Said(Frozen):
     answer: Literal["approve", "deny", "changes"] = "approve"
     factor: str
     at: int
+    instead_of: str = ""  #: whose seat it is, where that was handed over
 
 
 class Changed(Frozen):
@@ -153,7 +156,7 @@ def card_of(request: Request) -> Card:
         request=request.id,
         status=request.status,
         title=request.presentation.title,
-        heading=_heading(request),
+        heading=heading_of(request),
         summary=tuple(_safe(piece) for piece in request.presentation.summary),
         note=_note(request),
         by=_deciders(request),
@@ -257,7 +260,8 @@ def _brief(lines: tuple[str, ...]) -> tuple[str, ...]:
     return (*(clipped(line, 120) for line in lines[:BRIEF]), *more)
 
 
-def _heading(request: Request) -> str:
+def heading_of(request: Request) -> str:
+    """What is asked, or what became of it, in the policy's words."""
     words = request.presentation
     return {
         Status.PENDING: words.title,
@@ -319,13 +323,14 @@ def _needs(request: Request) -> tuple[Seat, ...]:
 
 
 def _seat(factor: Factor, got: int, request: Request) -> Seat:
-    """A factor, with those of its people who may still answer while it is open."""
-    seat = Seat(name=factor.name, got=got, need=factor.need, mentions=factor.notify == "mention")
+    """A factor, with those of its people who may still answer while it is open and are not left in peace."""
+    seat = Seat(name=factor.name, got=got, need=factor.need, notify=factor.notify)
     if got >= factor.need:
         return seat
     done = {vote.person for vote in request.votes} | {*request.terms.excluded}
-    people = [source.removeprefix("person:") for source in factor.sources if source.startswith("person:")]
-    groups = tuple(source for source in factor.sources if not source.startswith("person:"))
+    sources = [source for source in factor.sources if source not in request.quiet]
+    people = [source.removeprefix("person:") for source in sources if source.startswith("person:")]
+    groups = tuple(source for source in sources if not source.startswith("person:"))
     asked = tuple(_asked(person, request) for person in people if person not in done)
     return seat.model_copy(update={"people": asked, "groups": groups})
 
@@ -336,7 +341,13 @@ def _asked(person: str, request: Request) -> Who:
 
 def _said(request: Request) -> tuple[Said, ...]:
     return tuple(
-        Said(who=_who(vote), answer=vote.answer, factor=" and ".join(vote.factors), at=vote.at)
+        Said(
+            who=_who(vote),
+            answer=vote.answer,
+            factor=" and ".join(vote.factors or (name for one in vote.behalf for name in one.factors)),
+            at=vote.at,
+            instead_of=one_line(request.stood_in_for(vote.person) or ""),
+        )
         for vote in request.votes
     )
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from approvals.card import card_of
+from approvals.letters import Letter, Stand, letters_of
 from approvals.notes import Note, notes_of, to_operators
 from approvals.ports import Errand, Post, Stored
 from approvals.request import Request
@@ -47,7 +48,8 @@ def is_refused(post: Post | None) -> bool:
 def errands(stored: Stored, destination: str, accounts: Accounts, operators: str | None = None) -> tuple[Errand, ...]:
     """What is to be done for a request at a destination, the most urgent first."""
     found = list(_of_card(stored, destination, accounts)) if destination in destinations(stored) else []
-    if destination == operators and untold(stored, operators) and Errand.SAY not in found:
+    told = untold(stored, operators) if destination == operators else ()
+    if (told or letters(stored, destination, accounts)) and Errand.SAY not in found:
         found.append(Errand.SAY)
     return tuple(found)
 
@@ -89,6 +91,23 @@ def unsaid(stored: Stored, destination: str, accounts: Accounts) -> tuple[Note, 
 def untold(stored: Stored, operators: str) -> tuple[Note, ...]:
     """What operators are to be told and have not been yet."""
     return _missing(stored, operators, to_operators(stored.request))
+
+
+def letters(stored: Stored, destination: str, accounts: Accounts) -> tuple[Note, ...]:
+    """What a person is to be told at their own destination and has not been yet."""
+    notes = tuple(letter.note for letter in _letters(stored, accounts) if letter.destination == destination)
+    return _missing(stored, destination, notes)
+
+
+def addressed(stored: Stored, accounts: Accounts) -> tuple[str, ...]:
+    """The destinations of the people for whom there are letters."""
+    return tuple(dict.fromkeys(letter.destination for letter in _letters(stored, accounts)))
+
+
+def _letters(stored: Stored, accounts: Accounts) -> tuple[Letter, ...]:
+    posted = (post for post in stored.posts.values() if post.state == "posted" and NOTE not in post.destination)
+    stands = (Stand(post.destination, post.reference) for post in posted if post.reference)
+    return letters_of(stored.request, next(stands, None), accounts)
 
 
 def _missing(stored: Stored, destination: str, notes: tuple[Note, ...]) -> tuple[Note, ...]:

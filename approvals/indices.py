@@ -85,6 +85,11 @@ def indices(request: Request) -> frozenset[str]:
     return frozenset(names)
 
 
+def open_of(agent: str) -> str:
+    """The list of an agent's requests that are open."""
+    return _of_agent(Status.PENDING, agent)
+
+
 def sources_of(terms: Terms) -> frozenset[str]:
     """Everybody who may answer, as policy names them."""
     return frozenset(source for factor in terms.factors for source in factor.sources)

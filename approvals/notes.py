@@ -5,10 +5,13 @@ A note is given once; editing a card notifies nobody, a note does.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Literal
 
+from pydantic import Field
+
 from approvals.action import Frozen
+from approvals.attention import notified
 from approvals.card import Who
 from approvals.lifecycle import Status
 from approvals.request import Request
@@ -17,6 +20,10 @@ from approvals.text import one_line
 _WORDS = {
     "reminder": "this still waits for you",
     "escalation": "nobody has answered, so you are asked too",
+    "waiting": "a yes is in, and this still waits for you",
+    "changes": "somebody wants this changed before it is asked again; the card says what",
+    "asked": "this waits for you",
+    "decided": "this has come to an end",
     "lapsed": "this was approved, but nobody used the approval in time",
     "emergency": "one person let this through alone, in an emergency; another one has to review it",
     "unknown": "the tool did not say how this ended; check what happened before anyone tries again",
@@ -25,24 +32,46 @@ _WORDS = {
 }
 
 
+What = Literal[
+    "reminder",
+    "escalation",
+    "waiting",
+    "changes",
+    "asked",
+    "decided",
+    "lapsed",
+    "unknown",
+    "undeliverable",
+    "emergency",
+    "suspicious",
+]
+
+
 class Note(Frozen):
-    """One thing to say. `asked` and `groups` are those it is for: people, and directory groups by their source."""
+    """One thing to say. `asked` and `groups` are those it is for: people, and directory groups by their source.
+
+    One that stands under no card says in `title` and `status` what it is about, and in `reference` where the card
+    stands at `place`.
+    """
 
     key: str
-    what: Literal["reminder", "escalation", "lapsed", "unknown", "undeliverable", "emergency", "suspicious"]
+    what: What
     code: str
+    title: str = ""
+    status: str = ""
+    reference: dict[str, str] = Field(default_factory=dict)
     factors: tuple[str, ...] = ()  #: those that still wait for somebody
     expires_at: int | None = None
     asked: tuple[Who, ...] = ()
     groups: tuple[str, ...] = ()
-    place: str = ""  #: the destination that takes no cards
+    place: str = ""  #: the destination that takes no cards, or where the card stands
     problem: str = ""  #: the platform's word for why, and what to do about it
     remedy: str = ""
 
     @property
     def words(self) -> str:
         """What the matter is; ours alone."""
-        return _WORDS[self.what]
+        return self.status if self.what == "decided" else _WORDS[self.what]
 
 
 def to_operators(request: Request) -> tuple[Note, ...]:
@@ -65,10 +94,15 @@ def notes_of(request: Request, accounts: Callable[[str], tuple[str, ...]]) -> tu
     if request.unreviewed:
         return (_emergency(request, accounts),)
     if request.status in (Status.LAPSED, Status.UNKNOWN):
-        what: Literal["lapsed", "unknown"] = "lapsed" if request.status is Status.LAPSED else "unknown"
-        principal = Who(person=one_line(request.principal), accounts=request.principal_accounts)
-        return (Note(key=what, what=what, code=request.code, asked=(principal,)),)
+        return (_to_principal(request, "lapsed" if request.status is Status.LAPSED else "unknown"),)
+    if request.decision is not None and request.decision.changes:
+        return (_to_principal(request, "changes"),)
     return ()
+
+
+def _to_principal(request: Request, what: Literal["lapsed", "unknown", "changes"]) -> Note:
+    principal = Who(person=one_line(request.principal), accounts=request.principal_accounts)
+    return Note(key=what, what=what, code=request.code, asked=(principal,))
 
 
 def _emergency(request: Request, accounts: Callable[[str], tuple[str, ...]]) -> Note:
@@ -87,17 +121,12 @@ def _emergency(request: Request, accounts: Callable[[str], tuple[str, ...]]) -> 
 
 
 def _waiting(request: Request, accounts: Callable[[str], tuple[str, ...]]) -> tuple[Note, ...]:
+    """What is said while people may still answer, to those who may be pinged and have not answered."""
     got = request.got()
     open_factors = [factor for factor in request.asked.factors if got[factor.name] < factor.need]
-    answered = {vote.person for vote in request.votes}
-    sources = dict.fromkeys(source for factor in open_factors for source in factor.sources)
+    done = {vote.person for vote in request.votes} | {*request.terms.excluded}
+    sources = notified(request)
     people = [source.removeprefix("person:") for source in sources if source.startswith("person:")]
-    asked = tuple(Who(person=one, accounts=accounts(one)) for one in people if one not in answered)
-    keys: list[tuple[str, Literal["reminder", "escalation"]]] = []
-    if request.escalated:
-        keys.append((f"escalation-{request.escalated}", "escalation"))
-    if request.reminded:
-        keys.append((f"reminder-{request.reminded}", "reminder"))
     return tuple(
         Note(
             key=key,
@@ -105,8 +134,18 @@ def _waiting(request: Request, accounts: Callable[[str], tuple[str, ...]]) -> tu
             code=request.code,
             factors=tuple(factor.name for factor in open_factors),
             expires_at=request.expires_at,
-            asked=asked,
+            asked=tuple(Who(person=one, accounts=accounts(one)) for one in people if one not in done),
             groups=tuple(source for source in sources if not source.startswith("person:")),
         )
-        for key, what in keys
+        for key, what in _due(request)
     )
+
+
+def _due(request: Request) -> Iterator[tuple[str, What]]:
+    """Which notes are due: edits of a card notify nobody, so a first yes says once whom the rest waits for."""
+    if request.escalated:
+        yield f"escalation-{request.escalated}", "escalation"
+    if request.reminded:
+        yield f"reminder-{request.reminded}", "reminder"
+    if any(vote.answer == "approve" for vote in request.votes):
+        yield "waiting", "waiting"

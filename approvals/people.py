@@ -47,9 +47,6 @@ class Operator:
 
 _OWN = NotAllowed("own_request", "This was asked by you, for you or by your agent, so your answer cannot count.")
 _BARRED = NotAllowed("excluded", "The policy lets nobody of your team or group answer this request.")
-UNSEEN: Final = NotAllowed(
-    "unseen", "Part of this is secret, and no rule lets it be approved unseen. Deny it, or ask for a change."
-)
 UNCHECKED: Final = NotAllowed(
     "lookup_failed", "I could not check who you are just now, so nothing was counted. Click again."
 )

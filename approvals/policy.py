@@ -12,6 +12,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from approvals.action import Action, digest_of
+from approvals.care import Care
 from approvals.errors import EntryRefused, PolicyInvalid, Problem
 from approvals.freeze import Freeze
 from approvals.intake import RequestDocument
@@ -115,6 +116,11 @@ class Policy:
     def epoch(self) -> str:
         """What every commit is compared with: changes with the text, and with every freeze."""
         return epoch_of(self.digest, self.freezes)
+
+    @property
+    def care(self) -> Care | None:
+        """How people's attention is cared for; None: the file does not say."""
+        return self._file.attention.care() if self._file.attention else None
 
     def role(self, role: Role) -> tuple[str, ...]:
         """The sources of those who hold a role; nobody where the file does not say."""

@@ -11,7 +11,7 @@ from approvals.action import Frozen, digest_of
 from approvals.card import Button, Card, Said, Seat, Who
 from approvals.lifecycle import Status
 from approvals.lines import Line
-from approvals.terms import Risk
+from approvals.terms import Piece, Risk
 from approvals.text import clipped
 
 #: An action longer than this does not fit a row: characters of all names and values, and lines of them.
@@ -31,6 +31,7 @@ class Row(Frozen):
     status: Status
     code: str
     heading: str
+    summary: tuple[Piece, ...] = ()  #: what would happen, in one sentence; empty: the heading has to do
     note: str
     by: tuple[Who, ...] = ()
     risk: Risk
@@ -59,6 +60,7 @@ def row_of(card: Card) -> Row:
         status=card.status,
         code=card.code,
         heading=card.heading,
+        summary=card.summary if whole else (),
         note=card.note,
         by=card.by,
         risk=card.risk,
@@ -83,7 +85,7 @@ def _fits(card: Card) -> bool:
     )
     if says_more or not card.complete or any(line.diff for line in card.arguments):
         return False
-    size = len(card.target) + sum(len(text) for line in card.arguments for text in (line.name, *line.value))
+    size = len(card.target) + sum(len(piece.text) for piece in card.summary) + sum(line.size for line in card.arguments)
     return size <= ROW_WHOLE and sum(len(line.value) for line in card.arguments) <= ROW_LINES
 
 
@@ -96,6 +98,4 @@ def _brief(lines: tuple[Line, ...]) -> tuple[Line, ...]:
 
 def _buttons(card: Card, whole: bool) -> tuple[Button, ...]:
     """Those of the card; a review in place of a yes to what the row does not show whole."""
-    if whole or not card.buttons:
-        return card.buttons
-    return ("review", *(name for name in card.buttons if name not in ("approve", "review")))
+    return tuple("review" if name == "approve" and not whole else name for name in card.buttons)

@@ -10,6 +10,7 @@ from typing import Any
 
 from approvals.action import likeness, request_id
 from approvals.arrangements import Arrangements
+from approvals.attention import Book, notified, utc_minute, with_care
 from approvals.click import Click, refused_click
 from approvals.commits import binding, change_of, home, still_in_force, under_policy
 from approvals.credentials import must_hold_none
@@ -21,7 +22,8 @@ from approvals.intake import ReportDocument, RequestDocument, SpendDocument
 from approvals.lifecycle import Status
 from approvals.links import Links
 from approvals.operators import Operators
-from approvals.people import UNSEEN, NotAllowed, Voter, may_answer, standing_votes
+from approvals.people import NotAllowed, Voter, may_answer, standing_votes
+from approvals.pings import Pings
 from approvals.policy import Policy
 from approvals.ports import (
     Account,
@@ -42,7 +44,7 @@ from approvals.review import OVER
 from approvals.reviewing import Reviews, request_of
 from approvals.terms import Terms
 from approvals.tools import Granted, NotGranted, Tools
-from approvals.verdicts import UNKNOWN, Counted, Done, Late, Refused, Verdict
+from approvals.verdicts import DENIED, UNKNOWN, UNSEEN, Counted, Done, Late, Refused, Verdict
 from approvals.windows import Share, holder_of
 
 __all__ = [
@@ -109,6 +111,7 @@ class Approvals:
         identities: Identities | None = None,
         nudge: Callable[[], None] = lambda: None,
         held: Callable[[], bool] = lambda: False,
+        minute_of_day: Callable[[str, int], int] = utc_minute,
     ) -> None:
         self._store = store
         self._detector = detector
@@ -127,6 +130,7 @@ class Approvals:
             nudge=nudge,
             new_key=_new_key,
         )
+        self.pings = Pings(store=store, directory=directory, policies=policies, minute_of_day=minute_of_day)
         self.delegations = Delegations(store=store, directory=directory, policies=policies, new_key=_new_key)
         self.links = Links(store=store, directory=directory, policies=policies, new_key=_new_key)
         self._tools = Tools(
@@ -152,10 +156,13 @@ class Approvals:
             try:
                 vouched = await self._is_vouched(document, agent, policy)
                 shares = policy.shares(document, agent, vouched=vouched is True)
+                book = await self.pings.book(policy)
                 async with self._reserving(wanted, document, shares, policy) as reserved:
 
                     def make(now: int, earlier: Sequence[Request]) -> Change:
-                        entry = _Entry(wanted, document, agent, superseded, vouched, reserved.shares, reserved.sums)
+                        entry = _Entry(
+                            wanted, document, agent, superseded, vouched, reserved.shares, reserved.sums, book
+                        )
                         return _asked(entry, policy, self._detector, now, earlier)
 
                     stored, reserved.kept = await self._store.create(
@@ -177,6 +184,8 @@ class Approvals:
                 field="call",
                 remedy="name another call for another action; the first one stands",
             )
+        if new and stored.request.status is Status.PENDING and self._policies.current().care is not None:
+            await self.pings.count(notified(stored.request), stored.now)
         if stored.request.cancel_on_disconnect and stored.request.status is Status.PENDING:
             await self.heartbeat(agent)
         await self._publisher.publish(stored.request, now=stored.now, again=not new)
@@ -375,9 +384,9 @@ class Approvals:
         except EntryRefused as refusal:
             return Refused("policy_changed", f"Policy no longer allows this request: {refusal.message}.")
         if terms.verdict == "deny":
-            return Refused("policy_denies", "A rule of the policy now denies this request, so it cannot be answered.")
+            return DENIED
         if click.answer == "approve" and request.is_barred(terms):
-            return Refused(UNSEEN.reason, UNSEEN.sentence)
+            return UNSEEN
         asked = terms.escalated(request.escalated)
         arranged = await self._arrangements.about(request, policy, stored.now, click.account.id)
         voter = await may_answer(click.account, asked, policy, self._directory, click.answer, arranged)
@@ -472,15 +481,22 @@ class Approvals:
         """Let time do to a request what is due; nothing where nothing is."""
 
         async def commit(policy: Policy) -> Stored:
+            book = await self.pings.book(policy)
+
             def change(now: Stored) -> Change | None:
                 due = now.request.next_due()
                 if due is None or now.now < due:
                     return None
                 after = now.request.after_time(now.now)
+                after = with_care(after, book, now.now) if _has_waited(now.request, after) else after
                 event = _event_of_time(now.request, after)
                 return change_of(now.request, after, policy, {"by": "time"}, event=event, not_before=due)
 
-            return await self._store.update(request, change)
+            before = await self._store.get(request)
+            stored = await self._store.update(request, change, known=before)
+            if book.care is not None and _has_waited(before.request, stored.request):
+                await self.pings.count(notified(stored.request), stored.now)
+            return stored
 
         after = (await under_policy(self._policies, commit)).request
         await self._publisher.publish(after)
@@ -564,6 +580,7 @@ class _Entry:
     vouched: bool | EntryRefused
     shares: tuple[Share, ...]
     sums: Mapping[str, int]
+    book: Book
 
 
 def _asked(
@@ -602,9 +619,9 @@ def _asked(
         shares=entry.shares,
         sums=question.sums,
     )
-    after = _by_rule(asked, now)
+    after = _by_rule(with_care(asked, entry.book, now), now)
     by = f"agent:{agent}" if after.decision is None else f"policy:{after.decision.rule}"
-    return change_of(None, after, policy, {"by": by, **_remarkable(terms)}, show=after is asked)
+    return change_of(None, after, policy, {"by": by, **_remarkable(terms)}, show=after.decision is None)
 
 
 def _remarkable(terms: Terms) -> Mapping[str, Any]:
@@ -655,6 +672,11 @@ def _mark(other: Request) -> Earlier:
     at = other.outcome.at if other.outcome else other.decision.at if other.decision else other.asked_at
     by = tuple(vote.person for vote in other.decision.by) if other.decision else ()
     return Earlier(request=other.id, status=other.status, at=at, by=by)
+
+
+def _has_waited(before: Request, after: Request) -> bool:
+    """Whether people are to be notified anew, because nobody has answered."""
+    return (after.reminded, after.escalated) != (before.reminded, before.escalated)
 
 
 def _event_of_time(before: Request, after: Request) -> str:

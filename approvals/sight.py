@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from approvals.arrangements import Arranged, Arrangements
 from approvals.errors import DirectoryUnavailable
-from approvals.people import Operator, Voter, may_answer, may_operate
+from approvals.people import Operator, Voter, may_answer, may_operate, sources_of
 from approvals.policy import Policy
 from approvals.policy_file import Role
-from approvals.ports import Account, Directory
+from approvals.ports import Account, Directory, Store
 from approvals.request import Request
 
 
@@ -27,24 +28,37 @@ class Caller:
 class Sight:
     """What one person may look at under one policy; made anew for every command."""
 
-    def __init__(self, caller: Caller, policy: Policy, directory: Directory, *, member: bool, sees_all: bool) -> None:
-        self.person = person_of(caller, policy)
+    def __init__(
+        self,
+        caller: Caller,
+        policy: Policy,
+        directory: Directory,
+        arranged: Arranged,
+        *,
+        member: bool,
+        sees_all: bool,
+    ) -> None:
+        self.person = arranged.person_of(caller.account.id, policy) or caller.account.id
         self._caller = caller
         self._policy = policy
         self._directory = directory
+        self._arranged = arranged
         self._member = member
         self._sees_all = sees_all
 
     @classmethod
-    async def of(cls, caller: Caller, policy: Policy, directory: Directory, roles: Sequence[Role] = ("see",)) -> Sight:
+    async def of(
+        cls, caller: Caller, policy: Policy, directory: Directory, store: Store, roles: Sequence[Role] = ("see",)
+    ) -> Sight:
         """Look the person up; who cannot be is taken for no member. Any of `roles` lets them see everything."""
+        arranged = await Arrangements(store.shelf).now(policy, (caller.account.id,), await store.now())
         try:
             member = await directory.standing(caller.account) is None
         except DirectoryUnavailable:
             member = False
-        held = [await may_operate(caller.account, role, policy, directory) for role in roles if member]
+        held = [await may_operate(caller.account, role, policy, directory, arranged) for role in roles if member]
         sees_all = any(isinstance(one, Operator) for one in held)
-        return cls(caller, policy, directory, member=member, sees_all=sees_all)
+        return cls(caller, policy, directory, arranged, member=member, sees_all=sees_all)
 
     async def covers(self, request: Request) -> bool:
         """Whether the person may look at a request: always where its card stands anyway."""
@@ -60,11 +74,13 @@ class Sight:
         return self.person in chain or request.vote_of(self.person) is not None
 
     async def may_answer(self, request: Request) -> bool:
-        """Whether the person is among those asked, now."""
-        found = await may_answer(self._caller.account, request.asked, self._policy, self._directory)
-        return isinstance(found, Voter)
+        """Whether the person is among those asked, now, in their own seat or in one that was handed to them."""
+        arranged = self._arranged.covering(request.action.kind)
+        account = self._caller.account
+        return isinstance(
+            await may_answer(account, request.asked, self._policy, self._directory, arranged=arranged), Voter
+        )
 
-
-def person_of(caller: Caller, policy: Policy) -> str:
-    """The person who gave a command: the one to whom policy links the account, or the account itself."""
-    return policy.person_of(caller.account.id) or caller.account.id
+    async def sources(self) -> tuple[str, ...]:
+        """The approver sources for which the person may answer."""
+        return await sources_of(self._caller.account, self._policy, self._directory, self._arranged)

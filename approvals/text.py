@@ -16,6 +16,8 @@ _INVISIBLE = frozenset("\u115f\u1160\u17b4\u17b5\u3164\uffa0\u034f\u180b\u180c\u
 }
 #: Blanks that are not the space bar's: they line up a fake word or hide one.
 _ODD_SPACES = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000\u2800]")
+#: Nothing of it is hidden, and most texts are nothing else.
+_PLAIN = re.compile(r"[ -~\n\t]*")
 _WALL = re.compile(r" {41,}|(?:\n[ \t]*){4,}")
 
 
@@ -24,13 +26,13 @@ def visible(text: str) -> str:
 
     Line feeds and tabs stay; a run of more than 40 spaces or 3 empty lines becomes <+512 spaces>.
     """
-    shown = "".join(_escaped(character) for character in text)
+    shown = text if _PLAIN.fullmatch(text) else "".join(map(_escaped, text))
     return _WALL.sub(lambda wall: f"<+{len(wall[0])} blanks>", shown)
 
 
 def has_hidden(text: str) -> bool:
     """Whether `visible` writes anything out."""
-    return any(_escaped(character) != character for character in text)
+    return not _PLAIN.fullmatch(text) and any(_escaped(character) != character for character in text)
 
 
 def one_line(text: str) -> str:

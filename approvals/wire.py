@@ -15,8 +15,8 @@ VERSION = 1
 
 def instant(milliseconds: int) -> str:
     """An instant as RFC 3339 in UTC with milliseconds."""
-    moment = datetime.fromtimestamp(milliseconds / 1000, UTC)
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.") + f"{milliseconds % 1000:03d}Z"
+    seconds, rest = divmod(milliseconds, 1000)
+    return f"{datetime.fromtimestamp(seconds, UTC).isoformat()[:19]}.{rest:03d}Z"
 
 
 def decision_document(request: Request, receipt: str | None) -> Mapping[str, Any]:

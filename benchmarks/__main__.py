@@ -8,7 +8,7 @@ import json
 
 import structlog
 
-from benchmarks import core, wait
+from benchmarks import core, slack, wait
 from benchmarks.report import Figure
 
 
@@ -30,16 +30,20 @@ def table(rows: list[Figure]) -> str:
 async def _measured(given: argparse.Namespace) -> list[Figure]:
     if given.name == "wait":
         return await wait.measure(given.approvals)
+    if given.name == "slack":
+        return await slack.measure(given.quick)
     return await core.measure(given.only, quick=given.quick, pending_requests=given.pending)
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("name", nargs="?", choices=["wait", "core"], default="core", help="what to measure")
+    parser.add_argument("name", nargs="?", choices=["wait", "core", "slack"], default="core", help="what to measure")
     parser.add_argument("--json", action="store_true", help="one object: a key per row with value, target, unit, ok")
     parser.add_argument("--approvals", type=int, default=300, help="wait: how many of each to measure")
     parser.add_argument("--only", nargs="+", choices=core.ROWS, default=[], help="core: these rows alone")
-    parser.add_argument("--quick", action="store_true", help="core: small counts, to see that it runs; no measurement")
+    parser.add_argument(
+        "--quick", action="store_true", help="core, slack: small counts, to see that it runs; no measurement"
+    )
     parser.add_argument("--pending", type=int, default=100_000, help="core: how many requests are pending at most")
     return parser
 

@@ -161,7 +161,7 @@ async def a_bot(
         await inbox.watch(agents, [])
         sealer = Sealer(store, FileSigner(read_key(folder / "key.pem")), _heads(folder), issuer=ISSUER)
         loops = _loops(inbox, store, service, sealer)
-        await stack.enter_async_context(_running(loops[:1] if only_intake else loops))
+        await stack.enter_async_context(running(loops[:1] if only_intake else loops))
         yield service
 
 
@@ -183,7 +183,8 @@ def _loops(inbox: Inbox, store: RedisStore, service: Approvals, sealer: Sealer) 
 
 
 @asynccontextmanager
-async def _running(loops: Sequence[Loop]) -> AsyncIterator[None]:
+async def running(loops: Sequence[Loop]) -> AsyncIterator[None]:
+    """Run loops; each finishes its step on the way out."""
     tasks = [asyncio.create_task(loop.run()) for loop in loops]
     try:
         yield

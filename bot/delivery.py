@@ -19,8 +19,10 @@ from approvals.errands import (
     MESSAGE,
     NOT_NOW,
     Accounts,
+    addressed,
     destinations,
     errands,
+    letters,
     retry_after,
     shared_out,
     subject_of,
@@ -66,7 +68,8 @@ class Desk:
     async def add_all(self, stored: Stored, *, but: str = "") -> None:
         """Let wait what a request needs, at every destination `but` one."""
         operators = (self.operators,) if self.operators else ()
-        for destination in dict.fromkeys((*destinations(stored), *operators)):
+        people = addressed(stored, self._accounts)
+        for destination in dict.fromkeys((*destinations(stored), *operators, *people)):
             if destination != but:
                 await self.add(stored, destination)
 
@@ -83,6 +86,10 @@ class Desk:
     def notes(self, stored: Stored, destination: str) -> tuple[Note, ...]:
         """What is to be said under a card."""
         return unsaid(stored, destination, self._accounts)
+
+    def letters(self, stored: Stored, destination: str) -> tuple[Note, ...]:
+        """What a person is to be told directly."""
+        return letters(stored, destination, self._accounts)
 
     async def load(self, request: str) -> Stored | None:
         """A request, if it is still kept."""
@@ -170,8 +177,7 @@ class Delivery:
         await self._desk.warm([one.stored for one in new])
         first = 0
         for size in self._sizes(new, turns, is_short=bool(wait)):
-            came = await self._post(new[first : first + size], new[first:])
-            if not came.done or came.wait:
+            if came := await self._post(new[first : first + size], new[first:]):
                 return came
             first += size
         return _Came(done=True)
@@ -201,8 +207,8 @@ class Delivery:
             await self._done(Errand.POST, one, stored)
         return new
 
-    async def _post(self, some: Sequence[_New], left: Sequence[_New]) -> _Came:
-        """Post these in one message; where the place takes none, the others need not try."""
+    async def _post(self, some: Sequence[_New], left: Sequence[_New]) -> _Came | None:
+        """Post these in one message; None: go on with the others, which need not try where the place takes none."""
         requests = [one.stored for one in some]
         try:
             if len(some) == 1:
@@ -213,15 +219,15 @@ class Delivery:
             self._heard(exc)
             if len(some) > 1 and not exc.place:
                 await self._posting.forget(self._place, requests, ALONE)
-                return _Came(done=True)
+                return None
             for one in left if exc.place else some:
                 await self._refused(Errand.POST, one.waiting, [one.stored], exc)
-            return _Came(done=True, wait=1)
+            return _Came(done=True)
         except ChatUnavailable as exc:
             return await self._not_now(Errand.POST, [one.waiting for one in some], exc, undone=requests)
         for one in some:
             await self._done(Errand.POST, one.waiting, await self._desk.load(one.waiting.subject))
-        return _Came(done=True)
+        return None
 
     async def _recover(self, one: Waiting) -> _Came:
         """Bring a shared message to its end that was intended and never recorded."""
@@ -299,20 +305,21 @@ class Delivery:
                 await give()
         except ChatUnavailable as exc:
             return await self._not_now(Errand.SAY, [one], exc)
-        await self._done(Errand.SAY, one, stored)
+        await self._done(Errand.SAY, one, await self._desk.load(one.subject))
         return _Came(done=True)
 
     def _to_give(self, stored: Stored | None) -> list[Callable[[], Awaitable[None]]]:
-        """The notes under a card here, and what operators are told here, each as the act of giving it."""
+        """The notes under a card here, and what operators or a person are told here, each as the act of giving it."""
         if stored is None:
             return []
         platform, place, posting = self._platform, self._place, self._posting
         acts: list[Callable[[], Awaitable[None]]] = []
-        if Errand.SAY in self._desk.errands(stored, place) and _is_posted(stored, place):
+        if _is_posted(stored, place):
             acts += [partial(posting.say, platform, stored, place, note) for note in self._desk.notes(stored, place)]
+        told = self._desk.letters(stored, place)
         if place == self._desk.operators:
-            acts += [partial(posting.tell, platform, stored, place, note) for note in untold(stored, place)]
-        return acts
+            told += untold(stored, place)
+        return [*acts, *(partial(posting.tell, platform, stored, place, note) for note in told)]
 
     async def _tell_trouble(self, one: Waiting) -> _Came:
         """Tell operators of a destination that takes no cards; after a crash rather not than twice."""

@@ -144,7 +144,7 @@ class Posting:
         await self._once(stored.request, place_of(destination, note), lambda: platform.reply(reference, note))
 
     async def tell(self, platform: ChatPlatform, stored: Stored, destination: str, note: Note) -> None:
-        """Tell operators something of a request, at most once."""
+        """Tell operators or a person something of a request, at most once."""
         await self._once(stored.request, place_of(destination, note), lambda: platform.announce(destination, note))
 
     async def shared(self, destination: str, name: str) -> Shared | None:

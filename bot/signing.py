@@ -8,7 +8,7 @@ import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Final, Self
 
 from joserfc import jws
 from joserfc.errors import JoseError
@@ -18,6 +18,7 @@ from approvals.errors import EntryRefused, SignerUnavailable
 from approvals.strict_json import parse
 
 ALGORITHM = "Ed25519"  # RFC 9864; the polymorphic name EdDSA is deprecated
+_REGISTRY: Final = jws.JWSRegistry(algorithms=[ALGORITHM])
 
 
 class KeyProblem(Exception):
@@ -69,7 +70,7 @@ class FileSigner(PublicKeys):
         header = {"alg": ALGORITHM, "kid": self.kid, "typ": typ}
         payload = json.dumps(claims, separators=(",", ":"), ensure_ascii=False).encode()
         try:
-            return jws.serialize_compact(header, payload, self._key, algorithms=[ALGORITHM])
+            return jws.serialize_compact(header, payload, self._key, registry=_REGISTRY)
         except (JoseError, ValueError) as exc:
             raise SignerUnavailable("the signing key could not be used") from exc
 

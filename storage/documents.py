@@ -27,6 +27,8 @@ _APART: Final = re.compile(rb"\xff(.)", re.DOTALL)  #: 0xFF is a byte of no text
 _MOST_APART: Final = 255
 _DIGEST_SIZE: Final = 32
 
+_encode: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+
 #: What most stored requests say, so that of each only what is its own takes room (RFC 1951; a preset dictionary, as
 #: in RFC 1950 §2.2). What is stored cannot be read without it: never change it. A better one gets a mark of its own.
 _FAMILIAR: Final = (
@@ -93,19 +95,18 @@ def request_text(request: Request) -> bytes:
 def read_request(text: bytes, id_: str, version: int, decision_entry: int | None) -> Request:
     """The request of a stored text. Raises StoreUnavailable for a text that this version cannot read."""
     try:
-        request = Request.model_validate_json(_unpacked(text, id_))
+        if text.startswith(_LEAN):
+            beside = json.dumps({"id": id_, "version": version, "decision_entry": decision_entry}).encode()
+            return Request.model_validate_json(b"%b,%b" % (beside[:-1], _lean(text)[1:]))
+        request = Request.model_validate_json(_of_earlier(text))
     except (ValidationError, ValueError, IndexError, zlib.error) as exc:
         raise StoreUnavailable("a stored request is not in a form that this version can read") from exc
     return request.model_copy(update={"version": version, "decision_entry": decision_entry})
 
 
-def _unpacked(text: bytes, id_: str) -> bytes:
-    """The JSON of a stored text; earlier ones were kept as they are."""
-    if text.startswith(_LEAN):
-        return b'{"id":%b,%b' % (json.dumps(id_).encode(), _lean(text)[1:])
-    if text.startswith(_PACKED):
-        return zlib.decompressobj(zdict=_FAMILIAR_ONCE).decompress(text[1:])
-    return text
+def _of_earlier(text: bytes) -> bytes:
+    """The JSON of a text that an earlier version stored."""
+    return zlib.decompressobj(zdict=_FAMILIAR_ONCE).decompress(text[1:]) if text.startswith(_PACKED) else text
 
 
 def _lean(text: bytes) -> bytes:
@@ -121,7 +122,7 @@ def _lean(text: bytes) -> bytes:
 
 def json_text(value: Mapping[str, Any]) -> bytes:
     """One spelling for one value: sorted, compact, ASCII (so that any text, however broken, can be written)."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
+    return _encode(value).encode()
 
 
 def post_text(post: Post) -> bytes:

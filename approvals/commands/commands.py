@@ -6,8 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from approvals.commands import typed
 from approvals.commands.answers import Answer, Button, Piece, Typed, ours, row, theirs, told
+from approvals.commands.emergencies import Emergencies
 from approvals.commands.lists import Lists, about, cards_of, decided_row
-from approvals.commands.record import record_of
+from approvals.commands.record import record_of, why_of
+from approvals.commands.seats import Seats
 from approvals.commands.steering import Steering, refused
 from approvals.errors import NotFound
 from approvals.lifecycle import Status
@@ -16,7 +18,7 @@ from approvals.policy_file import Role
 from approvals.ports import Directory, Policies, Store
 from approvals.request import Request
 from approvals.service import Approvals, Counted, Late, Refused
-from approvals.sight import Caller, Sight, person_of
+from approvals.sight import Caller, Sight
 
 HOME = 5  #: rows in each part of somebody's overview
 _AMBIGUOUS = 5
@@ -26,6 +28,7 @@ _ROLES: Mapping[type[typed.AboutOne], tuple[Role, ...]] = {
     typed.Revoke: ("revoke",),
     typed.Extend: ("extend",),
     typed.Resolve: ("resolve",),
+    typed.Review: ("review",),
 }
 
 
@@ -39,6 +42,8 @@ class Commands:
         self._policies = policies
         self._lists = Lists(store, directory)
         self._steering = Steering(approvals.operators, directory)
+        self._emergencies = Emergencies(approvals.operators, store)
+        self._seats = Seats(approvals)
 
     async def answer(self, text: str, caller: Caller) -> Answer:
         """Do what a text asks for. Raises ApprovalsError where nothing can be looked up or done right now."""
@@ -59,6 +64,15 @@ class Commands:
                 return await self._steering.unfreeze(command, caller, policy)
             case typed.Frozen():
                 return await self._steering.frozen(caller, policy)
+            case (
+                typed.Delegate()
+                | typed.Delegations()
+                | typed.Undelegate()
+                | typed.Link()
+                | typed.Confirm()
+                | typed.Unlink()
+            ):
+                return await self._seats.answer(command, caller, policy, await self._store.now())
         return await self._about_one(command, caller, policy)
 
     async def home(self, caller: Caller) -> tuple[Sequence[Answer], int]:
@@ -77,7 +91,7 @@ class Commands:
         `codes` are short codes that may be theirs.
         """
         policy = await self._policies.look()
-        sight = await Sight.of(caller, policy, self._directory)
+        sight = await Sight.of(caller, policy, self._directory, self._store)
         found = []
         for code in codes[:_CODES]:
             for one in await self._store.find(code):
@@ -96,8 +110,16 @@ class Commands:
         match command:
             case typed.Show():
                 return await self._show(request, caller, policy)
+            case typed.Why():
+                return why_of(request, policy.explain(request.question), policy)
             case typed.Retract():
                 return await self._retract(request, caller, policy)
+            case typed.Report():
+                return await self._emergencies.report(command, request, caller)
+            case typed.BreakGlass():
+                return await self._emergencies.break_glass(command, request, caller, policy)
+            case typed.Review():
+                return await self._emergencies.review(command, request, caller)
             case typed.Extend():
                 return await self._steering.extend(command, request, caller)
             case typed.Revoke():
@@ -108,7 +130,7 @@ class Commands:
     async def _named(self, command: typed.AboutOne, caller: Caller, policy: Policy) -> list[Request]:
         """The requests of an id or a short code that the caller may look at; others are as if they were not there."""
         ids = [command.request] if command.by_id else await self._store.find(command.request)
-        sight = await Sight.of(caller, policy, self._directory, roles=("see", *_ROLES.get(type(command), ())))
+        sight = await Sight.of(caller, policy, self._directory, self._store, ("see", *_ROLES.get(type(command), ())))
         found = []
         for one in ids[:_AMBIGUOUS]:
             try:
@@ -120,16 +142,18 @@ class Commands:
         return found
 
     async def _show(self, request: Request, caller: Caller, policy: Policy) -> Answer:
-        sight = await Sight.of(caller, policy, self._directory)
+        sight = await Sight.of(caller, policy, self._directory, self._store)
         pending = request.status is Status.PENDING
         asked = pending and await sight.may_answer(request)
         buttons = await self._steering.buttons(request, caller, policy, may_answer=asked)
+        buttons.append(Button(label="Why", command=f"why {request.id}"))
         if pending and request.vote_of(sight.person) is not None:
             buttons.insert(0, Button(label="Retract my answer", command=f"retract {request.id}"))
         return record_of(request, policy, await cards_of(self._store, request), buttons)
 
     async def _retract(self, request: Request, caller: Caller, policy: Policy) -> Answer:
-        if request.vote_of(person_of(caller, policy)) is None:
+        sight = await Sight.of(caller, policy, self._directory, self._store)
+        if request.vote_of(sight.person) is None:
             return told("Nothing was done", *about(request), " has no answer of yours.")
         match await self._approvals.take_back(request.id, caller.account):
             case Refused() as refusal:

@@ -25,7 +25,6 @@ from approvals.commands.typed import Which
 from approvals.errors import NotFound
 from approvals.indices import Query
 from approvals.lifecycle import Status
-from approvals.people import sources_of
 from approvals.policy import Policy
 from approvals.ports import Directory, Store
 from approvals.request import Request
@@ -55,7 +54,7 @@ class Lists:
 
     async def pending(self, which: Which, caller: Caller, policy: Policy, limit: int = PAGE) -> Answer:
         """What waits: by default what stands here, waits for the caller, or was asked for them."""
-        sight = await Sight.of(caller, policy, self._directory)
+        sight = await Sight.of(caller, policy, self._directory, self._store)
         now = await self._store.now()
 
         async def wanted(request: Request) -> bool:
@@ -71,7 +70,7 @@ class Lists:
 
     async def history(self, which: Which, caller: Caller, policy: Policy, limit: int = PAGE) -> Answer:
         """What was decided: by default what the caller answered, and what was asked for them."""
-        sight = await Sight.of(caller, policy, self._directory)
+        sight = await Sight.of(caller, policy, self._directory, self._store)
 
         async def wanted(request: Request) -> bool:
             if which.mine:
@@ -84,7 +83,7 @@ class Lists:
 
     async def asked_for(self, caller: Caller, policy: Policy, limit: int = PAGE) -> Answer:
         """What the caller's agents asked, and what was asked for the caller, whatever became of it."""
-        sight = await Sight.of(caller, policy, self._directory)
+        sight = await Sight.of(caller, policy, self._directory, self._store)
         queries = [Query(statuses=tuple(Status), agent=agent) for agent in policy.agents_for(sight.person)]
 
         async def wanted(request: Request) -> bool:
@@ -98,7 +97,7 @@ class Lists:
         """Where to look for what waits."""
         if which.agent is not None or which.kind is not None or which.here:
             return _named((Status.PENDING,), which, caller)
-        mine = Query(sources=await sources_of(caller.account, policy, self._directory))
+        mine = Query(sources=await sight.sources())
         if which.mine:
             return mine
         here = [Query(destination=place) for place in caller.here]

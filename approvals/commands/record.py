@@ -5,27 +5,58 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from approvals.card import Card, card_of
-from approvals.commands.answers import Answer, At, Button, Line, Piece, Row, bold, line, ours, theirs
+from approvals.commands.answers import Answer, At, Button, Line, Piece, Row, Words, bold, line, ours, theirs
 from approvals.commands.lists import about, became, people
 from approvals.lifecycle import Status
+from approvals.lines import Line as Argument
+from approvals.matching import Explanation, Heard
 from approvals.policy import Policy
 from approvals.request import Request, Vote
-from approvals.text import clipped, visible
 
-_LINES = 40  #: lines of arguments; what is longer is read on the card, in Review
+_ROOM = 2_500  #: characters of arguments in one row
 _ANSWERS = {"approve": "approved", "deny": "denied", "changes": "asked for changes"}
 
 
 def record_of(request: Request, policy: Policy, cards: Line, buttons: Sequence[Button]) -> Answer:
-    """The answer to `show`: nothing of the nonce, and of the arguments what the card shows."""
+    """The answer to `show`: of the action what the card shows, the whole of it where the card does; never the nonce."""
     card = card_of(request)
+    heading = line(bold(card.heading), *([f" · {card.note}"] if card.note else []))
     rows = [
         Row(lines=((*about(request), *became(request, policy), *cards),)),
-        Row(lines=(line(bold(card.heading), *([f" · {card.note}"] if card.note else [])), *_arguments(card))),
+        Row(lines=(heading, line(_whole(card.kind), " → ", _whole(card.target)))),
+        *_arguments(card),
         Row(lines=tuple(_terms(request, policy))),
         Row(lines=tuple(trail_of(request, policy))),
     ]
     return Answer(title="Approval record", rows=tuple(rows), buttons=tuple(buttons))
+
+
+def why_of(request: Request, explanation: Explanation, policy: Policy) -> Answer:
+    """The answer to `why`: every rule with what it had to say, what all of it comes to, and who that asks."""
+    rules = [_rule(heard) for heard in explanation.rules]
+    terms = explanation.terms
+    asks = [line(f"{factor.name}: {factor.need} of ", *_sources(factor.sources, policy)) for factor in terms.factors]
+    comes = {"allow": "nobody is asked: it is allowed", "deny": "nobody is asked: it is denied"}
+    verdict = line(bold(comes.get(terms.verdict, "people are asked")))
+    if request.terms.policy != terms.policy:
+        asks.append(line("It was asked under another policy; of both the stricter demands hold."))
+    rows = (Row(lines=(about(request),)), Row(lines=tuple(rules)), Row(lines=(verdict, *asks)))
+    return Answer(title="Why", rows=rows)
+
+
+def _rule(heard: Heard) -> Line:
+    mark = "counts" if heard.counts else "does not count"
+    return line(theirs(heard.rule), f" {mark}: ", ours(heard.why))
+
+
+def _sources(sources: Sequence[str], policy: Policy) -> list[Piece]:
+    """Who is asked: people by their accounts, groups of a platform by their ids."""
+    found: list[Piece] = []
+    for source in sources:
+        named = source.startswith("person:")
+        who = people([source.removeprefix("person:")], policy) if named else [theirs(source)]
+        found += [ours(", "), *who] if found else who
+    return found
 
 
 def trail_of(request: Request, policy: Policy) -> list[Line]:
@@ -68,15 +99,28 @@ def _reason(reason: str) -> list[Piece | str]:
     return [": ", theirs(reason)] if reason else []
 
 
-def _arguments(card: Card) -> list[Line]:
-    """Every argument, as on the card; the values are not ours."""
-    lines: list[Line] = []
-    for mark, members in (("", card.arguments), ("only if ", card.preconditions)):
-        for member in members:
-            value = clipped(visible("\n".join(member.value)), 500).replace("\n", " ⏎ ")
-            lines.append(line(mark, theirs(member.name), " ", theirs(value)))
-    left = len(lines) - _LINES
-    return lines[:_LINES] + ([line(f"and {left} more lines, in Review on the card")] if left > 0 else [])
+def _arguments(card: Card) -> list[Row]:
+    """Every argument, as on the card, in rows of a size that a message takes; the values are not ours."""
+    lines = [_argument("", one) for one in card.arguments] + [_argument("only if ", one) for one in card.preconditions]
+    if not card.complete:
+        lines.append(line("Too long to be shown here: Review on the card shows the whole."))
+    rows: list[Row] = []
+    size = 0
+    for one in lines:
+        room = sum(len(piece.text) for piece in one if isinstance(piece, Words))
+        fits = rows and size + room <= _ROOM
+        rows[-1:] = [Row(lines=(*rows[-1].lines, one))] if fits else [*rows[-1:], Row(lines=(one,))]
+        size = size + room if fits else room
+    return rows
+
+
+def _argument(mark: str, member: Argument) -> Line:
+    return line(mark, _whole(member.name), " ", _whole("\n".join(member.value)))
+
+
+def _whole(text: str) -> Words:
+    """What a card holds is safe to look at, and shown whole."""
+    return Words(text=text, code=True)
 
 
 def _terms(request: Request, policy: Policy) -> list[Line]:

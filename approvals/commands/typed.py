@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeVar
 
 REASON = 500  #: characters of a reason that are kept
+SAW = "--saw:"  #: stands before the digest of what was shown, in the command of a button
 SURE = "--sure"  #: stands in the command of a button that asked before
 
 _UNITS = {"s": 1_000, "m": 60_000, "h": 3_600_000, "d": 86_400_000}
@@ -39,6 +40,15 @@ USAGE: Mapping[str, Usage] = {
     "resolve": Usage("ID succeeded|failed NOTE", "say how it ended where the tool could not"),
     "freeze": Usage("agent|kind|all [NAME] REASON", "stop an agent, kinds or everything at once"),
     "unfreeze": Usage("[agent|kind|all] [NAME]", "let it go on; alone: what is frozen"),
+    "why": Usage("ID", "which rules ask for what, as the policy is now"),
+    "report": Usage("ID WORDS", "say that something looks wrong; operators are told"),
+    "break-glass": Usage("ID REASON", "let something through alone, in an emergency"),
+    "review": Usage("ID WORDS", "close an emergency, as another person"),
+    "delegate": Usage("@PERSON until WHEN [for KINDS]", "hand your seat to somebody for a while"),
+    "undelegate": Usage("DELEGATION", "take a seat back, or give it back"),
+    "delegations": Usage("", "the seats you handed over, or were handed"),
+    "link": Usage("[CODE]", "show that two accounts are yours: a code here, to be typed there"),
+    "unlink": Usage("ACCOUNT", "an account is not yours, or not any more"),
     "help": Usage("", "this list"),
 }
 
@@ -123,6 +133,75 @@ class Resolve(One):
 
 
 @dataclass(frozen=True)
+class Why(One):
+    """Tell which rules ask for what."""
+
+
+@dataclass(frozen=True)
+class Report(One):
+    """Say that something looks wrong."""
+
+    words: str = ""
+
+
+@dataclass(frozen=True)
+class BreakGlass(One):
+    """Let it through alone; `saw` is the digest of what the person was shown when they were asked."""
+
+    reason: str = ""
+    saw: str = ""
+
+
+@dataclass(frozen=True)
+class Review(One):
+    """Say what came of an emergency."""
+
+    words: str = ""
+
+
+@dataclass(frozen=True)
+class Delegate:
+    """Hand one's seat to `to`; `until` as it was typed."""
+
+    to: str
+    until: str
+    kinds: tuple[str, ...] = ("*",)
+
+
+@dataclass(frozen=True)
+class Delegations:
+    """List the seats that were handed over."""
+
+
+@dataclass(frozen=True)
+class Undelegate:
+    """Take a seat back, or give it back."""
+
+    delegation: str
+
+
+@dataclass(frozen=True)
+class Link:
+    """Ask for a code, or type one."""
+
+    code: str = ""
+
+
+@dataclass(frozen=True)
+class Confirm:
+    """Say that the account that typed one's code is one's own."""
+
+    account: str
+
+
+@dataclass(frozen=True)
+class Unlink:
+    """Say that an account is not one's own."""
+
+    account: str
+
+
+@dataclass(frozen=True)
 class Freeze:
     """Stop something; `name` is empty for everything."""
 
@@ -161,8 +240,9 @@ class Misunderstood:
     usage: str = ""
 
 
-AboutOne = Show | Retract | Extend | Revoke | Resolve
-Command = Pending | History | Freeze | Unfreeze | Frozen | Help | AboutOne
+AboutOne = Show | Why | Retract | Extend | Revoke | Resolve | Report | BreakGlass | Review
+Arranging = Delegate | Delegations | Undelegate | Link | Confirm | Unlink
+Command = Pending | History | Freeze | Unfreeze | Frozen | Help | Arranging | AboutOne
 
 
 class _Wrong(Exception):
@@ -259,6 +339,64 @@ def _retract(words: list[str]) -> Retract:
     return Retract(request)
 
 
+def _why(words: list[str]) -> Why:
+    request = _request(words)
+    _alone(words)
+    return Why(request)
+
+
+def _report(words: list[str]) -> Report:
+    return Report(_request(words), _said(words))
+
+
+def _break_glass(words: list[str]) -> BreakGlass:
+    request = _request(words)
+    saw = words.pop(0).removeprefix(SAW) if words and words[0].startswith(SAW) else ""
+    return BreakGlass(request, _said(words), saw)
+
+
+def _review(words: list[str]) -> Review:
+    return Review(_request(words), _said(words))
+
+
+def _delegate(words: list[str]) -> Delegate:
+    plain = [word.lower() for word in words]
+    if "until" not in plain[1:2]:
+        raise _Wrong("Say to whom and until when")
+    parted = plain.index("for") if "for" in plain else len(plain)
+    until, kinds = " ".join(plain[2:parted]), tuple(word.rstrip(",") for word in words[parted + 1 :])
+    if not until or (parted < len(plain) and not kinds):
+        raise _Wrong("Say until when, and for which kinds if not for all")
+    return Delegate(words[0], until, kinds or ("*",))
+
+
+def _delegations(words: list[str]) -> Delegations:
+    _alone(words)
+    return Delegations()
+
+
+def _undelegate(words: list[str]) -> Undelegate:
+    return Undelegate(_only(words, "Say which delegation; they are listed by `delegations`"))
+
+
+def _link(words: list[str]) -> Link | Confirm:
+    if words[:1] == ["confirm"]:
+        return Confirm(_only(words[1:], "Say which account"))
+    code = words.pop(0) if words else ""
+    _alone(words)
+    return Link(code)
+
+
+def _unlink(words: list[str]) -> Unlink:
+    return Unlink(_only(words, "Say which account, as the policy writes it: slack:T…:U…"))
+
+
+def _only(words: list[str], sentence: str) -> str:
+    if len(words) != 1:
+        raise _Wrong(sentence)
+    return words[0]
+
+
 def _extend(words: list[str]) -> Extend:
     request = _request(words)
     found = re.fullmatch(r"([1-9][0-9]{0,5})([smhd])", words.pop(0).lower() if words else "")
@@ -329,5 +467,14 @@ PARSERS: Mapping[str, Callable[[list[str]], Command]] = {
     "resolve": _resolve,
     "freeze": _freeze,
     "unfreeze": _unfreeze,
+    "why": _why,
+    "report": _report,
+    "break-glass": _break_glass,
+    "review": _review,
+    "delegate": _delegate,
+    "delegations": _delegations,
+    "undelegate": _undelegate,
+    "link": _link,
+    "unlink": _unlink,
     "help": _help,
 }

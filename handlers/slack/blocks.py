@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from approvals.card import Before, Button, Card, Changed, Said, Seat, Step, Who
+from approvals.card import UNNAMED, Before, Button, Card, Changed, Said, Seat, Step, Who
 from approvals.hosts import Host
 from approvals.lifecycle import Status
 from approvals.lines import Line
@@ -269,12 +269,17 @@ def _needed(card: Card, team: str) -> list[Json]:
 
 
 def _asked(seat: Seat, team: str) -> list[Json]:
-    """Those who are asked for one demand, in brackets; mentioned only if they are to be."""
-    if not seat.mentions:
-        return []
-    groups = [usergroup(source.removeprefix(GROUP)) for source in seat.groups if source.startswith(GROUP)]
-    asked = [*groups, *(person(who, team) for who in seat.people)]
+    """Those who are asked for one demand, in brackets: mentioned, or by name where a card does not call them."""
+    by_name = [text(who.person, "code") for who in seat.people] if seat.notify != "mention" else []
+    asked = [*people_of(seat, team), *by_name]
     return [text(" ("), *listed(asked, " or "), text(")")] if asked else []
+
+
+def people_of(seat: Seat, team: str) -> list[Json]:
+    """Those who are called for one demand by being mentioned: their groups here, and each of them by name."""
+    groups = [usergroup(source.removeprefix(GROUP)) for source in seat.groups if source.startswith(GROUP)]
+    people = [person(who, team) for who in seat.people] if seat.notify == "mention" else []
+    return [*(groups if seat.notify != "none" else []), *people]
 
 
 def _so_far(card: Card, team: str) -> list[Json]:
@@ -288,7 +293,8 @@ def _so_far(card: Card, team: str) -> list[Json]:
 
 def _voice(said: Said, team: str) -> list[Json]:
     words = {"approve": f"for {said.factor}", "deny": "against it", "changes": "against it, and asks for changes,"}
-    return [person(said.who, team), text(f" {words[said.answer]} at "), when(said.at, TIME)]
+    owner = f" in place of {said.instead_of}" if said.instead_of else ""
+    return [person(said.who, team), text(f"{owner} {words[said.answer]} at "), when(said.at, TIME)]
 
 
 def _story(card: Card) -> list[Json]:
@@ -347,16 +353,16 @@ def _spoken(card: Card) -> str:
 
     A title that names the kind itself (policy does not describe it) is left out: a kind is the agent's word.
     """
-    words = "an action that the policy does not describe" if card.kind in card.heading else card.heading
-    what = f"{_escaped(words)[:300]} ({card.code})"
+    words = UNNAMED if card.kind in card.heading else card.heading
+    what = f"{escaped(words)[:300]} ({card.code})"
     if card.status is not Status.PENDING:
         return what
     left = [seat for seat in card.needs if seat.got < seat.need]
-    who = " and ".join(f"{_escaped(seat.name)[:60]} {seat.got} of {seat.need}" for seat in left[:5])
+    who = " and ".join(f"{escaped(seat.name)[:60]} {seat.got} of {seat.need}" for seat in left[:5])
     until = f" · until {spoken_time(card.expires_at)}" if card.expires_at is not None else ""
     return f"Approval needed: {what}" + (f" · {who}" if who else "") + until
 
 
-def _escaped(words: str) -> str:
+def escaped(words: str) -> str:
     """https://docs.slack.dev/messaging/formatting-message-text#escaping"""
     return words.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

@@ -10,27 +10,37 @@ from collections.abc import Iterator, Sequence
 from approvals.card import Said, Seat
 from approvals.lifecycle import Status
 from approvals.rows import Row
-from handlers.slack.blocks import Drawing, button, mark, person, risk_words
+from handlers.slack.blocks import Drawing, button, mark, people_of, person, risk_words, sentence
 from handlers.slack.elements import TIME, Json, emoji, listed, quiet, section, text, when
 from handlers.slack.table import tables
 
 _LEAD = "they came faster than Slack lets me post, and each is decided on its own"
 _DOT = text(" · ")
+_MOST_MENTIONS = 10
 
 
 def draw_rows(rows: Sequence[Row | None], values: Sequence[str], *, team: str) -> Drawing:
     """The rows in their order, a forgotten one as a line that says so; `values` are what each row's buttons carry."""
     waiting = sum(row is not None and row.status is Status.PENDING for row in rows)
-    blocks = [_lead(len(rows), waiting)]
+    blocks = [_lead(rows, waiting, team)]
     for row, value in zip(rows, values, strict=True):
         blocks += _forgotten() if row is None else _row(row, value, team)
     return Drawing(blocks, _spoken(rows, waiting))
 
 
-def _lead(count: int, waiting: int) -> Json:
-    if waiting:
-        return section([text(f"{waiting} of {count} requests are waiting", "bold"), text(f" · {_LEAD}")])
-    return section([text(f"{count} requests came at once", "bold"), text("; none of them waits any more")])
+def _lead(rows: Sequence[Row | None], waiting: int, team: str) -> Json:
+    if not waiting:
+        return section([text(f"{len(rows)} requests came at once", "bold"), text("; none of them waits any more")])
+    asked = _asked(rows, team)
+    line = [text(f"{waiting} of {len(rows)} requests are waiting", "bold"), text(f" · {_LEAD}")]
+    return section([*line, text(" · "), *listed(asked)] if asked else line)
+
+
+def _asked(rows: Sequence[Row | None], team: str) -> list[Json]:
+    """Those who are asked in any of the rows and are to be mentioned, each once; a mention notifies once a message."""
+    seats = [seat for row in rows if row is not None for seat in row.needs if seat.got < seat.need]
+    found = [mentioned for seat in seats for mentioned in people_of(seat, team)]
+    return [element for place, element in enumerate(found) if element not in found[:place]][:_MOST_MENTIONS]
 
 
 def _forgotten() -> Iterator[Json]:
@@ -56,7 +66,9 @@ def _parts(row: Row, team: str) -> Iterator[Json]:
 
 def _heading(row: Row, team: str) -> list[Json]:
     notes = [risk_words(row.risk), row.note] if row.status is Status.PENDING else [row.note]
-    line = [text(row.code, "bold"), text("  "), emoji(mark(row.status, row.risk)), text(" "), text(row.heading, "bold")]
+    words = sentence(row.summary) if row.status is Status.PENDING else []
+    line = [text(row.code, "bold"), text("  "), emoji(mark(row.status, row.risk)), text(" ")]
+    line += words or [text(row.heading, "bold")]
     line += [text(f" · {note}") for note in notes if note]
     return [*line, text(" "), *listed([person(who, team) for who in row.by])] if row.by else line
 

@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from approvals.notes import Note
-from handlers.slack.blocks import Drawing, person
+from handlers.slack.blocks import Drawing, escaped, person
 from handlers.slack.directory import GROUP
-from handlers.slack.elements import Json, listed, section, text, usergroup, when
+from handlers.slack.elements import Json, link, listed, section, text, usergroup, when
+
+
+def draw_letter(note: Note, url: str) -> Drawing:
+    """What a person is told directly, with a link to the card."""
+    line = [text(note.title, "bold"), text(f" · {note.words} · code "), text(note.code, "bold"), text(" · ")]
+    line += [text("expires "), when(note.expires_at), text(" · ")] if note.expires_at is not None else []
+    spoken = f"{escaped(note.title)[:300]}: {note.words} ({note.code})"
+    return Drawing([section([*line, link(url, "open the card")])], spoken)
 
 
 def draw_note(note: Note, *, team: str) -> Drawing:
@@ -17,7 +25,7 @@ def draw_note(note: Note, *, team: str) -> Drawing:
         line += [text(" · needs "), *listed([text(name, "bold") for name in note.factors])]
     if note.expires_at is not None:
         line += [text(" · expires "), when(note.expires_at)]
-    if note.place:
+    if note.problem:
         line += [text(": "), text(note.place, "code"), text(" says "), text(note.problem, "code")]
     if note.remedy:
         line += [text(f"; {note.remedy}")]

@@ -22,7 +22,7 @@ from handlers.slack.blocks import Drawing, draw
 from handlers.slack.burst import draw_rows
 from handlers.slack.errors import ApiLimited, ApiRefused, ApiSilent
 from handlers.slack.identity import Identity
-from handlers.slack.notes import draw_note
+from handlers.slack.notes import draw_letter, draw_note
 
 log = structlog.get_logger(__name__)
 
@@ -100,7 +100,10 @@ class SlackPlatform:
 
     async def announce(self, destination: str, note: Note) -> None:
         """Say something that stands under no card."""
-        await self._post(await self._channel(destination), draw_note(note, team=self._identity.team), None)
+        drawing = draw_note(note, team=self._identity.team)
+        if note.reference:
+            drawing = draw_letter(note, self._identity.permalink(note.reference["channel"], note.reference["ts"]))
+        await self._post(await self._channel(destination), drawing, None)
 
     async def reply(self, reference: Mapping[str, str], note: Note) -> None:
         """Say something in a card's thread, mentioning those it is for."""

@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 from aiohttp import web
 
+from approvals.commands.commands import Commands
 from approvals.ports import Store
 from approvals.service import Approvals
 from handlers.seal import Seal
@@ -18,6 +19,7 @@ from handlers.tasks import Tasks
 from handlers.teams.addresses import BOTS, GRAPH, Addresses
 from handlers.teams.clicks import BUDGET, Clicks
 from handlers.teams.connector import Connector, Rest
+from handlers.teams.desk import Desk
 from handlers.teams.directory import Graph, TeamsDirectory
 from handlers.teams.gate import Gate
 from handlers.teams.http import teams_routes
@@ -84,16 +86,19 @@ class TeamsDoor:
         self._options = options
         self._tasks = Tasks()
 
-    def routes(self, approvals: Approvals) -> list[web.RouteDef]:
+    def routes(self, approvals: Approvals, commands: Commands) -> list[web.RouteDef]:
         """What Teams calls."""
         options = self._options
-        clicks = Clicks(approvals, self._seal, self._store.keep_rendering, budget=options.budget, watch=options.watch)
+        desk = Desk(commands, self.platform, self.identity, self._tasks)
+        clicks = Clicks(approvals, self._seal, self._store, desk, budget=options.budget, watch=options.watch)
 
         async def dispatch(activity: Mapping[str, Any]) -> Json:
             if activity.get("type") == "invoke" and activity.get("name") == INVOKE:
                 self._tasks.start(self.places.heard(activity), "teams place")  # no click waits for it
                 return await clicks.answered(activity)
             await self.places.heard(activity)
+            if activity.get("type") == "message":
+                desk.heard(activity)
             return {}
 
         return teams_routes(self._gate, dispatch, watch=options.watch)

@@ -29,10 +29,11 @@ def _said(note: Note, words: str, others: Sequence[Who]) -> list[Json]:
     runs: list[Json] = []
     for who in others:
         runs += [*literal(who.person), ours(" ")]
+    runs += [*literal(note.title), ours(" · ")] if note.title else []
     runs += [ours(words)]
     if note.factors:
         runs += [ours(" · needs "), *literal(" and ".join(note.factors))]
-    if note.place:
+    if note.problem:
         runs += [ours(": "), *literal(note.place), ours(" says "), *literal(note.problem)]
     if note.remedy:
         runs += [ours(f"; {note.remedy}")]

@@ -80,11 +80,11 @@ class TeamsPlatform:
     async def post(self, destination: str, request: Request, card: Card) -> Mapping[str, str]:
         """Show a card as a new message, at most once: nothing is tried again in here."""
         place = await self._place(destination)
-        return await self._post(place, self._drawn(card, place.id))
+        return await self._post(place, self._drawn(request, card, place.id))
 
     async def update(self, reference: Mapping[str, str], request: Request, card: Card) -> None:
         """Change a message so that it shows this card; where it is gone, a new one says how it ended."""
-        await self._change(reference, self._drawn(card, reference["conversation"]), waits=bool(card.buttons))
+        await self._change(reference, self._drawn(request, card, reference["conversation"]), waits=bool(card.buttons))
 
     async def reply(self, reference: Mapping[str, str], note: Note) -> None:
         """Say something in a card's thread, or in the chat where there are no threads, mentioning those it is for."""
@@ -97,6 +97,15 @@ class TeamsPlatform:
     async def announce(self, destination: str, note: Note) -> None:
         """Say something that stands under no card."""
         await self._post(await self._place(destination), draw_note(note, tenant=self._identity.tenant))
+
+    async def say(self, conversation: str, drawing: Drawing) -> None:
+        """Say something in a conversation, or a thread of it, that somebody just wrote in."""
+        service = await self._service(conversation.partition(";")[0])
+        await _teams(self._connector.send(service, conversation, message(drawing.card, drawing.spoken)))
+
+    async def say_to(self, person: str, drawing: Drawing) -> None:
+        """Say something to one person (by object id), in their own chat with us."""
+        await self._post(await self._place(f"teams:{person}"), drawing)
 
     async def find_posted(self, destination: str, about: str, since: int) -> Mapping[str, str] | None:
         """Nothing: Teams lets a bot search no conversation. Such a card is adopted on its first click."""
@@ -150,8 +159,9 @@ class TeamsPlatform:
                     raise
                 await asyncio.sleep(pause)
 
-    def _drawn(self, card: Card, place: str) -> Drawing:
-        return draw(card, value=self._seal.value(Sealed(card.request, card.digest()), place))
+    def _drawn(self, request: Request, card: Card, place: str) -> Drawing:
+        value = self._seal.value(Sealed(card.request, card.digest()), place)
+        return draw(card, value=value, denials=request.presentation.denials)
 
     def _drawn_together(self, rows: Sequence[Row | None], place: str) -> Drawing:
         values = [self._seal.value(Sealed(row.request, row.digest()), place) if row else "" for row in rows]

@@ -25,7 +25,7 @@ class Keys:
 
     def __init__(self, partition: int) -> None:
         self.partition = partition
-        self._tag = f"{{sayso:{partition}}}"
+        self._tag = f"{{sayso:{partition}}}:"
         self.meta = self._key("meta")  #: hash: journal (last number), epoch, epoch_number, notes
         self.journal = self._key("journal")  #: stream with ids <number>-0
         self.keys = self._key("keys")  #: hash: key id to the public half of a signing key (partition 0)
@@ -35,6 +35,7 @@ class Keys:
         self.destinations = self._key("destinations")  #: sorted set: destinations by when they are to be served next
         self.leases = self._key("leases")  #: hash: destination to the fence of its lease and until when it holds
         self.pending = self.index("pending")
+        self._queues = {queue: self._key(queue.value) for queue in Queue}
 
     def intake(self, owner: str, *, tool: bool) -> str:
         """The stream that an agent or a tool appends to."""
@@ -62,7 +63,7 @@ class Keys:
 
     def queue(self, queue: Queue) -> str:
         """Sorted set of request ids by the instant at which their work is due."""
-        return self._key(queue.value)
+        return self._queues[queue]
 
     def index(self, name: str) -> str:
         """Sorted set: a list of approvals/indices.py, request ids by asked_at."""
@@ -109,7 +110,7 @@ class Keys:
         return self._key("outbox", errand.value, destination)
 
     def _key(self, *parts: str) -> str:
-        return ":".join((self._tag, *parts))
+        return self._tag + ":".join(parts)
 
 
 def intake_keys(agents: tuple[str, ...], audiences: tuple[str, ...], partitions: int) -> dict[str, tuple[str, bool]]:

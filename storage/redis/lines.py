@@ -204,7 +204,8 @@ class Lines:
         while True:
             try:
                 replies = await exchange(packed, count)
-                if failures == self._retries or not self._is_worth_another(replies):
+                refusals = [reply for reply in replies if isinstance(reply, Exception)]
+                if not refusals or failures == self._retries or not self._is_worth_another(refusals):
                     return replies
             except _LOST:
                 if failures == self._retries or self._closed:
@@ -224,20 +225,22 @@ class Lines:
         for line in lines:
             await line.closed()
 
-    def _is_worth_another(self, replies: Sequence[Any]) -> bool:
-        """Whether another line may lead to a server that does not answer so. Raises what tells that none can now."""
-        for reply in replies:
-            if isinstance(reply, LineLost):  # such as LOADING
-                raise reply
-            if isinstance(reply, self._again_on):
+    def _is_worth_another(self, refusals: Sequence[Exception]) -> bool:
+        """Whether another line may lead to a server that does not refuse it. Raises what tells that none can now."""
+        for refusal in refusals:
+            if isinstance(refusal, LineLost):  # such as LOADING
+                raise refusal
+            if isinstance(refusal, self._again_on):
                 for line in self._shared:
                     line.close(LineLost("the server cannot do what it is asked"))
                 return True
         return False
 
     async def _together(self, packed: bytes, count: int) -> list[Any]:
-        line = next((line for line in self._shared if line.unanswered < _FULL and line.lost is None), None)
-        if line is None:
+        for line in self._shared:
+            if line.unanswered < _FULL and line.lost is None:
+                break
+        else:
             line = await self._another()
         if self._asked_after and line.silence > self._asked_after:
             await line.send(_PING, 1)

@@ -7,7 +7,7 @@ import hashlib
 import time
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext, suppress
+from contextlib import AbstractContextManager, suppress
 from functools import cache
 from pathlib import Path
 from typing import Any, Final, Self
@@ -169,38 +169,48 @@ class Link:
 
     async def _reach(self, slot: int | None, commands: Sequence[Command], within: float | None = None) -> list[Any]:
         """Replies to commands that belong on one server. Raises what the driver raised last."""
+        problem, replies = await self._attempt(slot, commands, None, within)
+        if problem is None:
+            return replies
         until, pause = time.monotonic() + self._route.patience, _PAUSE
-        asked: AskError | None = None
-        while True:
-            problem, replies = await self._attempt(slot, commands, asked, within)
-            if problem is None or time.monotonic() >= until:
-                break
+        while problem is not None and time.monotonic() < until:
             asked = problem if isinstance(problem, AskError) and not isinstance(problem, MovedError) else None
             if asked is None:
                 await asyncio.sleep(pause)
                 pause = min(2 * pause, _LONGEST_PAUSE)
-        if replies is None and problem is not None:
+            problem, replies = await self._attempt(slot, commands, asked, within)
+        if not replies and problem is not None:
             raise problem
-        return replies or []
+        return replies
 
     async def _attempt(
         self, slot: int | None, commands: Sequence[Command], asked: AskError | None, within: float | None
-    ) -> tuple[Exception | None, list[Any] | None]:
-        """What was answered, and what was wrong with where it was asked."""
-        replies: list[Any] | None = None
+    ) -> tuple[Exception | None, list[Any]]:
+        """What was wrong with where it was asked, and what was answered."""
+        problem: Exception | None = None
+        replies: list[Any] = []
         try:
-            async with asyncio.timeout(within) if within else nullcontext():
-                if asked is not None:
-                    replies = await _send_asking(await self._route.asked(asked), commands)
-                else:
-                    replies = await (await self._route.client(slot)).send(commands)
-            problem = next((reply for reply in replies if is_about_place(reply)), None)
+            if within is None:
+                replies = await self._send(slot, commands, asked)
+            else:
+                async with asyncio.timeout(within):
+                    replies = await self._send(slot, commands, asked)
+            for reply in replies:
+                if isinstance(reply, Exception) and is_about_place(reply):
+                    problem = reply
+                    break
         except _FAILURES as exc:
             problem = exc
         if problem is not None and self._route.patience and is_about_place(problem):
             with suppress(*_FAILURES):  # then what went wrong first is what is told
                 await self._route.learn(problem, slot)
         return problem, replies
+
+    async def _send(self, slot: int | None, commands: Sequence[Command], asked: AskError | None) -> list[Any]:
+        if asked is not None:
+            return await _send_asking(await self._route.asked(asked), commands)
+        client = await self._route.client(slot)
+        return await client.send(commands)
 
     async def _spread(self, commands: Sequence[Command], slots: Sequence[int | None]) -> list[Any]:
         """Commands of several slots: a pipeline for each server first, then each slot by itself where that failed."""

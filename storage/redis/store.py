@@ -21,7 +21,7 @@ from approvals.errors import (
     OverLimit,
     StoreUnavailable,
 )
-from approvals.indices import Query, indices
+from approvals.indices import Query, indices, open_of
 from approvals.limits import Limits
 from approvals.ports import Change, JournalEntry, Page, Post, Queue, Stored, Trouble
 from approvals.request import Request
@@ -466,7 +466,7 @@ class RedisStore:
     ) -> Stored | None:
         """Commit a change to what is known; None when the request is no longer that."""
         before, after = indices(known.request) if known else frozenset(), indices(change.request)
-        (open_ones,) = Query(agent=change.request.agent).lists()
+        open_ones = open_of(change.request.agent)
         joins = sorted(after - before, key=lambda name: (name != open_ones, name))
         names = _touched(keys, change.request, (*joins, *sorted(before - after)))
         most = limits.open if limits is not None and open_ones in joins else None
@@ -490,7 +490,7 @@ class RedisStore:
         if said == b"saved":
             version, entry = rest
             request = change.request.model_copy(update={"version": version, "decision_entry": entry or None})
-            return replace(known, request=request, now=now) if known else Stored(request, now)
+            return Stored(request, now, known.posts if known else {})
         if said == b"landed":
             return await self._load(keys, change.request.id)
         if said == b"full":

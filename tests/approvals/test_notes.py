@@ -86,3 +86,24 @@ def test_the_principal_is_told_of_what_was_not_used_or_is_not_known(status: Stat
 def test_after_a_decision_nobody_is_reminded(status: Status) -> None:
     request = in_status(status).model_copy(update={"reminded": 2, "escalated": 1})
     assert notes_of(request, accounts) == ()
+
+
+def test_after_a_first_yes_the_rest_is_called_once_because_edits_call_nobody() -> None:
+    request = a_request(terms=BOTH)
+    assert "waiting" not in said(request)
+    note = said(request.voted(a_vote(), jti="j"))["waiting"]
+    assert (note.factors, asked(note), note.groups) == (("security",), [], ("slack:usergroup:S0SEC",))
+
+
+def test_who_is_never_to_be_called_and_who_may_not_answer_are_not() -> None:
+    quiet = a_factor("ops", "alice", "bob").model_copy(update={"notify": "none"})
+    loud = a_factor("more", "carol", "dana")
+    note = said(a_request(terms=some_terms(factors=(quiet, loud)), reminded=1))["reminder-1"]
+    assert asked(note) == ["carol"]  # dana is whom the agent acts for
+
+
+def test_what_a_person_wants_changed_is_told_to_whom_the_agent_acts_for() -> None:
+    request = a_request().voted(a_vote("alice", "changes", reason="half of it"), jti="j")
+    note = said(request)["changes"]
+    assert asked(note) == ["dana"]
+    assert "half of it" not in note.model_dump_json()

@@ -46,6 +46,17 @@ def test_one_row_by_itself_says_what_it_counted() -> None:
 
 
 @pytest.mark.full
+def test_a_burst_and_clicks_at_slack_are_measured() -> None:
+    command = [sys.executable, "-m", "benchmarks", "slack", "--quick", "--json"]
+    done = subprocess.run(command, capture_output=True, cwd=ROOT, text=True, check=False)
+    assert done.returncode in (0, 1), done.stderr
+    rows = json.loads(done.stdout)
+    assert rows["burst, 50 requests to one channel, last one clickable"]["ok"]
+    assert rows["burst, 429s that were not waited out"]["ok"]
+    assert rows["clicks that were not acknowledged, or decided nothing"]["ok"]
+
+
+@pytest.mark.full
 def test_every_row_is_there_with_its_target() -> None:
     rows = run()
     assert {name: rows[name]["target"] for name in TARGETS} == TARGETS

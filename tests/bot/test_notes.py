@@ -161,3 +161,32 @@ async def test_notes_keep_to_the_platforms_pace(store: MemoryStore, clock: Clock
     clock.advance(1)
     await until_quiet(courier)
     assert keys(chat) == ["reminder-1"]
+
+
+async def test_whom_the_agent_acts_for_is_told_once_how_it_was_decided(
+    store: MemoryStore, courier: Courier, chat: Chat, clock: Clock
+) -> None:
+    request = await asked(store, CHANNEL, ELSEWHERE)
+    await until_quiet(courier)
+    assert chat.announced == []
+    await changed(store, request)
+    for _ in range(3):
+        await until_quiet(courier)
+        clock.advance(60)
+    ((place, note),) = chat.announced
+    assert (place, note.status) == ("slack:U0DANA", "approved")
+    assert chat.messages[note.reference["ts"]].request == request.id
+
+
+async def test_a_letter_that_was_surely_not_given_is_given_later(
+    store: MemoryStore, courier: Courier, chat: Chat, clock: Clock
+) -> None:
+    request = await asked(store)
+    await until_quiet(courier)
+    chat.meets("announce", limited(30))
+    await changed(store, request, "deny")
+    await until_quiet(courier)
+    assert chat.announced == []
+    clock.advance(31)
+    await until_quiet(courier)
+    assert [note.status for _, note in chat.announced] == ["denied"]

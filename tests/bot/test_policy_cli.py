@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -10,9 +12,17 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
+from approvals.action import request_id
 from bot.cli import app
-from tests.build import AGENT, a_document, a_request, an_action, policy_mapping
+from bot.policies import read_policy
+from bot.policy_words import people_now
+from bot.settings import load
+from bot.signing import create_key
+from sandbox import Sandbox
+from storage.redis import RedisStore
+from tests.build import AGENT, DIGEST, NOW, a_change, a_document, a_request, an_action, policy_mapping
 from tests.repository.files import ROOT
+from tests.servers import Server
 
 SCENES = ROOT / "examples/policies/five-scenes.yaml"
 LARGE = {
@@ -110,6 +120,23 @@ def test_explain_says_what_is_wrong_with_a_file(folder: Path, text: str) -> None
     assert "request.json: " in words(found)
 
 
+async def test_explain_asks_slack_who_could_answer_right_now(folder: Path) -> None:
+    policy, _ = read_policy(SCENES)
+    action = an_action(arguments={"amount": "9.50"})
+    question = policy.admit(a_document(action=action), AGENT, NOW)
+    terms = policy.terms(question)
+    async with Sandbox() as sandbox:
+        slack = {"slack_bot_token": sandbox.bot_token, "slack_app_token": sandbox.app_token}
+        said = await people_now(terms, policy, load(slack_api_url=sandbox.api_url, **slack))
+        wrong = await people_now(
+            terms, policy, load(slack_api_url=sandbox.api_url, **slack | {"slack_bot_token": "xoxb-0"})
+        )
+    assert re.search(r"dana +may not: This was asked by you.* \(slack:T0SAYSO:U0DANA\)", said)
+    assert re.search(r"alice +may answer for finance \(slack:T0SAYSO:U0ALICE\)", said)
+    assert re.search(r"bob +may not: You are not among those asked here", said)
+    assert "whoever is in slack:usergroup:S0FINANCE (Slack could not be asked: " in wrong
+
+
 # -- test ---------------------------------------------------------------------------------------------------------
 
 
@@ -186,3 +213,32 @@ def test_diff_tells_of_requests_that_would_not_be_accepted_any_more(folder: Path
     found = words(run("diff", old, new, "--against", past(folder, as_sent("1"))))
     assert "+ not accepted: kind_not_allowed" in found
     assert "1 requests: 1 stricter" in found
+
+
+@pytest.mark.redis
+def test_diff_finds_the_requests_of_an_exported_journal_in_redis(
+    redis: Server, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SAYSO_REDIS_URL", redis.url)
+    create_key(load().signing_key)
+    asyncio.run(_ask_twice(redis))
+    old, new = a_policy_in(folder), a_policy_in(folder, "new.yaml", rules=[LARGE])
+    journal = folder / "journal.jsonl"
+    assert CliRunner().invoke(app, ["audit", "export", "--to", str(journal)]).exit_code == 0
+    everything = words(run("diff", old, new))
+    assert "2 requests: 1 stricter, 0 looser, 0 different, 1 as before" in everything
+    assert words(run("diff", old, new, "--against", journal)) == everything
+    with journal.open("a") as file:
+        gone = {"event": "asked", "from": None, "request": request_id(AGENT, "long/ago", 1)}
+        file.write(json.dumps({"record": json.dumps(gone)}) + "\n")
+    assert "1 more are kept no longer and could not be judged" in words(run("diff", old, new, "--against", journal))
+
+
+async def _ask_twice(server: Server) -> None:
+    """A small payment and a large one."""
+    async with await RedisStore.connect(server.url) as store:
+        await store.adopt(DIGEST, "version: 1", {"event": "policy"})
+        for amount in ("5", "12400.00"):
+            request = a_request(now=await store.now(), action=an_action(arguments={"amount": amount}))
+            change = a_change(request, record={"event": "asked", "from": None, "request": request.id})
+            await store.create(request.id, lambda *_, change=change: change)

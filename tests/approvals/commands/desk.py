@@ -44,6 +44,11 @@ def buttons(answer: Answer) -> list[Button]:
     return [button for row in answer.rows for button in row.buttons] + [*answer.buttons]
 
 
+def offers(answer: Answer) -> list[Button]:
+    """Every button that does something."""
+    return [button for button in buttons(answer) if button.label != "Why"]
+
+
 def _word(piece: Piece) -> str:
     match piece:
         case Words(text=text):

@@ -8,8 +8,10 @@ import pytest
 
 from approvals.commands.lists import PAGE
 from approvals.freeze import Freeze
+from approvals.ports import Account
+from approvals.sight import Caller
 from approvals.text import visible
-from tests.approvals.commands.desk import buttons, home, in_channel, said, words
+from tests.approvals.commands.desk import buttons, commands_of, home, in_channel, offers, said, words
 from tests.approvals.house import CHANNEL, House, a_house, with_leads
 from tests.approvals.make import AGENT, MINUTE, a_rule, account, an_action
 
@@ -214,13 +216,13 @@ async def test_who_has_no_role_is_refused_at_once_and_that_is_journalled(house: 
     assert (await said(house, "alice", "freeze all because")).title == "Nothing was done"
     assert (await said(house, "alice", "unfreeze all")).title == "Nothing was done"
     assert (await said(house, "alice", "unfreeze")).title == "Nothing was done"
-    assert buttons(await said(house, "alice", f"show {request.id}")) == []
+    assert offers(await said(house, "alice", f"show {request.id}")) == []
 
 
 async def test_more_time_is_given() -> None:
     house = await a_house(**with_leads(), rules=[a_rule(extend_to="2h")])
     request = await house.asked()
-    offered = buttons(await said(house, "alice", f"show {request.code}"))
+    offered = offers(await said(house, "alice", f"show {request.code}"))
     assert [one.command for one in offered] == [f"extend {request.id} 30m"]
     assert words(await said(house, "alice", offered[0].command)).endswith("can be answered until 21:26")
     refused = words(await said(house, "carol", f"extend {request.code} 9d"))
@@ -232,7 +234,7 @@ async def test_how_it_ended_is_settled_by_who_says_how_they_know(house: House) -
     await house.spend(request)
     house.wait(16 * MINUTE)
     assert (await house.in_time(request)).status.value == "unknown"
-    offered = buttons(await said(house, "dave", f"show {request.code}"))
+    offered = offers(await said(house, "dave", f"show {request.code}"))
     assert [one.label for one in offered] == ["It succeeded", "It failed"]
     done = await pressed(house, "dave", await said(house, "dave", offered[0].command), "seen at the bank")
     assert words(done).endswith("is now succeeded.")
@@ -267,6 +269,125 @@ async def test_what_was_frozen_by_another_bot_is_known(house: House) -> None:
     await other.approvals.operators.freeze(account("carol"), "kind", "payments.*", "x")
     assert isinstance(other.policies.current().freezes[0], Freeze)
     assert "kind payments.*" in words(await said(house, "dave", "unfreeze"))
+
+
+# -- why ----------------------------------------------------------------------------------------------------------
+
+
+async def test_why_tells_every_rule_what_they_come_to_and_who_that_asks() -> None:
+    rules = [a_rule("payments", factors=[{"from": ["ops"], "approvals": 2}]), {"id": "r", "match": {"kind": ["x.*"]}}]
+    house = await a_house(**with_leads(), rules=rules)
+    request = await house.asked()
+    told = words(await said(house, "alice", f"why {request.code}"))
+    assert "payments counts" in told
+    assert "r does not count" in told
+    assert "ops: 2 of @alice, @bob" in told
+    assert "another policy" not in told
+    await house.adopt(**with_leads(), rules=[a_rule(effect="deny")])
+    told = words(await said(house, "alice", f"why {request.code}"))
+    assert "it is denied" in told
+    assert "another policy" in told
+
+
+# -- emergencies --------------------------------------------------------------------------------------------------
+
+
+async def an_emergency() -> House:
+    """Carol may let payments through alone; dave may review."""
+    sections = with_leads()
+    sections["groups"] |= {"on-call": {"people": ["carol"]}}
+    sections["roles"] = {"review": ["leads"], "see": ["leads"]}
+    sections["break_glass"] = {"who": ["on-call"], "kinds": ["payments.*"], "announce": ["slack:C0SECURITY"]}
+    return await a_house(**sections)
+
+
+async def test_the_glass_is_broken_by_who_saw_the_whole_and_said_why_and_another_person_reviews_it() -> None:
+    house = await an_emergency()
+    long = "x" * 1_500
+    request = await house.asked(action=an_action(arguments={"note": long}))
+    asked = await said(house, "carol", f"break-glass {request.code} at once")
+    assert asked.title == "Let this through alone?"
+    assert long in words(asked)
+    assert await house.status(request) == "pending"
+    done = await pressed(house, "carol", asked, "the bank closes at five")
+    assert done.title == "Done"
+    after = await house.now_is(request)
+    assert after.status.value == "approved"
+    assert after.decision is not None
+    seen = await house.store.rendering(after.decision.by[0].shown)
+    assert seen is not None
+    assert long.encode() in seen
+    assert words(await said(house, "carol", f"review {request.id} all well")).startswith("Nothing was done")
+    assert (await said(house, "dave", f"review {request.id} all well")).title == "Reviewed"
+
+
+async def test_what_changed_since_it_was_shown_is_shown_again() -> None:
+    house = await an_emergency()
+    request = await house.asked()
+    (button,) = buttons(await said(house, "carol", f"break-glass {request.id}"))
+    house.wait(MINUTE)
+    await house.click(request, "bob", "deny")
+    again = await said(house, "carol", f"{button.command} now")
+    assert again.title == "Let this through alone?"
+    assert await house.status(request) == "denied"
+
+
+async def test_what_is_too_long_to_show_is_not_let_through_by_a_command() -> None:
+    house = await an_emergency()
+    request = await house.asked(action=an_action(arguments={"note": "x" * 9_000}))
+    assert "too long to be shown" in words(await said(house, "carol", f"break-glass {request.code} now"))
+    assert await house.status(request) == "pending"
+
+
+async def test_anybody_who_sees_it_may_say_that_something_looks_wrong(house: House) -> None:
+    request = await house.asked()
+    assert (await said(house, "alice", f"report {request.code} the account is new")).title == "Reported"
+    assert (await said(house, OUTSIDE, f"report {request.code} x")).title == "There is no such request"
+
+
+# -- seats and accounts -------------------------------------------------------------------------------------------
+
+
+def with_seats() -> dict[str, Any]:
+    """Everybody of ops may hand over their seat, and link accounts."""
+    return with_leads() | {"roles": {"delegate": ["ops"], "link": ["ops"]}}
+
+
+async def test_a_seat_is_handed_over_and_taken_back() -> None:
+    house = await a_house(**with_seats())
+    request = await house.asked()
+    assert words(await said(house, "carol", "pending mine")).endswith("Nothing waits for an answer.")
+    done = await said(house, "alice", f"delegate {account('carol').id} until 3d for payments.*")
+    assert words(done).startswith("Delegated\n@alice → @carol for payments.* until ")
+    assert request.code in words(await said(house, "carol", "pending mine"))
+    assert words(await said(house, "carol", "delegations")) == words(await said(house, "alice", "delegations"))
+    (button,) = buttons(done)
+    assert (await said(house, "alice", button.command)).title == "Taken back"
+    assert request.code not in words(await said(house, "carol", "pending mine"))
+    assert "handed over nothing" in words(await said(house, "alice", "delegations"))
+
+
+async def test_a_seat_is_not_handed_over_to_some_day_or_without_the_role() -> None:
+    house = await a_house(**with_seats())
+    assert "I do not know when that is: someday" in words(await said(house, "alice", "delegate carol until someday"))
+    assert (await said(house, "carol", "delegate alice until friday")).title == "Nothing was done"
+    assert (await said(house, "alice", "undelegate nothing")).title == "Nothing was done"
+
+
+async def test_two_accounts_become_one_persons_by_using_both() -> None:
+    house = await a_house(**with_seats())
+    teams = Account("teams", "11111111-2222-3333-4444-555555555555", "66666666-7777-8888-9999-000000000000")
+    code = words(await said(house, "alice", "link")).split("ten minutes: ")[1].split(".")[0]
+    claimed = await commands_of(house).answer(f"link {code}", Caller(teams))
+    assert claimed.title == "Almost linked"
+    asked = await said(house, "alice", "link")
+    assert teams.id in words(asked)
+    assert (await pressed(house, "alice", asked)).title == "Linked"
+    request = await house.asked()
+    seen = await commands_of(house).answer("pending mine", Caller(teams))
+    assert request.code in words(seen)
+    assert (await said(house, "alice", f"unlink {teams.id}")).title == "Unlinked"
+    assert (await commands_of(house).answer("link nonsense", Caller(teams))).title == "Nothing was done"
 
 
 # -- the rest -----------------------------------------------------------------------------------------------------

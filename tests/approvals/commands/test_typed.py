@@ -32,6 +32,19 @@ ID = "0-" + "a" * 24
         ("freeze all --sure an incident", typed.Freeze("all", "", "an incident", sure=True)),
         ("unfreeze kind payments.*", typed.Unfreeze("kind", "payments.*")),
         ("unfreeze", typed.Frozen()),
+        ("why 7F3K-9Q", typed.Why("7F3K-9Q")),
+        ("report 7F3K-9Q a new account", typed.Report("7F3K-9Q", "a new account")),
+        ("break-glass 7F3K-9Q --saw:0abc now", typed.BreakGlass("7F3K-9Q", "now", "0abc")),
+        ("review 7F3K-9Q all well", typed.Review("7F3K-9Q", "all well")),
+        ("delegate slack:T:U until 3 days", typed.Delegate("slack:T:U", "3 days")),
+        ("delegate bob UNTIL friday for payments.*, deploy.run",
+         typed.Delegate("bob", "friday", ("payments.*", "deploy.run"))),
+        ("delegations", typed.Delegations()),
+        ("undelegate d-1", typed.Undelegate("d-1")),
+        ("link", typed.Link()),
+        ("link ABCDE-FGHIJ", typed.Link("ABCDE-FGHIJ")),
+        ("link confirm teams:t:o", typed.Confirm("teams:t:o")),
+        ("unlink teams:t:o", typed.Unlink("teams:t:o")),
     ],
 )  # fmt: skip
 def test_a_command_is_read(text: str, command: object) -> None:
@@ -57,6 +70,13 @@ def test_a_command_is_read(text: str, command: object) -> None:
         ("freeze agent", "", "freeze"),
         ("freeze agent --sure", "", "freeze"),
         ("unfreeze everything", "", "unfreeze"),
+        ("delegate bob", "", "delegate"),
+        ("delegate until friday", "", "delegate"),
+        ("delegate bob until", "", "delegate"),
+        ("delegate bob until friday for", "", "delegate"),
+        ("undelegate", "", "undelegate"),
+        ("unlink", "", "unlink"),
+        ("link a b", "", "link"),
     ],
 )
 def test_what_is_no_command_says_what_may_be_meant(text: str, near: str, usage: str) -> None:

@@ -121,7 +121,7 @@ _SEAT = st.builds(
     need=st.integers(1, 3),
     people=st.lists(_WHO, max_size=3).map(tuple),
     groups=st.lists(st.sampled_from(["slack:usergroup:S0SRE", "entra:group:x"]), max_size=2).map(tuple),
-    mentions=st.booleans(),
+    notify=st.sampled_from(["mention", "dm", "none"]),
 )
 _SAFE = st.from_regex(r"[a-z0-9][a-z0-9_.-]{0,20}", fullmatch=True)
 _CHANGED = st.builds(

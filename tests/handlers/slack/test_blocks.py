@@ -227,7 +227,7 @@ def test_those_who_are_asked_are_mentioned_unless_policy_says_otherwise() -> Non
     seats = (
         Seat(name="finance", got=0, need=1, people=(ALICE, BOB)),
         Seat(name="sre", got=0, need=1, groups=(group, "entra:group:1")),
-        Seat(name="quiet", got=0, need=1, people=(DANA,), mentions=False),
+        Seat(name="quiet", got=0, need=1, people=(DANA,), notify="none"),
     )
     line = next(block for block in blocks_of(a_card(needs=seats)) if "needs" in words([block]))
     kinds = [(one.get("user_id"), one.get("usergroup_id")) for one in line["elements"][0]["elements"]]

@@ -209,6 +209,33 @@ def _deny_of(message: Message, place: int) -> str:
     return value
 
 
+async def test_a_row_that_does_not_show_everything_opens_a_review_of_its_request(world: World) -> None:
+    for number in range(2):
+        await world.ask(show=False, kind="deploy.run", target=f"first-{number}")
+        await shown(world)
+    long = {"plan": "x" * (ROW_WHOLE + 1)}
+    requests = [await world.ask(show=False, kind="deploy.run", arguments=long, target=f"s-{n}") for n in range(2)]
+    world.clock.advance(1)
+    await shown(world)
+    (message,) = [one for one in world.sandbox.messages(DEPLOYS) if "message" in about(one)]
+    (request,) = [one for one in requests if one.id in button_of(message, 1)]
+
+    await world.sandbox.click("U0ALICE", DEPLOYS, message.ts, "sayso:review", value=button_of(message, 1))
+    await world.door._tasks.drain()
+    (view,) = world.sandbox.views("U0ALICE")
+    assert request.code in words(view.blocks)
+    await world.sandbox.submit_view("U0ALICE", view.id, {})
+
+    assert sorted([await world.status(one) for one in requests]) == ["approved", "pending"]
+    assert await world.status(request) == "approved"
+
+
+async def test_those_who_are_asked_are_mentioned_once_in_the_first_line(world: World) -> None:
+    message, _ = await burst(world)
+    assert str(message.blocks).count("'usergroup_id': 'S0SRE'") == 1
+    assert "S0SRE" in str(message.blocks[0])
+
+
 async def test_an_orphan_is_adopted_on_the_first_click_for_all_its_rows(world: World) -> None:
     """Without the scope to read the channel, nobody can find what a crash left behind; a click shows it."""
     for number in range(2):

@@ -10,6 +10,7 @@ import pytest
 from approvals.card import card_of
 from handlers.slack.blocks import APPROVE, DENY, DETAILS
 from handlers.slack.reason import REASON
+from sandbox import Message
 from tests.handlers.slack.world import DEPLOYS, PAYMENTS, World, a_world, words
 
 Json = dict[str, Any]
@@ -372,6 +373,35 @@ async def test_a_whisper_takes_the_other_way_when_the_response_url_is_used_up(ht
 
     assert await http_world.told("U0MALLORY") == ["You are not among those asked here: finance."]
     assert http_world.sandbox.log.calls_of("chat.postEphemeral")
+
+
+@pytest.mark.parametrize("fault", [{"error": "user_not_in_channel"}, {"ratelimited": 30}])
+async def test_a_whisper_that_the_channel_does_not_take_comes_as_a_direct_message(
+    http_world: World, fault: dict[str, Any]
+) -> None:
+    request = await http_world.ask()
+    http_world.sandbox.faults.add(method="chat.postEphemeral", **fault)
+
+    await http_world.click("U0MALLORY", request, APPROVE, alter=_set("response_url", f"{http_world.sandbox.url}/gone"))
+
+    (message,) = await http_world.sandbox.wait_for(lambda: _direct(http_world, "U0MALLORY"))
+    assert words(message.blocks) == "You are not among those asked here: finance."
+
+
+async def test_a_whisper_that_slack_may_have_shown_is_not_repeated(http_world: World) -> None:
+    request = await http_world.ask()
+    http_world.sandbox.faults.add(method="chat.postEphemeral", drop_after_processing=True)
+
+    await http_world.click("U0MALLORY", request, APPROVE, alter=_set("response_url", f"{http_world.sandbox.url}/gone"))
+
+    assert await http_world.told("U0MALLORY") == ["You are not among those asked here: finance."]
+    assert not _direct(http_world, "U0MALLORY")
+
+
+def _direct(world: World, user: str) -> list[Message]:
+    """The messages between a person and the bot."""
+    workspace = world.sandbox.workspace
+    return world.sandbox.messages(workspace.direct_channel(user, workspace.app.bot_user).id)
 
 
 async def test_details_show_the_whole_record_to_who_pressed_them(http_world: World) -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from approvals.card import card_of
 from approvals.errors import ChatRefused, ChatUnavailable
+from approvals.notes import Note
 from handlers.seal import Seal
 from handlers.slack.api import new_client
 from handlers.slack.platform import SlackPlatform
@@ -178,3 +179,13 @@ async def test_when_slack_cannot_be_reached_nothing_was_posted(world: World) -> 
             await platform.post(HERE, request, card_of(request))
 
     assert not caught.value.maybe_done
+
+
+async def test_a_letter_goes_to_the_person_and_leads_to_the_card(world: World) -> None:
+    where = {"channel": PAYMENTS, "ts": "1780000000.000100"}
+    note = Note(key="letter-denied", what="decided", code="7F3K-9Q", title="A & <b>", status="denied", reference=where)
+    await world.door.platform.announce("slack:U0DANA", note)
+    (message,) = world.sandbox.messages("D0DANA")
+    assert message.text == "A &amp; &lt;b&gt;: denied (7F3K-9Q)"
+    (link,) = [one for one in message.blocks[0]["elements"][0]["elements"] if one["type"] == "link"]
+    assert link["url"].endswith(f"/archives/{PAYMENTS}/p1780000000000100")

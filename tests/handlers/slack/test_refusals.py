@@ -1,21 +1,30 @@
 """Every reason for which Sayso says no to a person, reached by a real click or command, with the words they read.
 
 The table is whole: a reason that the rules know and no act here reaches fails `test_every_refusal_is_reached`. Whoever
-adds a refusal adds an act, and a row to docs/reference/refusals.md.
+adds a refusal adds an act, and a row to docs/reference/refusals.md. Where no screen of Slack's leads to a refusal any
+more, because the door shows no such button, the act goes `straight` to the service that refuses it all the same.
 """
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+import json
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any
 
 import pytest
 
+from approvals.click import Click
+from approvals.delegations import MOST as MOST_SEATS
+from approvals.ports import Account
 from approvals.request import Request
-from handlers.slack.blocks import APPROVE
+from approvals.review import MOST
+from approvals.verdicts import Refused
+from handlers.slack.blocks import APPROVE, DENY, REVIEW
 from handlers.slack.replies import NAME
+from handlers.slack.review import CODE
+from sandbox.views import View
 from tests.docs.page import pattern
-from tests.docs.test_reference import refusals, table
+from tests.docs.test_reference import refusals
 from tests.handlers.slack.world import DEPLOYS, PAYMENTS, TEAM, World, a_world, policy_file, words
 
 Act = Callable[[World], Awaitable[str]]
@@ -67,7 +76,7 @@ async def _a_stranger_clicks(world: World) -> str:
     return await clicked(world, "U0MALLORY", await world.ask())
 
 
-@reaches("own_request", "This was asked by you")
+@reaches("own_request", "This was asked by you, for you or by your agent, so your answer")
 async def _the_principal_clicks(world: World) -> str:
     return await clicked(world, "U0DANA", await world.ask())
 
@@ -133,6 +142,20 @@ async def _a_rule_denies_it_now(world: World) -> str:
     return await clicked(world, "U0ALICE", request)
 
 
+@reaches("unseen", "Part of this is secret")
+async def _what_nobody_may_see_is_approved(world: World) -> str:
+    kinds = policy_file()["kinds"]
+    await world.adopt(kinds=kinds | {"deploy.run": kinds["deploy.run"] | {"secret": ["token"]}})
+    await world.approvals.operators.deny_frozen()  # by which this bot hears of it
+    request = await a_deployment(world, arguments={"token": "tiny"})
+
+    def approved(body: dict[str, Any]) -> None:
+        body["actions"][0]["action_id"] = APPROVE
+
+    assert (await world.click("U0ALICE", request, DENY, alter=approved)).ok  # the card has no Approve
+    return (await world.told("U0ALICE"))[-1]
+
+
 @reaches("not_found", "I do not know this request any more")
 async def _a_card_of_long_ago_is_clicked(world: World) -> str:
     request = await a_deployment(world)
@@ -143,6 +166,94 @@ async def _a_card_of_long_ago_is_clicked(world: World) -> str:
     world.clock.advance(31 * 24 * 60 * 60)
     assert (await world.sandbox.click("U0BOB", *card, APPROVE)).ok
     return (await world.told("U0BOB"))[-1]
+
+
+# -- reviews ------------------------------------------------------------------------------------------------------
+
+LONG = {"plan": "\n".join(f"line {number}" for number in range(300))}
+
+
+async def demanding(world: World, **demands: Any) -> Request:
+    """A deployment of which the rule demands this, and of which this bot has heard."""
+    await world.adopt(rules=rules(**demands))
+    await world.approvals.operators.deny_frozen()
+    return await a_deployment(world)
+
+
+async def opened(world: World, request: Request) -> View:
+    """The review on alice's screen."""
+    assert (await world.click("U0ALICE", request, REVIEW)).ok
+    await world.door._tasks.drain()
+    return world.sandbox.views("U0ALICE")[-1]
+
+
+async def submitted(world: World, view: View, values: dict[str, str], **options: Any) -> str:
+    """What stands at the head of the modal after alice submitted it."""
+    assert (await world.sandbox.submit_view("U0ALICE", view.id, values, **options)).ok
+    return words(world.sandbox.views("U0ALICE")[-1].blocks).split("\n")[0].removeprefix(":warning: ")
+
+
+async def straight(world: World, request: Request, user: str = "U0ALICE", **members: Any) -> str:
+    """What the service says to a click that no door of ours would send: Slack shows no button for it."""
+    channel, ts = await world.card(request)
+    card = next(iter((await world.store.get(request.id)).posts.values()))
+    places, reference = (f"slack:{channel}",), {"channel": channel, "ts": ts}
+    click = Click(Account("slack", TEAM, user), "approve", card.shown, places, reference, **members)
+    verdict = await world.approvals.vote(request.id, click)
+    assert isinstance(verdict, Refused), verdict
+    return verdict.sentence
+
+
+@reaches("looked_too_briefly", "Take your time")
+async def _a_review_is_approved_at_once(world: World) -> str:
+    return await submitted(world, await opened(world, await demanding(world, min_look="10s")), {})
+
+
+@reaches("wrong_code", "That is not the code")
+async def _a_wrong_code_is_typed(world: World) -> str:
+    view = await opened(world, await demanding(world, confirm_code=True))
+    return await submitted(world, view, {CODE: "0000-00"})
+
+
+@reaches("review_over", "This review was used already")
+async def _a_review_that_is_none_is_approved(world: World) -> str:
+    view = await opened(world, await demanding(world, min_look="1s"))
+
+    def made_up(body: dict[str, Any]) -> None:
+        body["view"]["private_metadata"] = "0-" + "a" * 24 + "." + "A" * 22
+
+    return await submitted(world, view, {}, alter=made_up)
+
+
+@reaches("reason_needed", "This answer needs a reason")
+async def _an_approval_comes_without_the_reason_it_needs(world: World) -> str:
+    return await straight(world, await demanding(world, reason=["approve"]))
+
+
+@reaches("review_first", "This can be approved only from its review")
+async def _what_needs_a_review_is_approved_without(world: World) -> str:
+    return await straight(world, await demanding(world, min_look="1s"))
+
+
+@reaches("not_your_review", "This review was opened by somebody else")
+async def _somebody_approves_from_anothers_review(world: World) -> str:
+    request = await demanding(world, min_look="1s")
+    view = await opened(world, request)
+    return await straight(world, request, "U0BOB", view=view.definition["private_metadata"])
+
+
+@reaches("pages_unopened", "You have not opened every page")
+async def _a_review_is_approved_before_it_was_read(world: World) -> str:
+    request = await a_deployment(world, arguments=LONG)
+    view = await opened(world, request)
+    return await straight(world, request, view=view.definition["private_metadata"])
+
+
+@reaches("too_long_to_review", "This is too long for anybody")
+async def _what_nobody_can_read_is_approved(world: World) -> str:
+    request = await a_deployment(world, arguments={"plan": "x" * (MOST + 1)})
+    view = await opened(world, request)
+    return await straight(world, request, view=view.definition["private_metadata"])
 
 
 # -- commands -----------------------------------------------------------------------------------------------------
@@ -161,7 +272,7 @@ async def _nobody_may_freeze(world: World) -> str:
     return await typed(world, "U0CAROL", "freeze agent payments-bot it lies")
 
 
-@reaches("no_role", "The policy does not let you")
+@reaches("no_role", "The policy does not let you …")
 async def _somebody_without_the_role_revokes(world: World) -> str:
     request = await a_deployment(world)
     await clicked(world, "U0ALICE", request)
@@ -197,13 +308,157 @@ async def _an_account_of_nobody_unfreezes(world: World) -> str:
     return await typed(world, "U0MALLORY", "unfreeze all --sure")
 
 
+# -- emergencies --------------------------------------------------------------------------------------------------
+
+
+async def an_emergency(world: World, kind: str = "deploy.run", who: Sequence[str] = ("on-call", "sre")) -> Request:
+    """A request that carol, who is on call, and U0MALLORY, whom the policy does not know, may let through alone."""
+    world.sandbox.workspace.groups["S0SRE"].users.append("U0MALLORY")
+    glass = {"who": [*who], "kinds": ["deploy.*"], "announce": [f"slack:{PAYMENTS}"]}
+    groups = policy_file()["groups"] | {"on-call": {"people": ["carol", "dana"]}}
+    roles = policy_file()["roles"] | {"review": ["leads", "on-call"]}
+    await world.adopt(break_glass=glass, groups=groups, roles=roles)
+    await world.approvals.operators.deny_frozen()  # by which this bot hears of it
+    return await world.ask(kind=kind)
+
+
+async def broken(world: World, user: str, request: Request, reason: str = " for the outage") -> str:
+    """What somebody is told who sees the whole request and lets it through."""
+    assert (await world.sandbox.command(user, PAYMENTS, NAME, f"break-glass {request.id}")).ok
+    blocks = world.sandbox.ephemerals(user)[-1].blocks
+    (button,) = [one for block in blocks if block["type"] == "actions" for one in block["elements"]]
+    return await typed(world, user, json.loads(button["value"])["command"] + reason)
+
+
+@reaches("own_request", "This was asked by you, for you or by your agent, so another")
+async def _the_principal_reviews_an_emergency(world: World) -> str:
+    request = await an_emergency(world)
+    await broken(world, "U0CAROL", request)
+    return await typed(world, "U0DANA", f"review {request.id} all well")
+
+
+@reaches("own_emergency", "You let this through")
+async def _somebody_reviews_their_own_emergency(world: World) -> str:
+    request = await an_emergency(world)
+    await broken(world, "U0CAROL", request)
+    return await typed(world, "U0CAROL", f"review {request.id} all well")
+
+
+@reaches("no_break_glass", "The policy lets nobody approve this alone")
+async def _nobody_may_let_payments_through(world: World) -> str:
+    return await broken(world, "U0CAROL", await an_emergency(world, "payments.release"))
+
+
+@reaches("no_role", "The policy does not let you break the glass.")
+async def _somebody_who_is_not_on_call_breaks_the_glass(world: World) -> str:
+    return await broken(world, "U0ALICE", await an_emergency(world, who=["on-call"]))
+
+
+@reaches("reason_needed", "An emergency needs a reason")
+async def _the_glass_is_broken_without_a_word(world: World) -> str:
+    return await broken(world, "U0CAROL", await an_emergency(world), reason="")
+
+
+@reaches("unlinked", "Your account is not linked to a person in the policy, and somebody else")
+async def _an_account_of_nobody_breaks_the_glass(world: World) -> str:
+    return await broken(world, "U0MALLORY", await an_emergency(world))
+
+
+@reaches("words_needed", "Say in a few words")
+async def _an_emergency_is_reviewed_without_a_word(world: World) -> str:
+    request = await an_emergency(world)
+    await broken(world, "U0CAROL", request)
+    return await typed(world, "U0BOB", f"review {request.id}")
+
+
+# -- seats and accounts -------------------------------------------------------------------------------------------
+
+
+async def with_seats(world: World, **more: list[str]) -> None:
+    """Finance may hand over seats and link accounts."""
+    await world.adopt(roles={"delegate": ["finance"], "link": ["finance"]} | more)
+
+
+@reaches("no_such_person", "The policy does not know")
+async def _a_seat_is_handed_to_nobody(world: World) -> str:
+    await with_seats(world)
+    return await typed(world, "U0ALICE", "delegate @mallory until friday")
+
+
+@reaches("own_delegation", "You cannot hand")
+async def _a_seat_is_handed_to_oneself(world: World) -> str:
+    await with_seats(world)
+    return await typed(world, "U0ALICE", "delegate @alice until friday")
+
+
+@reaches("bad_until", "Name an end")
+async def _a_seat_is_handed_over_for_years(world: World) -> str:
+    await with_seats(world)
+    return await typed(world, "U0ALICE", "delegate @bob until 52w")
+
+
+@reaches("bad_kinds", "Name kinds")
+async def _a_seat_is_handed_over_for_what_is_no_kind(world: World) -> str:
+    await with_seats(world)
+    return await typed(world, "U0ALICE", "delegate @bob until friday for Überweisungen")
+
+
+@reaches("too_many_delegations", "You have handed over")
+async def _a_seat_is_handed_over_too_often(world: World) -> str:
+    await with_seats(world)
+    for _ in range(MOST_SEATS):
+        await typed(world, "U0ALICE", "delegate @bob until friday")
+    return await typed(world, "U0ALICE", "delegate @bob until friday")
+
+
+@reaches("no_such_delegation", "I know no such")
+async def _what_was_never_handed_over_is_taken_back(world: World) -> str:
+    return await typed(world, "U0ALICE", "undelegate something")
+
+
+@reaches("unlinked", "Your account is not linked to a person in the policy, so you have no seat")
+async def _an_account_of_nobody_has_no_seat(world: World) -> str:
+    world.sandbox.workspace.groups["S0SRE"].users.append("U0MALLORY")
+    await with_seats(world, delegate=["sre"])
+    return await typed(world, "U0MALLORY", "delegate @bob until friday")
+
+
+@reaches("unlinked", "Begin with the account")
+async def _an_account_of_nobody_begins_to_link(world: World) -> str:
+    world.sandbox.workspace.groups["S0SRE"].users.append("U0MALLORY")
+    await with_seats(world, link=["sre"])
+    return await typed(world, "U0MALLORY", "link")
+
+
+@reaches("bad_code", "That is not a code")
+async def _somebody_types_a_code_that_they_made_up(world: World) -> str:
+    await with_seats(world)
+    return await typed(world, "U0MALLORY", "link ABCDE-FGHIJ")
+
+
+@reaches("linked_already", "This account is linked")
+async def _somebody_whom_the_file_knows_types_a_code(world: World) -> str:
+    await with_seats(world)
+    return await typed(world, "U0ALICE", "link ABCDE-FGHIJ")
+
+
+@reaches("nothing_claimed", "No account has typed")
+async def _an_account_is_confirmed_that_typed_nothing(world: World) -> str:
+    await with_seats(world)
+    return await typed(world, "U0ALICE", f"link confirm slack:{TEAM}:U0MALLORY")
+
+
+@reaches("not_linked", "No such account")
+async def _an_account_that_was_never_linked_is_unlinked(world: World) -> str:
+    await with_seats(world)
+    return await typed(world, "U0ALICE", f"unlink slack:{TEAM}:U0MALLORY")
+
+
 # -- the table ----------------------------------------------------------------------------------------------------
 
 
 def test_every_refusal_is_reached() -> None:
-    known = refusals("NotAllowed", "Refused")
-    assert known - ACTS.keys() == set(), "write an act that reaches it"
-    assert known == set(table("A click does not count"))
+    assert refusals("NotAllowed", "Refused") - ACTS.keys() == set(), "write an act that reaches it"
 
 
 @pytest.mark.parametrize("refusal", ACTS, ids=lambda refusal: f"{refusal[0]}-{refusal[1][:30]}")

@@ -15,6 +15,7 @@ from joserfc.jwk import OKPKey
 
 from approvals.action import Action
 from approvals.card import card_of
+from approvals.commands.commands import Commands
 from approvals.errors import StoreUnavailable
 from approvals.intake import RequestDocument
 from approvals.ports import Post, Stored
@@ -171,6 +172,12 @@ class World:
         posted = Post(where, "posted", self.clock.ms(), reference=reference, shown=card.digest())
         await self.store.record_post(request.id, posted)
 
+    async def adopt(self, **sections: Any) -> None:
+        """Put another policy in force."""
+        text = json.dumps(policy_file() | sections)
+        policies = AdoptedPolicy(self.store, parse_policy(text), text)
+        await policies.put_in_force()
+
     async def card(self, request: Request) -> Message:
         """The message that shows the first card of a request."""
         post = next(iter((await self.store.get(request.id)).posts.values()))
@@ -310,7 +317,8 @@ async def a_world(*, budget: float = 4.0, everybody: str = "", sections: Json | 
             issuer="https://sayso.example",
             nudge=lambda: nudges.append(None),
         )
-        url = await stack.enter_async_context(on_loopback(door.routes(approvals)))
+        commands = Commands(approvals=approvals, store=store, directory=door.directory, policies=policies)
+        url = await stack.enter_async_context(on_loopback(door.routes(approvals, commands)))
         await stack.enter_async_context(door.receiving())
         stack.callback(connector.silent.set)
         world = World(clock, entra, connector, office, store, approvals, door, session, url, watch, nudges)
