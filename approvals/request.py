@@ -180,6 +180,10 @@ class Request(Frozen):
         """Whether anything of the action is masked."""
         return holds_secret(self.action.arguments, self.presentation.secret)
 
+    def is_barred(self, terms: Terms) -> bool:
+        """Whether nobody can approve it under these terms, because part of it is masked and must be seen."""
+        return self.hides_secret and not terms.unseen
+
     @property
     def code(self) -> str:
         """The short code by which people name it."""
