@@ -20,12 +20,13 @@ from handlers.slack.answers import Private
 from handlers.slack.api import called
 from handlers.slack.command import Desk
 from handlers.slack.errors import ApiProblem
-from handlers.slack.gestures import Body, Gestures, action_ids, came_to
+from handlers.slack.gestures import Body, Gestures, action_ids
 from handlers.slack.identity import Identity
 from handlers.slack.press import Press, carried, ear_of, pressed
 from handlers.slack.reason import REASON, Answer, form, notice, reason_of
 from handlers.slack.reviews import Reviews
 from handlers.slack.whisper import Ear
+from handlers.verdicts import came_to
 
 log = structlog.get_logger(__name__)
 
