@@ -70,6 +70,7 @@ class Said(Frozen):
     answer: Literal["approve", "deny", "changes"] = "approve"
     factor: str
     at: int
+    instead_of: str = ""  #: whose seat it is, where that was handed over
 
 
 class Changed(Frozen):
@@ -322,13 +323,14 @@ def _needs(request: Request) -> tuple[Seat, ...]:
 
 
 def _seat(factor: Factor, got: int, request: Request) -> Seat:
-    """A factor, with those of its people who may still answer while it is open."""
+    """A factor, with those of its people who may still answer while it is open and are not left in peace."""
     seat = Seat(name=factor.name, got=got, need=factor.need, notify=factor.notify)
     if got >= factor.need:
         return seat
     done = {vote.person for vote in request.votes} | {*request.terms.excluded}
-    people = [source.removeprefix("person:") for source in factor.sources if source.startswith("person:")]
-    groups = tuple(source for source in factor.sources if not source.startswith("person:"))
+    sources = [source for source in factor.sources if source not in request.quiet]
+    people = [source.removeprefix("person:") for source in sources if source.startswith("person:")]
+    groups = tuple(source for source in sources if not source.startswith("person:"))
     asked = tuple(_asked(person, request) for person in people if person not in done)
     return seat.model_copy(update={"people": asked, "groups": groups})
 
@@ -339,7 +341,13 @@ def _asked(person: str, request: Request) -> Who:
 
 def _said(request: Request) -> tuple[Said, ...]:
     return tuple(
-        Said(who=_who(vote), answer=vote.answer, factor=" and ".join(vote.factors), at=vote.at)
+        Said(
+            who=_who(vote),
+            answer=vote.answer,
+            factor=" and ".join(vote.factors or (name for one in vote.behalf for name in one.factors)),
+            at=vote.at,
+            instead_of=one_line(request.stood_in_for(vote.person) or ""),
+        )
         for vote in request.votes
     )
 

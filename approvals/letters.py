@@ -61,7 +61,8 @@ def _asked(request: Request, stand: Stand, accounts: Callable[[str], tuple[str, 
     done = {vote.person for vote in request.votes} | {*request.terms.excluded}
     quiet = [one for one in request.asked.factors if one.notify == "dm" and got[one.name] < one.need]
     sources = dict.fromkeys(source for factor in quiet for source in factor.sources)
-    people = [source.removeprefix("person:") for source in sources if source.startswith("person:")]
+    loud = (source for source in sources if source not in request.quiet)
+    people = [source.removeprefix("person:") for source in loud if source.startswith("person:")]
     found = ((person, _of(accounts(person), stand)) for person in people if person not in done)
     note = _note(request, stand, "asked").model_copy(update={"expires_at": request.expires_at})
     return tuple(Letter(place, note) for _, place in found if place)

@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import Field
 
 from approvals.action import Frozen
+from approvals.attention import notified
 from approvals.card import Who
 from approvals.lifecycle import Status
 from approvals.request import Request
@@ -124,7 +125,7 @@ def _waiting(request: Request, accounts: Callable[[str], tuple[str, ...]]) -> tu
     got = request.got()
     open_factors = [factor for factor in request.asked.factors if got[factor.name] < factor.need]
     done = {vote.person for vote in request.votes} | {*request.terms.excluded}
-    sources = dict.fromkeys(source for one in open_factors if one.notify != "none" for source in one.sources)
+    sources = notified(request)
     people = [source.removeprefix("person:") for source in sources if source.startswith("person:")]
     return tuple(
         Note(

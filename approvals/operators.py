@@ -27,7 +27,7 @@ from approvals.policy_file import Role
 from approvals.ports import Account, Change, Directory, Policies, Store, Stored
 from approvals.publishing import Publisher
 from approvals.request import Did, Intervention, Request, Vote
-from approvals.verdicts import Done, Refused
+from approvals.verdicts import DENIED, UNSEEN, Done, Refused
 
 _PAGE = 200
 _Change = Callable[[Stored, Operator, Policy], Request]
@@ -100,8 +100,14 @@ class Operators:
             stored = await self._store.get(request)
             terms = binding(stored.request, policy, stored.now)
             arranged = await self._arrangements.about(stored.request, policy, stored.now, account.id)
-            by = await may_break_glass(account, terms, policy, self._directory, arranged)
-            if isinstance(by, NotAllowed) or terms.verdict == "deny":
+            by: Operator | NotAllowed | Refused = await may_break_glass(
+                account, terms, policy, self._directory, arranged
+            )
+            if terms.verdict == "deny":
+                by = DENIED
+            elif stored.request.is_barred(terms):
+                by = UNSEEN
+            if not isinstance(by, Operator):
                 return await self._refused(stored.request, account, "break_glass", policy, by)
             said = {"by": by.person, "account": account.id, "mode": "break_glass", "shown": shown}
             key = self._new_key()
@@ -256,12 +262,10 @@ class Operators:
         return await self._unless_impossible(request, commit)
 
     async def _refused(
-        self, request: Request, account: Account, what: str, policy: Policy, why: Refused | NotAllowed | Operator
+        self, request: Request, account: Account, what: str, policy: Policy, why: Refused | NotAllowed
     ) -> Refused:
-        """The refusal, once it stands in the journal; of somebody who may, it is policy that denies it."""
+        """The refusal, once it stands in the journal."""
         await still_in_force(self._policies, policy)
-        if isinstance(why, Operator):
-            why = Refused("policy_denies", "A rule of the policy now denies this request, so it cannot be answered.")
         record = record_of(request, request, f"{what}_refused")
         await self._store.note({**record, "account": account.id, "reason": why.reason}, partition=home(request.id))
         return Refused(why.reason, why.sentence)

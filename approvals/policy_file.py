@@ -6,8 +6,10 @@ The text is YAML on disk; these shapes check the mapping that was read from it.
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from datetime import date
-from fnmatch import fnmatchcase
+from fnmatch import translate
+from functools import lru_cache
 from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import (
@@ -26,6 +28,7 @@ from pydantic import (
 
 from approvals import conditions, paths, summaries
 from approvals.action import KIND, NAME
+from approvals.care import Care, Hours
 from approvals.durations import milliseconds
 from approvals.money import millionths
 from approvals.terms import Effect, Notify, Risk
@@ -82,6 +85,7 @@ Sentence = Annotated[
 Condition = Annotated[
     str, StringConstraints(min_length=1, max_length=conditions.LONGEST), AfterValidator(conditions.checked)
 ]
+Clock = Annotated[str, StringConstraints(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")]
 Line = Annotated[str, StringConstraints(min_length=1, max_length=80, pattern=r"^[^\n\r\t<>&*_`~|]+$")]
 
 
@@ -328,6 +332,42 @@ class Defaults(Demands):
     outcome_within: Duration = 900_000
 
 
+class BudgetEntry(Section):
+    """How often one person or group is notified at most; `per_hour` of any hour, `per_day` of any day."""
+
+    per_hour: int | None = Field(default=None, ge=1, le=400)
+    per_day: int | None = Field(default=None, ge=1, le=400)
+
+
+class QuietEntry(Section):
+    """Hours in which nobody is notified who is not on call, unless they chose others."""
+
+    begin: Clock = Field(alias="from")
+    end: Clock = Field(alias="to")
+    zone: Annotated[str, StringConstraints(pattern=r"^[A-Za-z]+([/_+-][A-Za-z0-9]+)*$", max_length=60)] = "UTC"
+
+    def hours(self) -> Hours:
+        """The same as the rules read it."""
+        return Hours(begin=_minutes(self.begin), end=_minutes(self.end), zone=self.zone)
+
+
+class AttentionEntry(Section):
+    """How people's attention is cared for."""
+
+    budget: BudgetEntry = BudgetEntry()
+    quiet_hours: QuietEntry | None = None
+
+    def care(self) -> Care:
+        """The same as the rules read it."""
+        hours = self.quiet_hours.hours() if self.quiet_hours is not None else None
+        return Care(per_hour=self.budget.per_hour, per_day=self.budget.per_day, quiet=hours)
+
+
+def _minutes(clock: str) -> int:
+    hours, minutes = clock.split(":")
+    return int(hours) * 60 + int(minutes)
+
+
 class BreakGlassEntry(Section):
     """Who may let a request through alone in an emergency, for which kinds, and who is told of it."""
 
@@ -354,9 +394,16 @@ class PolicyFile(Section):
     groups: dict[Id, GroupEntry] = Field(default_factory=dict)
     roles: dict[Role, tuple[str, ...]] = Field(default_factory=dict)
     break_glass: BreakGlassEntry | None = None
+    attention: AttentionEntry | None = None
     rules: tuple[RuleEntry, ...] = ()
 
 
 def matches(globs: tuple[str, ...], value: str) -> bool:
     """Whether a value matches any of the globs."""
-    return any(fnmatchcase(value, glob) for glob in globs)
+    return any(_pattern(glob)(value) for glob in globs)
+
+
+@lru_cache(maxsize=100_000)
+def _pattern(glob: str) -> Callable[[str], Any]:
+    """What a glob matches; fnmatch itself remembers fewer patterns than a large policy has."""
+    return re.compile(translate(glob)).match

@@ -142,6 +142,7 @@ class Request(Frozen):
     vouched: bool = False  #: whether an identity token said whom the agent acts for
     shares: tuple[Share, ...] = ()  #: what it takes of windows
     sums: dict[str, int] = Field(default_factory=dict)  #: what these came to when it was asked
+    quiet: tuple[str, ...] = ()  #: approver sources that are asked and not notified: often enough, or not at this hour
     review_reminded: int = 0  #: how many reminders to review an emergency were due
 
     version: int = Field(default=0, exclude=True)  #: set by the store: how many times it was committed
@@ -180,6 +181,10 @@ class Request(Frozen):
     def hides_secret(self) -> bool:
         """Whether anything of the action is masked."""
         return holds_secret(self.action.arguments, self.presentation.secret)
+
+    def is_barred(self, terms: Terms) -> bool:
+        """Whether nobody can approve it under these terms, because part of it is masked and must be seen."""
+        return self.hides_secret and not terms.unseen
 
     @property
     def code(self) -> str:
@@ -395,12 +400,14 @@ class Request(Frozen):
         return self._decided(Event.DENY, vote.at, by=against, reason=vote.reason, changes=changes)
 
     def stood_in_for(self, person: str) -> str | None:
-        """Whose seat somebody's yes takes, where it is not their own."""
+        """Whose seat somebody's answer takes, where it is not their own."""
         vote = self.vote_of(person)
-        seat = seated(self.terms.factors, self._approving()).get(person)
-        if vote is None or seat is None or seat in vote.factors:
+        if vote is None or not vote.behalf:
             return None
-        return next((one.person for one in vote.behalf if seat in one.factors), None)
+        seat = seated(self.terms.factors, self._approving()).get(person)
+        if seat in vote.factors or (seat is None and vote.factors):
+            return None
+        return next((one.person for one in vote.behalf if seat is None or seat in one.factors), None)
 
     def _approving(self) -> dict[str, frozenset[str]]:
         counting = self._counting()

@@ -10,6 +10,7 @@ from typing import Any
 
 from approvals.action import likeness, request_id
 from approvals.arrangements import Arrangements
+from approvals.attention import Book, notified, utc_minute, with_care
 from approvals.click import Click, refused_click
 from approvals.commits import binding, change_of, home, still_in_force, under_policy
 from approvals.credentials import must_hold_none
@@ -22,6 +23,7 @@ from approvals.lifecycle import Status
 from approvals.links import Links
 from approvals.operators import Operators
 from approvals.people import NotAllowed, Voter, may_answer, standing_votes
+from approvals.pings import Pings
 from approvals.policy import Policy
 from approvals.ports import (
     Account,
@@ -42,7 +44,7 @@ from approvals.review import OVER
 from approvals.reviewing import Reviews, request_of
 from approvals.terms import Terms
 from approvals.tools import Granted, NotGranted, Tools
-from approvals.verdicts import UNKNOWN, Counted, Done, Late, Refused, Verdict
+from approvals.verdicts import DENIED, UNKNOWN, UNSEEN, Counted, Done, Late, Refused, Verdict
 from approvals.windows import Share, holder_of
 
 __all__ = [
@@ -109,6 +111,7 @@ class Approvals:
         identities: Identities | None = None,
         nudge: Callable[[], None] = lambda: None,
         held: Callable[[], bool] = lambda: False,
+        minute_of_day: Callable[[str, int], int] = utc_minute,
     ) -> None:
         self._store = store
         self._detector = detector
@@ -127,6 +130,7 @@ class Approvals:
             nudge=nudge,
             new_key=_new_key,
         )
+        self.pings = Pings(store=store, directory=directory, policies=policies, minute_of_day=minute_of_day)
         self.delegations = Delegations(store=store, directory=directory, policies=policies, new_key=_new_key)
         self.links = Links(store=store, directory=directory, policies=policies, new_key=_new_key)
         self._tools = Tools(
@@ -137,6 +141,7 @@ class Approvals:
             publisher=self._publisher,
             nudge=nudge,
             held=held,
+            detector=detector,
         )
 
     # -- agents ---------------------------------------------------------------------------------------------------
@@ -150,11 +155,14 @@ class Approvals:
         async def commit(policy: Policy) -> tuple[Stored, bool]:
             try:
                 vouched = await self._is_vouched(document, agent, policy)
-                shares = policy.shares(document, agent, vouched=vouched)
+                shares = policy.shares(document, agent, vouched=vouched is True)
+                book = await self.pings.book(policy)
                 async with self._reserving(wanted, document, shares, policy) as reserved:
 
                     def make(now: int, earlier: Sequence[Request]) -> Change:
-                        entry = _Entry(wanted, document, agent, superseded, vouched, reserved.shares, reserved.sums)
+                        entry = _Entry(
+                            wanted, document, agent, superseded, vouched, reserved.shares, reserved.sums, book
+                        )
                         return _asked(entry, policy, self._detector, now, earlier)
 
                     stored, reserved.kept = await self._store.create(
@@ -176,6 +184,8 @@ class Approvals:
                 field="call",
                 remedy="name another call for another action; the first one stands",
             )
+        if new and stored.request.status is Status.PENDING and self._policies.current().care is not None:
+            await self.pings.count(notified(stored.request), stored.now)
         if stored.request.cancel_on_disconnect and stored.request.status is Status.PENDING:
             await self.heartbeat(agent)
         await self._publisher.publish(stored.request, now=stored.now, again=not new)
@@ -188,11 +198,17 @@ class Approvals:
         holder, token = holder_of(request, document.action) if shares else "", secrets.token_hex(8)
         return reserving(self._store.windows, holder, shares, hold=policy.longest_open, token=token)
 
-    async def _is_vouched(self, document: RequestDocument, agent: str, policy: Policy) -> bool:
-        """Whether somebody else than the agent says for whom it acts. Raises EntryRefused."""
+    async def _is_vouched(self, document: RequestDocument, agent: str, policy: Policy) -> bool | EntryRefused:
+        """Whether somebody else than the agent says for whom it acts, or why what it sent does not say so.
+
+        That is only told of a new request: one that is sent again was vouched for when it was asked.
+        """
         if document.principal_token is None:
             return False
-        return is_vouched(document, agent, policy, self._identities, await self._store.now())
+        try:
+            return is_vouched(document, agent, policy, self._identities, await self._store.now())
+        except EntryRefused as refusal:
+            return refusal
 
     async def _superseded(self, document: RequestDocument, agent: str) -> Superseded | None:
         """The denied request that this one answers, as the card needs it. Raises EntryRefused."""
@@ -368,12 +384,9 @@ class Approvals:
         except EntryRefused as refusal:
             return Refused("policy_changed", f"Policy no longer allows this request: {refusal.message}.")
         if terms.verdict == "deny":
-            return Refused("policy_denies", "A rule of the policy now denies this request, so it cannot be answered.")
-        if click.answer == "approve" and request.hides_secret and not terms.unseen:
-            return Refused(
-                "unseen",
-                "Part of this is secret, and no rule lets it be approved unseen. Deny it, or ask for a change.",
-            )
+            return DENIED
+        if click.answer == "approve" and request.is_barred(terms):
+            return UNSEEN
         asked = terms.escalated(request.escalated)
         arranged = await self._arrangements.about(request, policy, stored.now, click.account.id)
         voter = await may_answer(click.account, asked, policy, self._directory, click.answer, arranged)
@@ -468,15 +481,22 @@ class Approvals:
         """Let time do to a request what is due; nothing where nothing is."""
 
         async def commit(policy: Policy) -> Stored:
+            book = await self.pings.book(policy)
+
             def change(now: Stored) -> Change | None:
                 due = now.request.next_due()
                 if due is None or now.now < due:
                     return None
                 after = now.request.after_time(now.now)
+                after = with_care(after, book, now.now) if _has_waited(now.request, after) else after
                 event = _event_of_time(now.request, after)
                 return change_of(now.request, after, policy, {"by": "time"}, event=event, not_before=due)
 
-            return await self._store.update(request, change)
+            before = await self._store.get(request)
+            stored = await self._store.update(request, change, known=before)
+            if book.care is not None and _has_waited(before.request, stored.request):
+                await self.pings.count(notified(stored.request), stored.now)
+            return stored
 
         after = (await under_policy(self._policies, commit)).request
         await self._publisher.publish(after)
@@ -557,17 +577,20 @@ class _Entry:
     document: RequestDocument
     agent: str
     superseded: Superseded | None
-    vouched: bool
+    vouched: bool | EntryRefused
     shares: tuple[Share, ...]
     sums: Mapping[str, int]
+    book: Book
 
 
 def _asked(
     entry: _Entry, policy: Policy, detector: SecretDetector | None, now: int, earlier: Sequence[Request]
 ) -> Change:
     """The commit that makes a document a request, decided at once where a rule says so."""
-    document, agent = entry.document, entry.agent
-    admitted = policy.admit(document, agent, now, vouched=entry.vouched)
+    document, agent, vouched = entry.document, entry.agent, entry.vouched
+    if isinstance(vouched, EntryRefused):
+        raise vouched
+    admitted = policy.admit(document, agent, now, vouched=vouched)
     if detector is not None:
         must_hold_none(document, policy.not_looked_at(document.action.kind), detector)
     question = admitted.model_copy(update={"sums": dict(entry.sums)})
@@ -592,13 +615,13 @@ def _asked(
         superseded=entry.superseded,
         earlier=_marks(earlier, terms, now),
         cancel_on_disconnect=document.cancel_on_disconnect,
-        vouched=entry.vouched,
+        vouched=vouched,
         shares=entry.shares,
         sums=question.sums,
     )
-    after = _by_rule(asked, now)
+    after = _by_rule(with_care(asked, entry.book, now), now)
     by = f"agent:{agent}" if after.decision is None else f"policy:{after.decision.rule}"
-    return change_of(None, after, policy, {"by": by, **_remarkable(terms)}, show=after is asked)
+    return change_of(None, after, policy, {"by": by, **_remarkable(terms)}, show=after.decision is None)
 
 
 def _remarkable(terms: Terms) -> Mapping[str, Any]:
@@ -649,6 +672,11 @@ def _mark(other: Request) -> Earlier:
     at = other.outcome.at if other.outcome else other.decision.at if other.decision else other.asked_at
     by = tuple(vote.person for vote in other.decision.by) if other.decision else ()
     return Earlier(request=other.id, status=other.status, at=at, by=by)
+
+
+def _has_waited(before: Request, after: Request) -> bool:
+    """Whether people are to be notified anew, because nobody has answered."""
+    return (after.reminded, after.escalated) != (before.reminded, before.escalated)
 
 
 def _event_of_time(before: Request, after: Request) -> str:

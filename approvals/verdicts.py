@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from approvals.request import Request
 
@@ -24,6 +25,12 @@ class Refused:
 
 
 UNKNOWN = Refused("not_found", "I do not know this request any more, so nothing was counted.")
+
+
+DENIED: Final = Refused("policy_denies", "A rule of the policy now denies this request, so it cannot be answered.")
+UNSEEN: Final = Refused(
+    "unseen", "Part of this is secret, and no rule lets it be approved unseen. Deny it, or ask for a change."
+)
 
 
 @dataclass(frozen=True)

@@ -177,8 +177,7 @@ class Delivery:
         await self._desk.warm([one.stored for one in new])
         first = 0
         for size in self._sizes(new, turns, is_short=bool(wait)):
-            came = await self._post(new[first : first + size], new[first:])
-            if not came.done or came.wait:
+            if came := await self._post(new[first : first + size], new[first:]):
                 return came
             first += size
         return _Came(done=True)
@@ -208,8 +207,8 @@ class Delivery:
             await self._done(Errand.POST, one, stored)
         return new
 
-    async def _post(self, some: Sequence[_New], left: Sequence[_New]) -> _Came:
-        """Post these in one message; where the place takes none, the others need not try."""
+    async def _post(self, some: Sequence[_New], left: Sequence[_New]) -> _Came | None:
+        """Post these in one message; None: go on with the others, which need not try where the place takes none."""
         requests = [one.stored for one in some]
         try:
             if len(some) == 1:
@@ -220,15 +219,15 @@ class Delivery:
             self._heard(exc)
             if len(some) > 1 and not exc.place:
                 await self._posting.forget(self._place, requests, ALONE)
-                return _Came(done=True)
+                return None
             for one in left if exc.place else some:
                 await self._refused(Errand.POST, one.waiting, [one.stored], exc)
-            return _Came(done=True, wait=1)
+            return _Came(done=True)
         except ChatUnavailable as exc:
             return await self._not_now(Errand.POST, [one.waiting for one in some], exc, undone=requests)
         for one in some:
             await self._done(Errand.POST, one.waiting, await self._desk.load(one.waiting.subject))
-        return _Came(done=True)
+        return None
 
     async def _recover(self, one: Waiting) -> _Came:
         """Bring a shared message to its end that was intended and never recorded."""
@@ -306,7 +305,7 @@ class Delivery:
                 await give()
         except ChatUnavailable as exc:
             return await self._not_now(Errand.SAY, [one], exc)
-        await self._done(Errand.SAY, one, stored)
+        await self._done(Errand.SAY, one, await self._desk.load(one.subject))
         return _Came(done=True)
 
     def _to_give(self, stored: Stored | None) -> list[Callable[[], Awaitable[None]]]:
@@ -315,7 +314,7 @@ class Delivery:
             return []
         platform, place, posting = self._platform, self._place, self._posting
         acts: list[Callable[[], Awaitable[None]]] = []
-        if Errand.SAY in self._desk.errands(stored, place) and _is_posted(stored, place):
+        if _is_posted(stored, place):
             acts += [partial(posting.say, platform, stored, place, note) for note in self._desk.notes(stored, place)]
         told = self._desk.letters(stored, place)
         if place == self._desk.operators:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import aiohttp
 from aiohttp import web
@@ -14,6 +14,7 @@ from pydantic import SecretStr
 from approvals.commands.commands import Commands
 from approvals.ports import Account, ChatPlatform, Directory, Store
 from approvals.service import Approvals
+from bot.oncall import open_oncall
 from bot.settings import Settings
 from bot.signing import FileSigner
 from bot.telemetry.kit import Telemetry
@@ -46,10 +47,11 @@ class Directories:
 
 @dataclass(frozen=True)
 class Doors:
-    """The doors that the settings open; None where a platform is off."""
+    """The doors that the settings open, None where a platform is off; and who says who is on call."""
 
     slack: SlackDoor | None = None
     teams: TeamsDoor | None = None
+    oncall: Mapping[str, Directory] = field(default_factory=dict)
 
     @property
     def platforms(self) -> dict[str, ChatPlatform]:
@@ -59,8 +61,10 @@ class Doors:
     @property
     def directory(self) -> Directory:
         """Who people are; where no platform is connected, it vouches for nobody."""
-        found = {door.platform.name: door.directory for door in (self.slack, self.teams) if door is not None}
-        return Directories(found)
+        found: dict[str, Directory] = {
+            door.platform.name: door.directory for door in (self.slack, self.teams) if door is not None
+        }
+        return Directories({**found, **self.oncall})
 
     async def warm(self, sources: Iterable[str]) -> None:
         """Look groups up before anybody clicks."""
@@ -106,6 +110,7 @@ async def open_doors(
     return Doors(
         slack=await _slack(session, settings, signer, kit),
         teams=teams_door(session, settings, store, seal_key=signer.secret_for("teams buttons"), watch=kit.teams()),
+        oncall=open_oncall(stack, session, settings),
     )
 
 

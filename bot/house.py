@@ -31,6 +31,7 @@ from bot.identity import TokenFiles
 from bot.intake import Intake
 from bot.keys import signer_for
 from bot.loops import Loop
+from bot.oncall import unasked
 from bot.policies import AdoptedPolicy, read_policy
 from bot.presence import EVERY as HEARTBEAT
 from bot.presence import Presence
@@ -45,6 +46,7 @@ from bot.telemetry.queues import Queues, open_queues
 from bot.telemetry.readiness import Check, Draining, checks_of
 from bot.telemetry.sampler import EVERY, Sampler
 from bot.telemetry.watched import WatchedDirectory
+from bot.zones import minute_of_day
 from handlers.api.routes import api_routes
 from handlers.slack.door import SlackDoor
 from storage.redis.store import DAY, RedisStore
@@ -120,6 +122,8 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         routes += doors.routes(rooms.approvals, rooms.commands)
         routes += await _metrics(stack, settings, kit)
         url = await stack.enter_async_context(_serving(settings.host, settings.port, routes, rooms.draining))
+        for schedule in unasked(policy.sources, settings):
+            log.error("on-call schedule cannot be asked", schedule=schedule)
         for risk in store.findings:
             log.warning("redis", risk=risk)
         log.info("ready", url=url, platforms=[*doors.platforms], agents=len(policy.agents))
@@ -171,6 +175,7 @@ def _rooms(
         identities=TokenFiles(settings.policy.parent),
         nudge=courier_loop.nudge,
         held=sealer.holds_spends,
+        minute_of_day=minute_of_day,
     )
     commands = Commands(approvals=approvals, store=memory, directory=directory, policies=policies)
     loops = [courier_loop, posts_loop, *_loops(memory, kit.inbox(inbox), approvals, sealer, kit)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from contextlib import AsyncExitStack
 
 import aiohttp
@@ -10,7 +11,7 @@ from approvals.ports import Directory
 from bot.settings import Settings
 from handlers.oncall.calendars import Calendars
 from handlers.oncall.pagerduty import PagerDuty
-from handlers.oncall.schedule import OnCall
+from handlers.oncall.schedule import SOURCE, OnCall
 
 
 def open_oncall(stack: AsyncExitStack, session: aiohttp.ClientSession, settings: Settings) -> dict[str, Directory]:
@@ -26,3 +27,11 @@ def open_oncall(stack: AsyncExitStack, session: aiohttp.ClientSession, settings:
     for directory in found:
         stack.push_async_callback(directory.close)
     return {directory.via: directory for directory in found}
+
+
+def unasked(sources: Iterable[str], settings: Settings) -> list[str]:
+    """The on-call schedules of a policy that nobody is set up to ask: nobody would ever be on call there."""
+    known = {"pagerduty": settings.pagerduty_token is not None}
+    known |= {f"ical:{name}": True for name in settings.calendars()}
+    schedules = (source.removeprefix(SOURCE) for source in sources if source.startswith(SOURCE))
+    return [one for one in schedules if not known.get(one) and not known.get(one.split(":")[0])]

@@ -9,10 +9,13 @@ import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from approvals.card import Before, Button, Card, Changed, Said, Seat, Step, Who
+from approvals.card import Before, Button, Card, Care, Changed, Said, Seat, Step, Who
+from approvals.hosts import Host
 from approvals.lifecycle import Status
 from approvals.lines import Line
+from approvals.review import Review
 from approvals.rows import Row
+from approvals.terms import Piece, Risk
 from handlers.teams.elements import Json, card, fixed, line, literal, local_time, ours, plainly, quiet, quote, row, utc
 
 APPROVE = "approve"
@@ -42,6 +45,10 @@ _MARKS = {
     Status.FAILED: "❌",
     Status.UNKNOWN: "⚠️",
 }
+_MASKED = {
+    "unseen": "🔒 Parts of this are secret and masked; to approve it is to approve them unseen",
+    "barred": "🔒 Parts of this are secret and masked, and no rule lets them be approved unseen",
+}
 _NUMBERS = {2: "two", 3: "three", 4: "four", 5: "five"}
 _OUTCOMES = frozenset({"succeeded", "failed", "unknown"})
 
@@ -54,11 +61,14 @@ class Drawing:
     spoken: str
 
 
-def draw(shown: Card, *, value: str, notice: str = "") -> Drawing:
-    """A card whose buttons carry `value`; `notice` is told above it to the one person who clicked."""
+def draw(shown: Card, *, value: str, notice: str = "", denials: Sequence[str] = ()) -> Drawing:
+    """A card whose buttons carry `value`; `notice` is told above it to the one person who clicked.
+
+    `denials` are the reasons for a no that policy offers.
+    """
     spoken = _spoken(shown)
     for room in _ROOMS:
-        drawn = _drawn(shown, value, notice, spoken, room if shown.complete else _LITTLE)
+        drawn = _drawn(shown, value, notice, spoken, room if shown.complete else _LITTLE, denials)
         if size_of(drawn) <= LIMIT:
             break
     return Drawing(drawn, spoken)
@@ -86,10 +96,14 @@ def reason_field(answer: str, request: str) -> str:
     return f"{answer}-reason-{request}"
 
 
-def _drawn(shown: Card, value: str, notice: str, spoken: str, room: _Room) -> Json:
+def preset_field(answer: str, request: str) -> str:
+    """The name of the list from which a reason can be chosen."""
+    return f"{answer}-preset-{request}"
+
+
+def _drawn(shown: Card, value: str, notice: str, spoken: str, room: _Room, denials: Sequence[str]) -> Json:
     body = [*_notice(notice), *_body(shown, room)]
-    names = [name for name in shown.buttons if room.whole or name != "approve"]
-    buttons = buttons_of(names, shown, {DATA: value})
+    buttons = buttons_of(_offered(shown, room), shown, {DATA: value}, care=shown.care, denials=denials)
     return card(body, buttons, spoken=spoken, teams={"width": "Full"})
 
 
@@ -100,9 +114,10 @@ def _notice(words: str) -> Iterator[Json]:
 
 def _body(shown: Card, room: _Room) -> Iterator[Json]:
     yield line(heading(shown))
-    yield line([*literal(shown.kind), ours("  →  "), *literal(shown.target)], spacing="Small")
-    if shown.hidden:
-        yield quiet([ours("⚠️ Characters that cannot be seen are written out, like "), *literal("\\u{202E}")])
+    if shown.summary and shown.status is not Status.PENDING:
+        yield line(sentence(shown.summary), spacing="Small")
+    yield line(about(shown), spacing="Small")
+    yield from warnings(hidden=shown.hidden, hosts=shown.hosts, masked=shown.masked)
     yield from _table(shown, whole=room.whole)
     yield from _since_denied(shown, room.changes)
     if shown.reason:
@@ -111,15 +126,19 @@ def _body(shown: Card, room: _Room) -> Iterator[Json]:
         yield quiet(_before(before))
     yield quiet(_asks(shown))
     yield from _progress(shown)
-    if not room.whole:
-        yield quiet([ours(f"👀 Too long to show here in full ({shown.bytes:,} bytes), so it cannot be approved here.")])
+    if shown.buttons:
+        yield from _care(shown, room)
     yield from _words(shown)
 
 
 def heading(shown: Card | Row) -> Iterator[Json]:
     """What it is about, how risky it is while it waits, and who decided."""
-    mark, risk, color = _RISKS[shown.risk]
-    yield ours(f"{_MARKS.get(shown.status, mark)} {shown.heading}", weight="Bolder", size="Medium")
+    _, risk, color = _RISKS[shown.risk]
+    yield ours(f"{_MARKS.get(shown.status, risk_mark(shown.risk))} ", size="Medium")
+    if shown.status is Status.PENDING and isinstance(shown, Card) and shown.summary:
+        yield from sentence(shown.summary)
+    else:
+        yield ours(shown.heading, weight="Bolder", size="Medium")
     if shown.status is Status.PENDING:
         yield ours(f" · {risk}", color=color)
     if shown.note:
@@ -127,6 +146,51 @@ def heading(shown: Card | Row) -> Iterator[Json]:
     if shown.by:
         yield ours(" ")
         yield from _listed(shown.by)
+
+
+def risk_mark(risk: Risk) -> str:
+    """The mark of a risk; it is said in words beside it."""
+    return _RISKS[risk][0]
+
+
+def sentence(summary: Sequence[Piece]) -> list[Json]:
+    """Our words bold, the values of the action literal and marked as such."""
+    runs = [literal(one.text) if not one.ours else [ours(one.text, weight="Bolder")] for one in summary if one.text]
+    return [run for some in runs for run in some]
+
+
+def about(shown: Card | Row | Review) -> list[Json]:
+    """What kind of thing would be done, and to what."""
+    return [*literal(shown.kind), ours("  →  "), *literal(shown.target)]
+
+
+def warnings(*, hidden: bool, hosts: Sequence[Host], masked: str = "no") -> Iterator[Json]:
+    """What is not as it looks, or cannot be seen."""
+    if hidden:
+        yield quiet([ours("⚠️ Characters that cannot be seen are written out, like "), *literal("\\u{202E}")])
+    for host in hosts:
+        mixed = f", and mixes {' and '.join(host.scripts)} letters" if host.scripts else ""
+        runs = [ours("⚠️ The host "), *literal(host.written), ours(" is in truth "), *literal(host.resolved)]
+        yield line([*runs, ours(f"{mixed}.")])
+    if masked in _MASKED:
+        yield quiet([ours(_MASKED[masked])])
+
+
+def _offered(shown: Card, room: _Room) -> list[Button]:
+    """The card's buttons; a review in place of a yes to what does not fit here whole."""
+    if room.whole or not shown.buttons:
+        return list(shown.buttons)
+    return ["review", *(name for name in shown.buttons if name not in ("approve", "review"))]
+
+
+def _care(shown: Card, room: _Room) -> Iterator[Json]:
+    """Why it cannot be approved by one click."""
+    if not room.whole:
+        yield quiet([ours(f"👀 Too long to show here in full ({shown.bytes:,} bytes); approve it after Review")])
+    elif "review" in shown.buttons:
+        care = [f"at least {-(-shown.care.look_ms // 1000)} s in front of you"] if shown.care.look_ms else []
+        care += ["a code that it shows you"] if shown.care.confirm_code else []
+        yield quiet([ours(f"👀 Approve it after Review; it takes {' and '.join(care)}")])
 
 
 def _table(shown: Card, *, whole: bool) -> Iterator[Json]:
@@ -215,6 +279,9 @@ def voice(said: Said) -> Iterator[Json]:
     """Who has answered what."""
     words = {"approve": " for ", "deny": " against it", "changes": " against it, and asks for changes,"}
     yield from literal(said.who.person)
+    if said.instead_of:
+        yield ours(" in place of ")
+        yield from literal(said.instead_of)
     yield ours(words[said.answer])
     if said.answer == "approve":
         yield from literal(said.factor)
@@ -266,25 +333,39 @@ def _listed(people: Sequence[Who]) -> Iterator[Json]:
         yield from literal(who.person)
 
 
-def buttons_of(names: Sequence[Button], shown: Card | Row, data: Json) -> list[Json]:
-    """The buttons that Teams has for these, on a card or a row; `data` is what they carry."""
-    return [_button(name, shown, data) for name in names if name in (APPROVE, *_FORMS)]
+def buttons_of(
+    names: Sequence[Button], shown: Card | Row, data: Json, *, care: Care | None = None, denials: Sequence[str] = ()
+) -> list[Json]:
+    """The buttons that Teams has for these, on a card or a row; `data` is what they carry.
+
+    `care` is what an approval takes, `denials` are reasons of policy's that can be chosen.
+    """
+    needs_reason = care is not None and "approve" in care.reasons
+    drawn: list[Json] = []
+    for name in names:
+        if name == "review":
+            drawn.append(_execute("Review", "review", data, "positive"))
+        elif name == "approve" and not needs_reason:
+            drawn.append(_execute("Approve", APPROVE, data, "positive", tooltip=f"Approve request {shown.code}"))
+        elif name in _FORMS:
+            drawn.append(_form(name, shown.request, data, denials if name == "deny" else ()))
+    return drawn
 
 
-def _button(name: Button, shown: Card | Row, data: Json) -> Json:
-    if name == "approve":
-        return _execute("Approve", APPROVE, data, "positive", tooltip=f"Approve request {shown.code}")
+def _form(name: Button, request: str, data: Json, presets: Sequence[str]) -> Json:
+    """A button that unfolds the fields of its answer."""
     form = _FORMS[name]
-    field = {
-        "type": "Input.Text",
-        "id": reason_field(name, shown.request),
-        "label": form.label,
-        "isMultiline": True,
-        "maxLength": LONGEST,
-        "isRequired": True,
-        "errorMessage": "Say it in a few words: nothing is counted without.",
-    }
-    inner = card([field], [_execute(form.submit, name, data, form.style)], spoken=form.title)
+    fields: list[Json] = []
+    if presets:
+        choices = [{"title": preset, "value": preset} for preset in presets]
+        chosen = {"type": "Input.ChoiceSet", "id": preset_field(name, request), "label": "Reason", "choices": choices}
+        fields.append(chosen)
+    written: Json = {"type": "Input.Text", "id": reason_field(name, request), "label": form.label}
+    written |= {"isMultiline": True, "maxLength": LONGEST}
+    if not presets:
+        written |= {"isRequired": True, "errorMessage": "Say it in a few words: it is needed."}
+    fields.append(written)
+    inner = card(fields, [_execute(form.submit, name, data, form.style)], spoken=form.title)
     return {"type": "Action.ShowCard", "title": form.title, "style": form.style, "card": inner}
 
 
@@ -303,6 +384,7 @@ class _Form:
 
 
 _FORMS: Mapping[Button, _Form] = {
+    "approve": _Form("Approve", "Why is this right? It stands in the record.", "Approve", "positive"),
     "deny": _Form("Deny", "Why not? Shown on the card and given to the agent.", "Deny", "destructive"),
     "changes": _Form(
         "Ask for changes",

@@ -80,11 +80,11 @@ class TeamsPlatform:
     async def post(self, destination: str, request: Request, card: Card) -> Mapping[str, str]:
         """Show a card as a new message, at most once: nothing is tried again in here."""
         place = await self._place(destination)
-        return await self._post(place, self._drawn(card, place.id))
+        return await self._post(place, self._drawn(request, card, place.id))
 
     async def update(self, reference: Mapping[str, str], request: Request, card: Card) -> None:
         """Change a message so that it shows this card; where it is gone, a new one says how it ended."""
-        await self._change(reference, self._drawn(card, reference["conversation"]), waits=bool(card.buttons))
+        await self._change(reference, self._drawn(request, card, reference["conversation"]), waits=bool(card.buttons))
 
     async def reply(self, reference: Mapping[str, str], note: Note) -> None:
         """Say something in a card's thread, or in the chat where there are no threads, mentioning those it is for."""
@@ -159,8 +159,9 @@ class TeamsPlatform:
                     raise
                 await asyncio.sleep(pause)
 
-    def _drawn(self, card: Card, place: str) -> Drawing:
-        return draw(card, value=self._seal.value(Sealed(card.request, card.digest()), place))
+    def _drawn(self, request: Request, card: Card, place: str) -> Drawing:
+        value = self._seal.value(Sealed(card.request, card.digest()), place)
+        return draw(card, value=value, denials=request.presentation.denials)
 
     def _drawn_together(self, rows: Sequence[Row | None], place: str) -> Drawing:
         values = [self._seal.value(Sealed(row.request, row.digest()), place) if row else "" for row in rows]

@@ -9,7 +9,7 @@ from typing import Any, Literal
 from approvals.ports import Account
 from approvals.service import Click
 from handlers.seal import Seal
-from handlers.teams.cards import APPROVE, CHANGES, DATA, DENY, LONGEST, ROW, reason_field
+from handlers.teams.cards import APPROVE, CHANGES, DATA, DENY, LONGEST, ROW, preset_field, reason_field
 from handlers.teams.shapes import guid, mapping, place_of, tenant_of, text
 
 Answer = Literal["approve", "deny", "changes"]
@@ -28,17 +28,16 @@ class Press:
     place: str
     message: str
     personal: bool
-    answer: Answer
     reason: str
     beside_others: bool  #: whether the message holds more than this request
 
-    def click(self) -> Click:
+    def click(self, answer: Answer) -> Click:
         """The press as the service takes it; in a personal chat it may be the person's own destination."""
         places = [f"teams:{self.place}"]
         if self.personal:
             places.append(f"teams:{self.account.user}")
         reference = {"conversation": self.place, "activity": self.message}
-        return Click(self.account, self.answer, self.shown, tuple(places), reference, self.reason)
+        return Click(self.account, answer, self.shown, tuple(places), reference, self.reason)
 
 
 def verb_of(activity: Mapping[str, Any]) -> str:
@@ -58,13 +57,21 @@ def account_of(activity: Mapping[str, Any]) -> Account | None:
 def pressed(activity: Mapping[str, Any], account: Account, seal: Seal) -> Press | None:
     """The press of an adaptiveCard/action invoke; None if it is not on a card that we sealed for this place."""
     data, place, message = data_of(activity), place_of(activity), text(activity.get("replyToId"))
-    answer, sealed = _ANSWERS.get(verb_of(activity)), seal.opened(text(data.get(DATA)), place)
-    if answer is None or sealed is None or not message:
+    sealed = seal.opened(text(data.get(DATA)), place)
+    if sealed is None or not message:
         return None
-    reason = text(data.get(reason_field(answer, sealed.request))).strip()[:LONGEST]
     personal = mapping(activity.get("conversation")).get("conversationType") == "personal"
     row = data.get(ROW) is True
-    return Press(sealed.request, sealed.shown, account, place, message, personal, answer, reason, row)
+    return Press(
+        sealed.request,
+        sealed.shown,
+        account,
+        place,
+        message,
+        personal,
+        _reason(data, verb_of(activity), sealed.request),
+        row,
+    )
 
 
 def data_of(activity: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -72,9 +79,16 @@ def data_of(activity: Mapping[str, Any]) -> Mapping[str, Any]:
     return mapping(_action(activity).get("data"))
 
 
-def is_answer(verb: str) -> bool:
-    """Whether a verb is one of those with which people answer."""
-    return verb in _ANSWERS
+def answer_of(verb: str) -> Answer | None:
+    """The answer that a verb gives, if it is one with which people answer."""
+    return _ANSWERS.get(verb)
+
+
+def _reason(data: Mapping[str, Any], verb: str, request: str) -> str:
+    """What was chosen, then what was written, at most as much as the form allows."""
+    chosen = text(data.get(preset_field(verb, request))).strip()[:150]
+    written = text(data.get(reason_field(verb, request))).strip()[:LONGEST]
+    return f"{chosen}: {written}" if chosen and written else chosen or written
 
 
 def _action(activity: Mapping[str, Any]) -> Mapping[str, Any]:

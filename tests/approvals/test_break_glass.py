@@ -146,6 +146,13 @@ async def test_a_freeze_or_a_rule_that_denies_is_stronger() -> None:
     assert await refusal(frozen, waiting, CAROL) == "not_now"
 
 
+async def test_what_may_not_be_approved_unseen_is_not_let_through_unseen_either() -> None:
+    sections = with_glass()
+    kind = a_policy_file()["kinds"]["payments.release"] | {"secret": ["invoice"]}
+    house = await a_house(**sections | {"kinds": {"payments.release": kind}})
+    assert await refusal(house, await house.asked(), CAROL) == "unseen"
+
+
 async def test_what_is_decided_needs_no_emergency() -> None:
     house = await a_house(**with_glass())
     request = await house.asked()

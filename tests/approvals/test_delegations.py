@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 import pytest
 
+from approvals.card import card_of
 from approvals.delegations import MOST, Handed
 from approvals.lifecycle import Status
 from approvals.ports import Account
@@ -56,6 +57,8 @@ async def test_whoever_was_handed_a_seat_counts_for_its_owner() -> None:
     await handed(house, "alice", "erin", ("payments.*",))
     assert await said(house, request, "erin") == "pending"
     assert (await house.now_is(request)).stood_in_for("erin") == "alice"
+    (told,) = card_of(await house.now_is(request)).said
+    assert (told.who.person, told.instead_of, told.factor) == ("erin", "alice", "ops")
     assert await said(house, request, "bob") == "approved"
     approvers = house.claims(request)["approval"]["approvers"]
     assert [(one["sub"], one.get("for")) for one in approvers] == [("erin", "alice"), ("bob", None)]

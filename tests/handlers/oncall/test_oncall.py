@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,8 @@ from aiohttp import web
 
 from approvals.errors import DirectoryUnavailable
 from approvals.people import NotAllowed, Voter, may_answer
-from approvals.ports import Account, Directory
+from approvals.ports import Account
+from bot.doors import Directories
 from handlers.oncall.calendars import MOST, CalendarProblem, Calendars, on_call
 from handlers.oncall.pagerduty import PagerDuty
 from tests.approvals.make import a_policy, a_policy_file, a_question, account
@@ -25,19 +26,6 @@ SHIFT = datetime(2026, 1, 5, 9, tzinfo=UTC)
 WEEK = timedelta(days=7)
 ALICE = Account("pagerduty", "acme", "PALICE")
 PRIMARY = "oncall:pagerduty:PRIMARY"
-
-
-class Directories:
-    """One directory for each platform."""
-
-    def __init__(self, by_platform: Mapping[str, Directory]) -> None:
-        self._by_platform = by_platform
-
-    async def standing(self, account: Account) -> str | None:
-        return await self._by_platform[account.via].standing(account)
-
-    async def is_member(self, account: Account, source: str) -> bool:
-        return await self._by_platform[account.via].is_member(account, source)
 
 
 class Time:

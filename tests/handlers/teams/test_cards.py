@@ -12,10 +12,12 @@ import jsonschema
 import pytest
 from hypothesis import given, settings
 
-from approvals.card import Before, Card, Changed, Said, Seat, Step
+from approvals.card import Before, Card, Care, Changed, Said, Seat, Step
+from approvals.hosts import Host
 from approvals.lifecycle import Status
 from approvals.lines import Line
 from approvals.notes import Note
+from approvals.terms import Piece
 from handlers.teams.cards import LIMIT, draw, size_of
 from handlers.teams.elements import literal, plainly
 from handlers.teams.notes import draw_note
@@ -175,7 +177,7 @@ def test_what_does_not_fit_has_no_approve() -> None:
     found = drawn(a_card(arguments=many))
 
     assert size_of(found) <= LIMIT
-    assert titles(found) == ["Deny", "Ask for changes"]
+    assert titles(found) == ["Review", "Deny", "Ask for changes"]
     assert "Too long to show here in full" in read(found)
 
 
@@ -185,6 +187,36 @@ def test_a_long_list_of_changes_does_not_take_the_approve_away() -> None:
 
     assert titles(found)[0] == "Approve"
     assert "what changed, the first 3 of 20:" in read(found)
+
+
+def test_the_sentence_of_what_would_happen_comes_first_and_odd_hosts_are_named() -> None:
+    summary = (Piece(text="Pay ", ours=True), Piece(text="12400.00 {{x}}"), Piece(text=" now", ours=True))
+    found = drawn(
+        a_card(summary=summary, hosts=(Host(written="аcme.com", resolved="xn--cme-7cd.com"),), masked="unseen")
+    )
+
+    assert read(found).startswith("🟠 Pay 12400.00 {{x}} now · high risk")
+    assert "The host аcme.com is in truth xn--cme-7cd.com." in read(found)
+    assert "masked" in read(found)
+    assert problems(found) == []
+
+
+def test_reasons_of_policy_can_be_chosen_and_an_approval_may_need_one() -> None:
+    found = drawn(a_card(care=Care(reasons=("approve",))), denials=("wrong account", "not now"))
+    approve, deny = found["actions"][:2]
+
+    assert [field["type"] for field in deny["card"]["body"]] == ["Input.ChoiceSet", "Input.Text"]
+    assert [choice["value"] for choice in deny["card"]["body"][0]["choices"]] == ["wrong account", "not now"]
+    assert approve["card"]["body"][0]["isRequired"]
+    assert problems(found) == []
+
+
+def test_a_card_that_needs_care_is_approved_after_a_review() -> None:
+    care = Care(look_ms=10_000, confirm_code=True)
+    found = drawn(a_card(care=care, buttons=("review", "deny", "changes", "details")))
+
+    assert titles(found) == ["Review", "Deny", "Ask for changes"]
+    assert "it takes at least 10 s in front of you and a code that it shows you" in read(found)
 
 
 def test_the_reason_is_asked_for_in_a_form_on_the_card() -> None:

@@ -172,6 +172,12 @@ class World:
         posted = Post(where, "posted", self.clock.ms(), reference=reference, shown=card.digest())
         await self.store.record_post(request.id, posted)
 
+    async def adopt(self, **sections: Any) -> None:
+        """Put another policy in force."""
+        text = json.dumps(policy_file() | sections)
+        policies = AdoptedPolicy(self.store, parse_policy(text), text)
+        await policies.put_in_force()
+
     async def card(self, request: Request) -> Message:
         """The message that shows the first card of a request."""
         post = next(iter((await self.store.get(request.id)).posts.values()))
@@ -287,7 +293,7 @@ async def a_world(*, budget: float = 4.0, everybody: str = "", sections: Json | 
         door = TeamsDoor(
             session=session,
             identity=Identity(app=APP, tenant=TENANT),
-            issuer=lambda: office,
+            issuer=lambda http: office,
             seal_key=KEY,
             store=store,
             options=Options(

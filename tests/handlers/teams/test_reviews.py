@@ -1,0 +1,132 @@
+"""Reviews: the whole action page by page, for its reader alone, and an approval only from all of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from approvals.request import Request
+from handlers.teams.review import LARGEST
+from tests.handlers.teams.test_cards import problems
+from tests.handlers.teams.test_clicks import banner, shown
+from tests.handlers.teams.world import CHAT, Json, World, an_activity, policy_file, press, read, titles
+
+LONG = {"script": "\n".join(f"step {number}: " + "x" * 60 for number in range(200))}
+
+
+async def a_long_one(world: World) -> Request:
+    return await world.ask(kind="deploy.run", target="prod", arguments=LONG)
+
+
+async def use(world: World, who: str, on: Json, title: str, **entered: str) -> Json:
+    """Press a button of a card that stands in the place of the clicked one."""
+    action = next(action for action in on["actions"] if action["title"] == title)
+    value = {"action": {"verb": action["verb"], "data": action["data"] | entered}, "trigger": "manual"}
+    activity = an_activity(who, CHAT, service=world.connector.service)
+    members: Json = {"type": "invoke", "name": "adaptiveCard/action", "value": value, "replyToId": "1"}
+    if "sayso" in action["data"]:
+        members["replyToId"] = list(world.connector.messages)[-1]
+    return (await world.send(activity | members))[1]
+
+
+async def test_what_is_too_long_is_read_page_by_page_and_then_approved(world: World) -> None:
+    request = await a_long_one(world)
+    assert titles((await world.card(request)).card) == ["Review", "Deny", "Ask for changes"]
+
+    page = (await world.click("alice", request, "Review"))["value"]
+    seen = read(page)
+    assert "page 1 of" in seen
+    assert "Approve appears here once you have opened every page." in seen
+    while "Next page" in titles(page):
+        assert "Approve" not in titles(page)
+        page = (await use(world, "alice", page, "Next page"))["value"]
+        assert problems(page) == []
+        seen += read(page)
+
+    assert all(f"step {number}: " in seen for number in range(200))
+    assert await world.status(request) == "pending"
+    assert "Approved. The agent has been told." in shown(await use(world, "alice", page, "Approve"))
+    assert await world.status(request) == "approved"
+
+
+async def test_an_approval_without_the_review_counts_nothing(world: World) -> None:
+    request = await a_long_one(world)
+    activity = press("alice", await world.card(request), "Review", service=world.connector.service)
+    activity["value"]["action"]["verb"] = "approve"
+
+    assert "only from its review" in banner((await world.send(activity))[1])
+    assert await world.status(request) == "pending"
+
+
+async def test_a_page_that_was_not_opened_is_named(world: World) -> None:
+    request = await a_long_one(world)
+    page = (await world.click("alice", request, "Review"))["value"]
+    turn = next(action for action in page["actions"] if action["title"] == "Next page")
+    forged = page | {"actions": [turn | {"title": "Approve", "verb": "approve-from-review"}]}
+
+    told = await use(world, "alice", forged, "Approve")
+
+    assert "You have not opened every page yet" in shown(told)
+    assert await world.status(request) == "pending"
+
+
+async def test_a_review_is_of_no_use_to_anybody_else(world: World) -> None:
+    request = await world.ask(kind="deploy.run", target="prod", arguments={})
+    message = await world.card(request)
+    activity = press("alice", message, "Approve", service=world.connector.service)
+    activity["value"]["action"]["verb"] = "review"
+    page = (await world.send(activity))[1]["value"]
+    assert titles(page) == ["Approve", "Back to the card"]
+
+    assert "Open Review on the card again" in banner(await use(world, "bob", page, "Approve"))
+    assert await world.status(request) == "pending"
+
+
+async def test_who_may_not_answer_may_read_and_go_back_to_the_card(world: World) -> None:
+    request = await a_long_one(world)
+
+    page = (await world.click("carol", request, "Review"))["value"]
+    assert "You can read this and not approve it." in read(page)
+    assert titles(page) == ["Next page", "Back to the card"]
+
+    card = (await use(world, "carol", page, "Back to the card"))["value"]
+    assert titles(card) == ["Review", "Deny", "Ask for changes"]
+
+
+async def test_the_code_must_be_typed_where_policy_wants_one(world: World) -> None:
+    rules: list[dict[str, Any]] = [
+        {"id": "careful", "match": {"kind": ["deploy.*"]}, "factors": [{"from": ["sre"]}], "confirm_code": True}
+    ]
+    rules[0] |= {"destinations": policy_file()["rules"][1]["destinations"], "reason": ["approve"]}
+    await world.adopt(rules=rules)
+    request = await world.ask(kind="deploy.run", target="prod", arguments={"version": "4.2.0"})
+    page = (await world.click("alice", request, "Review"))["value"]
+    code = read(page).split("type the code of what you have read: ")[1].split("\n")[0]
+
+    wrong = await use(world, "alice", page, "Approve", code="000000", why="because")
+    assert "not the code" in shown(wrong)
+    assert "needs a reason" in shown(await use(world, "alice", wrong["value"], "Approve", code=code))
+    told = await use(world, "alice", page, "Approve", code=code.lower(), why="tested")
+
+    assert "Approved." in shown(told)
+    assert (await world.decided(request)).decision.by[0].reason == "tested"  # type: ignore[union-attr]
+
+
+async def test_a_page_is_never_larger_than_teams_takes(world: World) -> None:
+    many = {f"argument-{number}": "x" * 40 for number in range(300)}
+    request = await world.ask(kind="deploy.run", target="prod", arguments=many)
+
+    page = (await world.click("alice", request, "Review"))["value"]
+    assert len(str(page)) <= LARGEST
+    assert "Next page" in titles(page)
+
+
+@pytest.mark.parametrize("look", [None, 1, "0-x.y", "0-" + "a" * 24 + "." + "A" * 22])
+async def test_a_look_that_is_not_there_counts_nothing(world: World, look: Any) -> None:
+    for verb in ("turn", "approve-from-review"):
+        data = {"look": look, "on": 0, "to": "1"}
+        activity = an_activity(service=world.connector.service) | {"type": "invoke", "name": "adaptiveCard/action"}
+        _, answer = await world.send(activity | {"value": {"action": {"verb": verb, "data": data}}})
+
+        assert "out of date" in banner(answer)
