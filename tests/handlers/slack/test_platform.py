@@ -10,10 +10,12 @@ import pytest
 from approvals.card import card_of
 from approvals.errors import ChatRefused, ChatUnavailable
 from approvals.notes import Note
+from bot.courier import Courier
 from handlers.seal import Seal
 from handlers.slack.api import new_client
 from handlers.slack.platform import SlackPlatform
-from tests.handlers.slack.world import KEY, PAYMENTS, World, a_world, words
+from tests.bot.test_courier import until_quiet
+from tests.handlers.slack.world import DEPLOYS, KEY, PAYMENTS, World, a_world, words
 
 HERE = f"slack:{PAYMENTS}"
 
@@ -189,3 +191,22 @@ async def test_a_letter_goes_to_the_person_and_leads_to_the_card(world: World) -
     assert message.text == "A &amp; &lt;b&gt;: denied (7F3K-9Q)"
     (link,) = [one for one in message.blocks[0]["elements"][0]["elements"] if one["type"] == "link"]
     assert link["url"].endswith(f"/archives/{PAYMENTS}/p1780000000000100")
+
+
+@pytest.mark.parametrize("closing", ["archive", "remove_bot", "restrict"])
+async def test_a_channel_that_closed_is_told_to_operators_with_its_remedy(world: World, closing: str) -> None:
+    workspace = world.sandbox.workspace
+    workspace.app.scopes.discard("chat:write.public")
+    if closing == "restrict":
+        workspace.channels[PAYMENTS].posting_restricted = True
+    else:
+        getattr(workspace, closing)(PAYMENTS)
+    request = await world.ask(show=False)
+
+    await until_quiet(Courier(world.store, {"slack": world.door.platform}, operators=f"slack:{DEPLOYS}"))
+
+    (message,) = world.sandbox.messages(DEPLOYS)
+    code = {"archive": "is_archived", "remove_bot": "not_in_channel", "restrict": "restricted_action"}[closing]
+    for piece in ("requests wait unseen", HERE, code, request.code):
+        assert piece in words(message.blocks)
+    assert (await world.store.get(request.id)).posts[HERE].problem == code
