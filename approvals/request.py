@@ -164,6 +164,8 @@ class Request(Frozen):
     @property
     def shown(self) -> Action:
         """The action as it may be shown: with a mask in place of everything that policy declares secret."""
+        if not self.presentation.secret:
+            return self.action
         arguments = masked(self.action.arguments, self.presentation.secret, self.action.nonce)
         return self.action.model_copy(update={"arguments": arguments})
 
