@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from tests.faults.lives import LIVES, Life, Seen, Step, both_sides, calls_of, surveyed
+from tests.faults.lives import LIVES, Life, Seen, Step, calls_of, sides_of, surveyed
 from tests.faults.rows import Fault
 from tests.faults.test_faults import FAULTS
 
@@ -51,7 +51,7 @@ async def page() -> tuple[str, bool]:
     """The page as text, and whether everything was as it should be."""
     text, good = _HEAD + _LIVES, True
     for life in LIVES:
-        found = await surveyed(life, both_sides(await calls_of(life)))
+        found = await surveyed(life, sides_of(await calls_of(life)))
         sys.stdout.write(f"{life.name}: {len(found)} steps\n")
         text += "".join(f"{line}\n" for line in _section(life, found))
         good = good and not any(life.wrong(seen) for _, seen in found)
