@@ -100,11 +100,18 @@ def init(
 
 
 @app.command()
-def doctor() -> None:
-    """Look for what would keep the service from working, and say what to do about each."""
+def doctor(
+    send_test_card: Annotated[
+        str | None, typer.Option("--send-test-card", help="Post a card without buttons there (slack:C… or slack:U…).")
+    ] = None,
+) -> None:
+    """Look for what would keep the service from working, and say what to do about each; 1 if there is a problem."""
     from bot.doctor import examine
+    from bot.slack_doctor import send_test_card as send
 
-    findings = _run(examine(_settings()))
+    settings = _settings()
+    findings = _run(examine(settings))
+    findings += [_run(send(settings, send_test_card))] if send_test_card else []
     for finding in findings:
         colour = {"ok": "green", "warning": "yellow", "problem": "red"}[finding.level]
         out.print(f"[{colour}]{finding.level:<8}[/] {escape(finding.what)}", soft_wrap=True)

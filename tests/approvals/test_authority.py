@@ -54,9 +54,9 @@ class Case:
 
     @property
     def chain(self) -> set[str]:
-        """The people behind the question, whoever they are called there."""
+        """The people behind the question, as far as anybody can know: an account that nobody linked is nobody's."""
         named = ("olga", self.question.principal, self.question.started_by or "")
-        return {PERSON_OF.get(one, one) for one in named}
+        return {self.policy.person_of(one) or self.arranged.links.get(one) or one for one in named}
 
 
 people = st.sampled_from(NAMES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from bot.doctor import examine
 from bot.findings import Finding
 from bot.settings import Settings, load
 from bot.signing import create_key
+from bot.slack_doctor import send_test_card
+from handlers.slack.manifest import SCOPES
 from sandbox import Sandbox
 from tests.build import policy_mapping
 from tests.servers import Server, running
@@ -50,7 +53,8 @@ async def test_where_everything_is_well_it_says_so(sandbox: Sandbox, redis: Serv
     findings = await examine(settings(sandbox, redis, folder))
     assert troubles(findings) == []
     said = "\n".join(finding.what for finding in findings)
-    for part in ("export-bot, payments-bot may ask", "Redis answers", "A0SAYSO in workspace T0SAYSO", "joined"):
+    parts = ("export-bot, payments-bot may ask", "Redis answers", "A0SAYSO in workspace T0SAYSO", "joined")
+    for part in (*parts, "scopes: all", "a connection can be opened"):
         assert part in said
 
 
@@ -113,6 +117,74 @@ async def test_a_bad_token_is_named_and_not_shown(sandbox: Sandbox, redis: Serve
     (found,) = troubles(await examine(settings(sandbox, redis, folder, slack_bot_token="xoxb-very-secret")))
     assert (found.level, found.what) == ("problem", "Slack refuses the bot token (invalid_auth)")
     assert "very-secret" not in repr(found)
+
+
+@pytest.mark.parametrize("scope", ["groups:read", "commands"])
+async def test_a_missing_scope_is_named_with_what_it_is_for(
+    sandbox: Sandbox, redis: Server, folder: Path, scope: str
+) -> None:
+    sandbox.workspace.app.scopes.discard(scope)
+    (found,) = troubles(await examine(settings(sandbox, redis, folder)))
+    assert (found.level, found.what) == ("problem", f"scopes: {scope} is missing ({SCOPES[scope]})")
+    assert "install the app again" in found.remedy
+
+
+async def test_a_bad_app_token_is_named_and_not_shown(sandbox: Sandbox, redis: Server, folder: Path) -> None:
+    (found,) = troubles(await examine(settings(sandbox, redis, folder, slack_app_token="xapp-very-secret")))
+    assert (found.level, found.what) == ("problem", "Slack refuses the app-level token (invalid_auth)")
+    assert "very-secret" not in repr(found)
+
+
+async def test_a_clock_that_is_wrong_is_told_against_redis_and_slack(
+    sandbox: Sandbox, redis: Server, folder: Path
+) -> None:
+    findings = await examine(settings(sandbox, redis, folder), wall=lambda: time.time() + 400)
+    behind, slack = troubles(findings)
+    assert behind.level == "warning"
+    assert "Redis' clock" in behind.what
+    assert (slack.level, slack.what[:25]) == ("problem", "this machine's clock is 4")
+
+
+async def test_over_http_there_is_no_socket_to_open(sandbox: Sandbox, redis: Server, folder: Path) -> None:
+    http = {"slack_app_token": None, "slack_signing_secret": sandbox.signing_secret}
+    findings = await examine(settings(sandbox, redis, folder, **http))
+    assert troubles(findings) == []
+    assert not any("Socket Mode" in finding.what for finding in findings)
+
+
+async def test_the_channel_of_the_operators_is_looked_at_too(sandbox: Sandbox, redis: Server, folder: Path) -> None:
+    (found,) = troubles(await examine(settings(sandbox, redis, folder, operators_channel="slack:C0NONE")))
+    assert found.what.startswith("slack:C0NONE: channel_not_found")
+
+
+@pytest.mark.parametrize("destination", [f"slack:{CHANNEL}", "slack:U0ALICE"])
+async def test_a_test_card_has_no_buttons_and_says_that_nothing_is_asked(
+    sandbox: Sandbox, redis: Server, folder: Path, destination: str
+) -> None:
+    found = await send_test_card(settings(sandbox, redis, folder), destination)
+    assert (found.level, found.what) == ("ok", f"{destination}: a test card was sent; look at it there")
+    direct = sandbox.workspace.direct_channel("U0ALICE", sandbox.workspace.app.bot_user).id
+    (message,) = sandbox.messages(CHANNEL if destination.endswith(CHANNEL) else direct)
+    assert "Test card: nothing is asked" in str(message.blocks)
+    assert not [block for block in message.blocks if block["type"] == "actions"]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "what"),
+    [
+        ({"error": "is_archived"}, "is_archived"),
+        ({"error": "restricted_action"}, "restricted_action"),
+        ({"status": 503}, "no test card was sent"),
+    ],
+)
+async def test_a_test_card_that_cannot_be_sent_says_why(
+    sandbox: Sandbox, redis: Server, folder: Path, trouble: dict[str, Any], what: str
+) -> None:
+    sandbox.faults.add(method="chat.postMessage", **trouble)
+    found = await send_test_card(settings(sandbox, redis, folder), f"slack:{CHANNEL}")
+    assert found.level == "problem"
+    assert what in found.what
+    assert found.remedy
 
 
 async def test_a_slack_that_does_not_answer_is_named(sandbox: Sandbox, redis: Server, folder: Path) -> None:
