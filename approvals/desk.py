@@ -62,9 +62,7 @@ class Desk:
             answers = (wire.refused(entry, refusal),)
             if refusal.reason in _NOTHING_WRONG:
                 return Handled(answers)
-            # Of what holds a credential not even the names are kept: it may be one of them.
-            kept = b"" if refusal.reason == "credential" else outline(entry.body or b"")
-            return Handled(answers, dead_letter=refusal.reason, outline=kept)
+            return Handled(answers, dead_letter=refusal.reason, outline=outline(entry.body or b""))
 
     async def _request(self, entry: Entry, body: bytes) -> tuple[Answer, ...]:
         request = await self._approvals.submit(read_request(body), entry.owner)

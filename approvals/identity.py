@@ -20,23 +20,25 @@ def is_vouched(document: RequestDocument, agent: str, policy: Policy, identities
         return False
     identity = policy.identity_of(agent)
     if identity is None:
-        raise _refusal(
+        raise EntryRefused(
+            "principal_not_verified",
             f"no issuer of identity tokens is registered for {agent}",
-            f"leave principal_token out, or under agents.{agent} say identity: {{issuer: …, audience: …, jwks: …}}",
+            field="principal_token",
+            remedy=f"leave it out, or under agents.{agent} say identity: {{issuer: …, audience: …, jwks: …}}",
         )
     subject = identities.subject(document.principal_token, identity, now) if identities else None
     if subject is None:
-        raise _refusal(
+        raise EntryRefused(
+            "principal_not_verified",
             "this is no valid identity token for us",
-            f"send one of {identity.issuer} for {identity.audience} that has not expired",
+            field="principal_token",
+            remedy=f"send one of {identity.issuer} for {identity.audience} that has not expired",
         )
     if document.principal is None or subject not in policy.subjects_of(document.principal):
-        raise _refusal(
+        raise EntryRefused(
+            "principal_not_verified",
             "the identity token is not the named principal's",
-            "name its person as principal; what tokens call a person stands under people.<id>.subjects",
+            field="principal_token",
+            remedy="name its person as principal; what tokens call a person stands under people.<id>.subjects",
         )
     return True
-
-
-def _refusal(message: str, remedy: str) -> EntryRefused:
-    return EntryRefused("principal_not_verified", message, field="principal_token", remedy=remedy)

@@ -201,7 +201,7 @@ def heard(rules: Sequence[RuleEntry], facts: Facts) -> tuple[Heard, ...]:
         by = (rule.id for rule in exempting if name in rule.exempts)
         return next((one for one in by if exempted_by(one) is None), None)
 
-    return tuple(_heard(name, judgement, exempted_by(name)) for name, judgement in found.items())
+    return tuple(_heard(name, said, exempted_by(name) if exempting else None) for name, said in found.items())
 
 
 def _heard(name: str, judgement: Judgement, by: str | None) -> Heard:

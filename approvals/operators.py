@@ -105,7 +105,7 @@ class Operators:
             )
             if terms.verdict == "deny":
                 by = DENIED
-            elif stored.request.hides_secret and not terms.unseen:
+            elif stored.request.is_barred(terms):
                 by = UNSEEN
             if not isinstance(by, Operator):
                 return await self._refused(stored.request, account, "break_glass", policy, by)

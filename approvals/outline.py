@@ -1,17 +1,23 @@
-"""What is kept of an entry that was refused: its form, and none of the values in it."""
+"""What is kept of an entry that was refused: which members of the contract it had, and none of its texts."""
 
 from __future__ import annotations
 
 import json
+import re
 from typing import Any, Final
 
+from approvals.action import KIND
 from approvals.errors import EntryRefused
 from approvals.strict_json import parse
 
-#: Members that say nothing but what the contract lets them say, kept as they are where they are short.
-_KEPT: Final = frozenset({"v", "kind", "call", "audience", "within", "request", "supersedes", "outcome"})
-_MOST: Final = 200  #: characters of one of these
-_NAMES: Final = 100  #: members of one object that are listed
+_ID: Final = re.compile(r"[0-9]{1,4}-[a-z2-7]{24}")
+#: Texts that say which request or kind it is about, kept where they look as the contract says.
+_KEPT: Final = {"kind": re.compile(KIND), "request": _ID, "supersedes": _ID}
+_NAMES: Final = frozenset(
+    {"v", "call", "action", "kind", "target", "arguments", "preconditions", "nonce", "audience", "because", "principal"}
+    | {"principal_token", "started_by", "within", "cancel_on_disconnect", "supersedes", "trace"}
+    | {"request", "receipt", "attempt", "outcome", "note"}
+)
 
 
 def outline(body: bytes) -> bytes:
@@ -20,20 +26,18 @@ def outline(body: bytes) -> bytes:
         value = parse(body)
     except EntryRefused:
         return f"(no JSON of the contract, {len(body)} bytes)".encode()
-    return json.dumps(_outlined(value, kept=True), separators=(",", ":")).encode()
+    return json.dumps(_outlined("", value), separators=(",", ":")).encode()
 
 
-def _outlined(value: Any, *, kept: bool) -> Any:
-    if isinstance(value, dict):
-        members = list(value.items())[:_NAMES]
-        return {name: _member(name, inner, kept=kept) for name, inner in members}
-    if isinstance(value, list):
-        return [f"({len(value)} values)"]
-    return f"({len(value)} characters)" if isinstance(value, str) else f"({type(value).__name__})"
-
-
-def _member(name: str, value: Any, *, kept: bool) -> Any:
-    """Inside of arguments and preconditions no name means what the contract says it does."""
-    if kept and name in _KEPT and not isinstance(value, dict | list) and len(str(value)) <= _MOST:
-        return value
-    return _outlined(value, kept=kept and name == "action")
+def _outlined(name: str, value: Any) -> Any:
+    """A name that is not the contract's is an agent's, and may be anything: only their number is kept."""
+    if isinstance(value, dict) and name in ("", "action"):
+        known = {inner: _outlined(inner, member) for inner, member in value.items() if inner in _NAMES}
+        others = len(value) - len(known)
+        return known | ({"…": f"({others} others)"} if others else {})
+    if isinstance(value, dict | list):
+        return f"({len(value)} {'members' if isinstance(value, dict) else 'values'})"
+    if isinstance(value, str):
+        pattern = _KEPT.get(name)
+        return value if pattern is not None and pattern.fullmatch(value) else f"({len(value)} characters)"
+    return f"({type(value).__name__})"

@@ -183,7 +183,7 @@ class Policy:
         return (principal, *self._person(principal).subjects)
 
     def shares(self, document: RequestDocument, agent: str, *, vouched: bool) -> tuple[Share, ...]:
-        """What a document takes of windows; nothing where the agent is not registered. Raises EntryRefused."""
+        """What a document takes of windows; nothing where the agent is not registered."""
         entry = self._file.agents.get(agent)
         if entry is None or not self._has_windows:
             return ()
@@ -205,7 +205,15 @@ class Policy:
         `now` is in ms; `vouched`: an identity token said that it is this principal. Raises EntryRefused that names
         the field and the YAML lines that would allow it.
         """
-        question = _question(self._registered(agent, now), document, agent, vouched=vouched)
+        entry = self._registered(agent, now)
+        if document.principal is None and len(entry.principals) > 1:
+            raise EntryRefused(
+                "principal_not_allowed",
+                f"{agent} acts for several: say for whom",
+                field="principal",
+                remedy=f"name one of: {', '.join(entry.principals)}",
+            )
+        question = _question(entry, document, agent, vouched=vouched)
         self.must_allow(question, now)
         self._must_say_how_much(question)
         return question
@@ -420,14 +428,7 @@ class Policy:
 
 
 def _question(entry: AgentEntry, document: RequestDocument, agent: str, *, vouched: bool) -> Question:
-    """What an agent asks, with the principal and the audience it left out filled in. Raises EntryRefused."""
-    if document.principal is None and len(entry.principals) > 1:
-        raise EntryRefused(
-            "principal_not_allowed",
-            f"{agent} acts for several: say for whom",
-            field="principal",
-            remedy=f"name one of: {', '.join(entry.principals)}",
-        )
+    """What an agent asks, with the principal and the audience it left out filled in."""
     return Question(
         agent=agent,
         action=document.action,

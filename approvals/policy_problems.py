@@ -6,12 +6,13 @@ Each problem says where it stands and what to do about it. What is only worth a 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Collection, Iterable, Iterator
 from fnmatch import fnmatchcase
 from typing import Final
 
 from approvals.errors import Problem
-from approvals.policy_file import Demands, FactorEntry, Match, PolicyFile, RuleEntry, matches
+from approvals.policy_file import AgentEntry, Demands, FactorEntry, Match, PolicyFile, RuleEntry, matches
 from approvals.terms import Factor, progress
 from approvals.windows import windows_in
 
@@ -22,7 +23,9 @@ _MOST_TTL: Final = 300_000
 def problems(file: PolicyFile) -> list[Problem]:
     """Why the file cannot be used; where a name leads nowhere, nothing is said that would follow from it."""
     found = [*_dangling(file), *_exemptions(file), *_overlaps(file), *_windows(file)]
-    return found or [*_too_few(file), *_escalations(file), *_unreviewed(file)] or [*_nobody_left(file)]
+    return (
+        found or [*_too_few(file), *_escalations(file), *_unreviewed(file), *_strangers(file)] or [*_nobody_left(file)]
+    )
 
 
 def warnings(file: PolicyFile) -> list[Problem]:
@@ -186,6 +189,42 @@ def _asked(demands: Demands, file: PolicyFile) -> set[str] | None:
     return _people(file, [name for factor in factors for name in factor.groups])
 
 
+def _strangers(file: PolicyFile) -> Iterator[Problem]:
+    """People of whom a demand has to know the manager or the team, and the file does not say it."""
+    for path, where, demands in _demands(file):
+        match = demands.match if isinstance(demands, RuleEntry) else Match()
+        for name, agent in file.agents.items():
+            if not matches(match.agent, name) or not _may_meet(match.kind, agent.kinds):
+                continue
+            asks = any(factor.manager_of for factor in demands.factors)
+            for one in agent.principals if asks else ():
+                if not (person := file.people.get(one)) or not person.manager:
+                    what = f"asks the manager of {one!r} (agents.{name}); say people.{one}.manager"
+                    yield Problem(what, (*path, "factors"), f"{where}.factors")
+            for one in _excluded_with_team(agent, demands):
+                if not (person := file.people.get(one)) or not person.team:
+                    what = f"excludes the team of {one!r} (agents.{name}); say people.{one}.team"
+                    yield Problem(what, (*path, "exclude_team_of"), f"{where}.exclude_team_of")
+
+
+def _excluded_with_team(agent: AgentEntry, demands: Demands) -> Iterator[str]:
+    """Those whose team a demand excludes; a service that owns an agent has none."""
+    if "principal" in demands.exclude_team_of:
+        yield from agent.principals
+    if "owner" in demands.exclude_team_of and not agent.owner.startswith("service:"):
+        yield agent.owner
+
+
+def _may_meet(globs: Iterable[str], others: Iterable[str]) -> bool:
+    """Whether anything could match one of each; what stands before the first wildcard tells, and it may err to yes."""
+    pairs = ((_literal(one), _literal(other)) for one in globs for other in others)
+    return any(one.startswith(other) or other.startswith(one) for one, other in pairs)
+
+
+def _literal(glob: str) -> str:
+    return re.split(r"[*?\[]", glob, maxsplit=1)[0]
+
+
 def _nobody_left(file: PolicyFile) -> Iterator[Problem]:
     """Demands that cannot be met for some agent, because those who are asked stand behind the request themselves."""
     for path, where, demands in _demands(file):
@@ -206,13 +245,9 @@ def _askers(file: PolicyFile, demands: Demands) -> Iterator[tuple[str, str]]:
 
 def _missing(file: PolicyFile, demands: Demands, agent: str, principal: str) -> str | None:
     """What keeps an agent's requests for somebody from ever being approved."""
-    owner, person = file.agents[agent].owner, file.people.get(principal)
-    if any(factor.manager_of for factor in demands.factors) and (person is None or person.manager is None):
-        return f"asks the manager of {principal!r} (agents.{agent}); say people.{principal}.manager"
-    if "principal" in demands.exclude_team_of and (person is None or person.team is None):
-        return f"excludes the team of {principal!r} (agents.{agent}); say people.{principal}.team"
     if demands.effect != "require":
         return None
+    owner = file.agents[agent].owner
     barred = _people(file, _barred_groups(file, demands, (principal, owner))) or set()
     factors = [_factor(file, factor, demands, principal) for factor in demands.factors or file.defaults.factors]
     known = tuple(_numbered(factor for factor in factors if factor is not None))

@@ -164,6 +164,8 @@ class Request(Frozen):
     @property
     def shown(self) -> Action:
         """The action as it may be shown: with a mask in place of everything that policy declares secret."""
+        if not self.presentation.secret:
+            return self.action
         arguments = masked(self.action.arguments, self.presentation.secret, self.action.nonce)
         return self.action.model_copy(update={"arguments": arguments})
 
@@ -179,6 +181,10 @@ class Request(Frozen):
     def hides_secret(self) -> bool:
         """Whether anything of the action is masked."""
         return holds_secret(self.action.arguments, self.presentation.secret)
+
+    def is_barred(self, terms: Terms) -> bool:
+        """Whether nobody can approve it under these terms, because part of it is masked and must be seen."""
+        return self.hides_secret and not terms.unseen
 
     @property
     def code(self) -> str:

@@ -141,6 +141,7 @@ class Approvals:
             publisher=self._publisher,
             nudge=nudge,
             held=held,
+            detector=detector,
         )
 
     # -- agents ---------------------------------------------------------------------------------------------------
@@ -154,7 +155,7 @@ class Approvals:
         async def commit(policy: Policy) -> tuple[Stored, bool]:
             try:
                 vouched = await self._is_vouched(document, agent, policy)
-                shares = policy.shares(document, agent, vouched=vouched)
+                shares = policy.shares(document, agent, vouched=vouched is True)
                 book = await self.pings.book(policy)
                 async with self._reserving(wanted, document, shares, policy) as reserved:
 
@@ -197,11 +198,17 @@ class Approvals:
         holder, token = holder_of(request, document.action) if shares else "", secrets.token_hex(8)
         return reserving(self._store.windows, holder, shares, hold=policy.longest_open, token=token)
 
-    async def _is_vouched(self, document: RequestDocument, agent: str, policy: Policy) -> bool:
-        """Whether somebody else than the agent says for whom it acts. Raises EntryRefused."""
+    async def _is_vouched(self, document: RequestDocument, agent: str, policy: Policy) -> bool | EntryRefused:
+        """Whether somebody else than the agent says for whom it acts, or why what it sent does not say so.
+
+        That is only told of a new request: one that is sent again was vouched for when it was asked.
+        """
         if document.principal_token is None:
             return False
-        return is_vouched(document, agent, policy, self._identities, await self._store.now())
+        try:
+            return is_vouched(document, agent, policy, self._identities, await self._store.now())
+        except EntryRefused as refusal:
+            return refusal
 
     async def _superseded(self, document: RequestDocument, agent: str) -> Superseded | None:
         """The denied request that this one answers, as the card needs it. Raises EntryRefused."""
@@ -378,7 +385,7 @@ class Approvals:
             return Refused("policy_changed", f"Policy no longer allows this request: {refusal.message}.")
         if terms.verdict == "deny":
             return DENIED
-        if click.answer == "approve" and request.hides_secret and not terms.unseen:
+        if click.answer == "approve" and request.is_barred(terms):
             return UNSEEN
         asked = terms.escalated(request.escalated)
         arranged = await self._arrangements.about(request, policy, stored.now, click.account.id)
@@ -570,7 +577,7 @@ class _Entry:
     document: RequestDocument
     agent: str
     superseded: Superseded | None
-    vouched: bool
+    vouched: bool | EntryRefused
     shares: tuple[Share, ...]
     sums: Mapping[str, int]
     book: Book
@@ -580,8 +587,10 @@ def _asked(
     entry: _Entry, policy: Policy, detector: SecretDetector | None, now: int, earlier: Sequence[Request]
 ) -> Change:
     """The commit that makes a document a request, decided at once where a rule says so."""
-    document, agent = entry.document, entry.agent
-    admitted = policy.admit(document, agent, now, vouched=entry.vouched)
+    document, agent, vouched = entry.document, entry.agent, entry.vouched
+    if isinstance(vouched, EntryRefused):
+        raise vouched
+    admitted = policy.admit(document, agent, now, vouched=vouched)
     if detector is not None:
         must_hold_none(document, policy.not_looked_at(document.action.kind), detector)
     question = admitted.model_copy(update={"sums": dict(entry.sums)})
@@ -606,7 +615,7 @@ def _asked(
         superseded=entry.superseded,
         earlier=_marks(earlier, terms, now),
         cancel_on_disconnect=document.cancel_on_disconnect,
-        vouched=entry.vouched,
+        vouched=vouched,
         shares=entry.shares,
         sums=question.sums,
     )

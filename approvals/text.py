@@ -19,6 +19,7 @@ _ODD_SPACES = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000\u2800]")
 #: Nothing of it is hidden, and most texts are nothing else.
 _PLAIN = re.compile(r"[ -~\n\t]*")
 _WALL = re.compile(r" {41,}|(?:\n[ \t]*){4,}")
+_BLANKS = " " * 41  #: without these or four line ends there is no wall
 
 
 def visible(text: str) -> str:
@@ -27,6 +28,8 @@ def visible(text: str) -> str:
     Line feeds and tabs stay; a run of more than 40 spaces or 3 empty lines becomes <+512 spaces>.
     """
     shown = text if _PLAIN.fullmatch(text) else "".join(map(_escaped, text))
+    if _BLANKS not in shown and shown.count("\n") < 4:
+        return shown
     return _WALL.sub(lambda wall: f"<+{len(wall[0])} blanks>", shown)
 
 

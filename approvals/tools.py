@@ -15,7 +15,7 @@ from approvals.intake import ReportDocument, SpendDocument
 from approvals.lifecycle import Event, Status
 from approvals.people import UNCHECKED, NotAllowed, account_of, may_break_glass, standing_votes
 from approvals.policy import Policy
-from approvals.ports import Change, Directory, Policies, Signer, Store, Stored
+from approvals.ports import Change, Directory, Policies, SecretDetector, Signer, Store, Stored
 from approvals.publishing import Publisher
 from approvals.request import Request
 from approvals.terms import Terms
@@ -50,6 +50,7 @@ class Tools:
         publisher: Publisher,
         nudge: Callable[[], None],
         held: Callable[[], bool],
+        detector: SecretDetector | None = None,
     ) -> None:
         self._store = store
         self._directory = directory
@@ -58,6 +59,7 @@ class Tools:
         self._publisher = publisher
         self._nudge = nudge
         self._held = held
+        self._detector = detector
         self._arrangements = Arrangements(store.shelf)
 
     async def spend(self, audience: str, document: SpendDocument, *, partition: int) -> Granted | NotGranted:
@@ -113,6 +115,8 @@ class Tools:
             return NotGranted(request.id, "policy", "a rule of the policy now denies this")
         if request.decision.rule is not None:
             return None if terms.verdict == "allow" else NotGranted(request.id, "policy", "a person is needed now")
+        if request.is_barred(terms):
+            return NotGranted(request.id, "policy", "part of this is secret, and must no longer be approved unseen")
         arranged = await self._arrangements.about(request, policy, stored.now)
         if request.decision.break_glass:
             return await self._emergency_over(request, terms, policy, arranged)
@@ -144,6 +148,8 @@ class Tools:
         return await under_policy(self._policies, lambda policy: self._report(audience, document, policy))
 
     async def _report(self, audience: str, document: ReportDocument, policy: Policy) -> Request | NotGranted:
+        holds_credential = self._detector is not None and self._detector.first_in([("", document.note)]) is not None
+        note = "(not kept: it looks like a credential)" if holds_credential else document.note
         event = {"succeeded": Event.SUCCEED, "failed": Event.FAIL, "unknown": Event.LOSE}[document.outcome]
 
         def change(now: Stored) -> Change | None:
@@ -152,7 +158,7 @@ class Tools:
                 return None
             if before.status not in (Status.SPENT, Status.UNKNOWN):
                 return None
-            after = before.reported(event, now.now, document.note)
+            after = before.reported(event, now.now, note)
             return change_of(before, after, policy, {"by": f"tool:{audience}"})
 
         try:

@@ -18,6 +18,7 @@ import redis.asyncio as redis
 import structlog
 
 from benchmarks.house import a_bot, request_body
+from bot.collector import settle
 
 BATCH: Final = 100  #: entries of one read, on every side: the bot's own (bot/intake.py)
 _PATIENCE: Final = 20_000  #: ms of silence after which an asker gives up
@@ -62,6 +63,7 @@ def bot(url: str, folder: Path, agents: Sequence[str], votes: bool, pipe: Connec
 
     async def work() -> None:
         async with a_bot(url, folder, agents, votes=votes) as voting:
+            settle()
             pipe.send("ready")
             while True:
                 await asyncio.to_thread(pipe.recv)

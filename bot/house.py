@@ -23,6 +23,7 @@ from approvals.errors import ApprovalsError
 from approvals.ports import Inbox, Signer, Store
 from approvals.service import Approvals
 from bot.clock import Clock
+from bot.collector import settle
 from bot.courier import Courier
 from bot.credentials import KnownCredentials
 from bot.doors import Doors, open_doors
@@ -226,6 +227,7 @@ async def serve(settings: Settings) -> None:
         loop.add_signal_handler(number, told, number)
     loop.add_signal_handler(signal.SIGHUP, lambda: None)  # until the house is open: it reads the file anyway
     async with open_house(settings) as house:
+        settle()
         loop.add_signal_handler(signal.SIGHUP, house.reread)
         await stop.wait()
         house.draining.begun = True

@@ -36,7 +36,10 @@ async def examine_teams(settings: Settings, policy: Policy | None) -> list[Findi
         ):
             # it never opens a button, so any key will do
             door = teams_door(session, settings, store, seal_key=secrets.token_bytes(32), watch=TeamsWatch())
-            return [] if door is None else await examine_door(door, settings, policy)
+            if door is None:
+                return []
+            async with door.receiving():
+                return await examine_door(door, settings, policy)
     except ApprovalsError:
         return []  # Redis has a finding of its own
 

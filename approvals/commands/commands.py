@@ -71,17 +71,20 @@ class Commands:
                 | typed.Link()
                 | typed.Confirm()
                 | typed.Unlink()
+                | typed.Quiet()
             ):
                 return await self._seats.answer(command, caller, policy, await self._store.now())
         return await self._about_one(command, caller, policy)
 
     async def home(self, caller: Caller) -> tuple[Sequence[Answer], int]:
-        """Somebody's overview: what waits for them, what their agents asked, what they decided; and as of when (ms)."""
+        """What waits for somebody, what their agents asked, what they decided, their settings; and as of when (ms)."""
         policy = await self._policies.look()
         parts = [
             await self._lists.pending(typed.Which(mine=True), caller, policy, HOME),
             await self._lists.asked_for(caller, policy, HOME),
             await self._lists.history(typed.Which(mine=True), caller, policy, HOME),
+            await self._seats.listed(caller, policy),
+            await self._seats.quiet(caller),
         ]
         return parts, await self._store.now()
 

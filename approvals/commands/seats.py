@@ -1,8 +1,9 @@
-"""What people type about themselves: who has their seat for a while, and which accounts are theirs."""
+"""What people type about themselves: who has their seat for a while, which accounts are theirs, when they sleep."""
 
 from __future__ import annotations
 
 from approvals.arrangements import Delegation
+from approvals.care import Hours
 from approvals.commands import typed
 from approvals.commands.answers import Answer, At, Button, Line, Row, bold, line, ours, theirs, told
 from approvals.commands.lists import people
@@ -19,6 +20,7 @@ class Seats:
     def __init__(self, approvals: Approvals) -> None:
         self._delegations = approvals.delegations
         self._links = approvals.links
+        self._pings = approvals.pings
 
     async def answer(self, command: typed.Arranging, caller: Caller, policy: Policy, now: int) -> Answer:
         """Do what one of these commands asks for."""
@@ -26,7 +28,7 @@ class Seats:
             case typed.Delegate():
                 return await self._delegate(command, caller, policy, now)
             case typed.Delegations():
-                return await self._listed(caller, policy)
+                return await self.listed(caller, policy)
             case typed.Undelegate(delegation):
                 done = await self._delegations.undelegate(caller.account, delegation)
                 if isinstance(done, Refused):
@@ -37,11 +39,25 @@ class Seats:
             case typed.Confirm(account):
                 linked = await self._links.confirm(caller.account, account)
                 return refused(linked) if isinstance(linked, Refused) else _linked(linked.account, linked.person)
+            case typed.Quiet():
+                return await self._keep_quiet(command, caller)
             case typed.Unlink(account):
                 gone = await self._links.unlink(caller.account, account)
                 if isinstance(gone, Refused):
                     return refused(gone)
                 return told("Unlinked", theirs(gone.account), " is nobody's any more, by a code.")
+
+    async def quiet(self, caller: Caller) -> Answer:
+        """The caller's quiet hours."""
+        hours = await self._pings.quiet_hours_of(caller.account)
+        off = (Button(label="None", command="quiet off"),) if hours is not None else ()
+        return told("Quiet hours", *_hours(hours), buttons=off)
+
+    async def _keep_quiet(self, command: typed.Quiet, caller: Caller) -> Answer:
+        if command.hours is None and not command.off:
+            return await self.quiet(caller)
+        kept = await self._pings.keep_quiet(caller.account, command.hours)
+        return refused(kept) if isinstance(kept, Refused) else await self.quiet(caller)
 
     async def _delegate(self, command: typed.Delegate, caller: Caller, policy: Policy, now: int) -> Answer:
         until = moment(command.until, now)
@@ -52,7 +68,7 @@ class Seats:
             return refused(done)
         return Answer(title="Delegated", rows=(_seat_row(done.delegation, policy),))
 
-    async def _listed(self, caller: Caller, policy: Policy) -> Answer:
+    async def listed(self, caller: Caller, policy: Policy) -> Answer:
         found = await self._delegations.delegations_of(caller.account)
         if not found:
             return told("Delegations", "You have handed over nothing, and were handed nothing.")
@@ -76,6 +92,13 @@ class Seats:
         if isinstance(claimed, Refused):
             return refused(claimed)
         return told("Almost linked", "Now type link with the account from which the code came, and confirm it there.")
+
+
+def _hours(hours: Hours | None) -> Line:
+    if hours is None:
+        return line("You are notified at any hour.")
+    begin, end = (f"{minute // 60:02}:{minute % 60:02}" for minute in (hours.begin, hours.end))
+    return line(f"You are left in peace from {begin} to {end}, ", theirs(hours.zone), ", unless you are on call.")
 
 
 def _linked(account: str, person: str) -> Answer:

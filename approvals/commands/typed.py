@@ -8,6 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeVar
 
+from approvals.care import Hours
+
 REASON = 500  #: characters of a reason that are kept
 SAW = "--saw:"  #: stands before the digest of what was shown, in the command of a button
 SURE = "--sure"  #: stands in the command of a button that asked before
@@ -19,6 +21,7 @@ _Literal = TypeVar("_Literal")
 _ID = re.compile(r"[0-9]{1,4}-[a-z2-7]{24}")
 _PAGE = re.compile(r"[0-9]{1,15}-" + _ID.pattern)  # where a page ended: as a Page's cursor says
 _CODE = re.compile(r"[0-9A-Z]{4}-?[0-9A-Z]{2}")
+_ZONE = re.compile(r"[A-Za-z]+([/_+-][A-Za-z0-9]+){0,4}")
 _LOOKS_LIKE = str.maketrans("ILO", "110")  # a code has none of these letters
 
 
@@ -49,6 +52,7 @@ USAGE: Mapping[str, Usage] = {
     "delegations": Usage("", "the seats you handed over, or were handed"),
     "link": Usage("[CODE]", "show that two accounts are yours: a code here, to be typed there"),
     "unlink": Usage("ACCOUNT", "an account is not yours, or not any more"),
+    "quiet": Usage("[22:00-07:00 [ZONE] | off]", "when nobody is to disturb you; alone: your hours now"),
     "help": Usage("", "this list"),
 }
 
@@ -202,6 +206,14 @@ class Unlink:
 
 
 @dataclass(frozen=True)
+class Quiet:
+    """Choose one's quiet hours, or none (`off`); neither: tell which they are."""
+
+    hours: Hours | None = None
+    off: bool = False
+
+
+@dataclass(frozen=True)
 class Freeze:
     """Stop something; `name` is empty for everything."""
 
@@ -241,7 +253,7 @@ class Misunderstood:
 
 
 AboutOne = Show | Why | Retract | Extend | Revoke | Resolve | Report | BreakGlass | Review
-Arranging = Delegate | Delegations | Undelegate | Link | Confirm | Unlink
+Arranging = Delegate | Delegations | Undelegate | Link | Confirm | Unlink | Quiet
 Command = Pending | History | Freeze | Unfreeze | Frozen | Help | Arranging | AboutOne
 
 
@@ -391,6 +403,18 @@ def _unlink(words: list[str]) -> Unlink:
     return Unlink(_only(words, "Say which account, as the policy writes it: slack:T…:U…"))
 
 
+def _quiet(words: list[str]) -> Quiet:
+    if not words or words == ["off"]:
+        return Quiet(off=bool(words))
+    found = re.fullmatch(r"([01]?\d|2[0-3]):([0-5]\d)-([01]?\d|2[0-3]):([0-5]\d)", words.pop(0))
+    zone = words.pop(0) if words else "UTC"
+    if found is None or not _ZONE.fullmatch(zone):
+        raise _Wrong("Write the hours as 22:00-07:00, and your time zone as Europe/Berlin")
+    _alone(words)
+    first, second, third, fourth = map(int, found.groups())
+    return Quiet(Hours(begin=first * 60 + second, end=third * 60 + fourth, zone=zone))
+
+
 def _only(words: list[str], sentence: str) -> str:
     if len(words) != 1:
         raise _Wrong(sentence)
@@ -476,5 +500,6 @@ PARSERS: Mapping[str, Callable[[list[str]], Command]] = {
     "undelegate": _undelegate,
     "link": _link,
     "unlink": _unlink,
+    "quiet": _quiet,
     "help": _help,
 }

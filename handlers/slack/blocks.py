@@ -6,8 +6,10 @@ needed, who has answered, until when; what the agent says. A card that does not 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 from approvals.card import UNNAMED, Before, Button, Card, Changed, Said, Seat, Step, Who
 from approvals.hosts import Host
@@ -40,7 +42,9 @@ REVIEW = "sayso:review"
 DETAILS = "sayso:details"
 
 MOST_MEMBERS = 12  #: blocks of arguments; a card of more is never approved from a message
-MOST_CHANGES = 8  #: blocks of what changed since a denial
+#: Characters of them: Slack has refused longer messages as msg_blocks_too_long; its number is not documented.
+MOST_TEXT = 9_000
+MOST_CHANGES = 2_500  #: characters of what changed since a denial
 _HALF_A_DAY = 12 * 3_600_000
 _DOT = text(" · ")
 
@@ -107,11 +111,11 @@ def risk_words(risk: Risk) -> str:
 
 def _blocks(card: Card, team: str, value: str) -> Iterator[Json]:
     arguments, preconditions = members(card.arguments), members(card.preconditions)
-    fits = card.complete and len(arguments) + len(preconditions) <= MOST_MEMBERS
+    fits = card.complete and _fit([*arguments, *preconditions])
     yield section(_heading(card, team))
     yield section([*_about(card)])
     yield from _warnings(card)
-    yield from _members(arguments[:MOST_MEMBERS], preconditions[:MOST_MEMBERS])
+    yield from _members(arguments, preconditions) if fits else _members(arguments[:1], [])
     yield from _since_denied(card)
     if card.reason:
         lead = [text("Please change: ", "bold")] if card.asks_for_changes else []
@@ -125,6 +129,11 @@ def _blocks(card: Card, team: str, value: str) -> Iterator[Json]:
     yield from _words(card)
     if card.buttons:
         yield {"type": "actions", "elements": [button(name, card, value) for name in _offered(card, fits)]}
+
+
+def _fit(blocks: Sequence[Json]) -> bool:
+    """Whether one message may hold all of these."""
+    return len(blocks) <= MOST_MEMBERS and len(json.dumps(blocks, ensure_ascii=False)) <= MOST_TEXT
 
 
 def _heading(card: Card, team: str) -> list[Json]:
@@ -209,11 +218,17 @@ def _since_denied(card: Card) -> Iterator[Json]:
     """What is another than in the denied request that this one answers."""
     if not card.supersedes:
         return
-    first = f", the first {len(card.changed)} of {card.changes}" if card.changes > len(card.changed) else ""
+    rows = _that_fit([Line(name=changed.name, value=_was_and_is(changed)) for changed in card.changed])
+    first = f", the first {len(rows)} of {card.changes}" if card.changes > len(rows) else ""
     what = f"what changed{first}:" if card.changed else "nothing changed"
     yield quiet([emoji("arrows_counterclockwise"), text(f" asked anew after {card.supersedes} was denied; {what}")])
-    rows = [Line(name=changed.name, value=_was_and_is(changed)) for changed in card.changed]
-    yield from members(rows)[:MOST_CHANGES]
+    yield from members(rows)
+
+
+def _that_fit(lines: Sequence[Line]) -> list[Line]:
+    """The first of the lines, as many as there is room for."""
+    sizes = accumulate(line.size for line in lines)
+    return [line for line, size in zip(lines, sizes, strict=True) if size <= MOST_CHANGES]
 
 
 def _was_and_is(changed: Changed) -> tuple[str, ...]:

@@ -29,7 +29,7 @@ from handlers.teams.places import Places
 from handlers.teams.platform import LOOK_AGAIN, TeamsPlatform
 from handlers.teams.press import INVOKE
 from handlers.teams.shapes import Json
-from handlers.teams.tokens import Issuer, Tokens
+from handlers.teams.tokens import Build, Tokens
 from handlers.teams.watch import TeamsWatch
 
 
@@ -61,7 +61,7 @@ class TeamsDoor:
         *,
         session: aiohttp.ClientSession,
         identity: Identity,
-        issuer: Callable[[], Issuer],
+        issuer: Build,
         seal_key: bytes,
         store: Store,
         options: Options | None = None,
@@ -111,6 +111,7 @@ class TeamsDoor:
         finally:
             await self._tasks.drain()
             await self.directory.close()
+            self.tokens.close()
 
     async def is_connected(self) -> bool:
         """Whether clicks could be checked here, as far as can be seen: Microsoft's keys are known."""

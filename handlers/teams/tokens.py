@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -42,15 +43,20 @@ class Issuer(Protocol):
         ...
 
 
-class Tokens:
-    """Tokens, kept until shortly before they end. `now` is a monotonic clock in seconds.
+Build = Callable[[Any], Issuer]
 
-    `build` makes the issuer; it is called in a thread, because MSAL asks the network while it is built.
+
+class Tokens:
+    """Tokens, kept until shortly before they end. `now` is a monotonic clock in seconds; `close` on the way out.
+
+    `build` makes the issuer over an HTTP session of requests, or another that is given as `http`; it is called in a
+    thread, because MSAL asks the network while it is built.
     """
 
-    def __init__(self, build: Callable[[], Issuer], *, now: Callable[[], float]) -> None:
+    def __init__(self, build: Build, *, now: Callable[[], float], http: Any = None) -> None:
         self._build = build
         self._now = now
+        self._http = http
         self._issuer: Issuer | None = None
         self._kept: dict[str, tuple[float, str]] = {}
         self._one_at_a_time = asyncio.Lock()
@@ -72,20 +78,26 @@ class Tokens:
         """Ask for a new token the next time: the one we have was not taken."""
         self._kept.pop(resource, None)
 
+    def close(self) -> None:
+        """Hang up."""
+        if self._http is not None:
+            self._http.close()
+
     def _acquired(self, resource: str) -> Any:
         try:
             if self._issuer is None:
-                self._issuer = self._build()
+                self._http = self._http or _new_session()
+                self._issuer = self._build(self._http)
             return mapping(self._issuer.acquire_token_for_client(scopes=[f"{resource}/.default"]))
         except Exception as exc:  # MSAL passes on whatever its HTTP library raises; the texts may quote what was sent
             log.warning("teams_no_token", resource=resource, error=type(exc).__name__)
             raise ApiSilent(f"Entra gives no token ({type(exc).__name__})", maybe_done=False) from None
 
 
-def issuer_of(credentials: Credentials, *, authority: str = AUTHORITY, http: Any = None) -> Callable[[], Issuer]:
-    """Builds MSAL's client for these credentials. `http` takes the place of MSAL's own HTTP session."""
+def issuer_of(credentials: Credentials, *, authority: str = AUTHORITY) -> Build:
+    """Builds MSAL's client for these credentials."""
 
-    def build() -> Issuer:
+    def build(http: Any) -> Issuer:
         import msal  # type: ignore[import-untyped]  # it has no stubs; here, because only those who use Teams need it
 
         if credentials.managed:
@@ -96,7 +108,6 @@ def issuer_of(credentials: Credentials, *, authority: str = AUTHORITY, http: Any
             client_credential=_proof(credentials),
             instance_discovery=authority == AUTHORITY,
             http_client=http,
-            timeout=None if http else _PATIENCE,
         )
         return client
 
@@ -109,14 +120,21 @@ def _proof(credentials: Credentials) -> Any:
     return {"private_key_pfx_path": str(credentials.certificate), "public_certificate": True}
 
 
+def _new_session() -> Any:
+    """A session of requests in which nothing waits for ever."""
+    import requests
+
+    session = requests.Session()
+    session.request = partial(session.request, timeout=_PATIENCE)  # type: ignore[method-assign] # as MSAL does it
+    return session
+
+
 class _Managed:
     """A managed identity, asked as a confidential client is."""
 
     def __init__(self, msal: Any, client: str, http: Any) -> None:
-        import requests
-
         identity = msal.UserAssignedManagedIdentity(client_id=client)
-        self._client = msal.ManagedIdentityClient(identity, http_client=http or requests.Session())
+        self._client = msal.ManagedIdentityClient(identity, http_client=http)
 
     def acquire_token_for_client(self, scopes: list[str]) -> Any:
         """A token for the resource of the one scope."""

@@ -60,7 +60,9 @@ def test_the_full_request_is_written_as_in_the_sample() -> None:
     golden = sample("request-full.json")
     del golden["cancel_on_disconnect"]  # the SDK leaves out what is always false
     action = Action.from_document(golden["action"])
-    optional = {key: golden[key] for key in ("audience", "because", "principal", "started_by", "trace")}
+    optional = {
+        key: golden[key] for key in ("audience", "because", "principal", "principal_token", "started_by", "trace")
+    }
     body = json.loads(request_body(action, call=golden["call"], within="PT30M", **optional))
     assert body == golden | {"within": "PT1800S"}
 
@@ -184,6 +186,8 @@ def test_a_bad_action_is_named_by_its_field(changes: dict[str, Any], field: str)
         ({"because": "b" * 2001}, "because"),
         ({"principal": "a b"}, "principal"),
         ({"started_by": ""}, "started_by"),
+        ({"principal_token": "not-a-token"}, "principal_token"),
+        ({"principal_token": "a.b." + "c" * 8_192}, "principal_token"),
         ({"trace": "abc"}, "trace"),
         ({"within": "soon"}, "within"),
     ],

@@ -249,3 +249,30 @@ async def test_nothing_is_taken_back_after_the_deadline() -> None:
     assert isinstance(late, Late)
     assert late.request.status is Status.EXPIRED
     assert len(late.request.votes) == 1
+
+
+# -- a policy that changes while people are asked ------------------------------------------------------------------
+
+
+async def test_an_exclusion_that_comes_later_binds_who_has_not_answered_and_who_has() -> None:
+    rule = a_rule(factors=[{"from": ["all"], "approvals": 2}])
+    house = await a_house(groups=ALL | {"interns": {"people": ["bob"]}}, rules=[rule])
+    request = await house.asked()
+    assert counted(await house.click(request, "bob")).status is Status.PENDING
+    await house.adopt(groups=ALL | {"interns": {"people": ["bob"]}}, rules=[rule | {"exclude": ["interns"]}])
+    assert refused(await house.click(request, "bob", "deny")) == "excluded"
+    assert counted(await house.click(request, "alice")).got() == {"all": 1}
+    assert counted(await house.click(request, "carol")).status is Status.APPROVED
+
+
+async def test_an_exemption_that_comes_later_loosens_nothing_that_was_asked_before() -> None:
+    large = a_rule("large", factors=[{"from": ["all"], "approvals": 2}])
+    trusted = a_rule("trusted", factors=[{"from": ["all"]}], exempts=["large"])
+    house = await a_house(groups=ALL, rules=[large])
+    request = await house.asked()
+    await house.adopt(groups=ALL, rules=[large, trusted])
+    assert counted(await house.click(request, "alice")).status is Status.PENDING
+    assert counted(await house.click(request, "bob")).status is Status.APPROVED
+    later = await house.asked(call="run-118/again")
+    assert later.terms.exempted == ("large",)
+    assert counted(await house.click(later, "alice")).status is Status.APPROVED

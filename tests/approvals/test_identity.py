@@ -116,6 +116,16 @@ async def test_a_token_for_an_agent_without_an_issuer_is_refused(tmp_path: Path)
         await ask(house, a_token())
 
 
+async def test_a_call_that_is_sent_again_is_recognised_after_its_token_has_expired(tmp_path: Path) -> None:
+    house = await with_many(tmp_path)
+    request, token = await ask(house, a_token()), a_token()
+    house.wait(600_000)
+    again = await house.asked(posted=False, principal="dana", principal_token=token)
+    assert again.id == request.id
+    with pytest.raises(EntryRefused):
+        await house.asked("another", principal="dana", principal_token=token)
+
+
 async def test_the_token_is_kept_nowhere(tmp_path: Path) -> None:
     house = await with_many(tmp_path)
     token = a_token()

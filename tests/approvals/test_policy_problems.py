@@ -131,6 +131,15 @@ def test_the_manager_and_the_team_of_every_principal_have_to_be_known() -> None:
     assert a_policy(rules=team, people=person("dana", team="finance")).agents
 
 
+def test_the_team_is_needed_also_for_kinds_that_nobody_has_listed_and_for_the_owner() -> None:
+    unlisted = [a_rule(match={"kind": ["reports.*"]}, exclude_team_of=["principal"])]
+    assert "say people.dana.team" in only(rules=unlisted)
+    assert "say people.olga.team" in only(rules=[a_rule(exclude_team_of=["owner"])])
+    service = {AGENT: FILE["agents"][AGENT] | {"owner": "service:ci"}}
+    assert a_policy(agents=service, rules=[a_rule(exclude_team_of=["owner"])]).agents
+    assert a_policy(rules=[a_rule(match={"kind": ["mail.*"]}, exclude_team_of=["principal"])]).agents
+
+
 @pytest.mark.parametrize(
     ("factor", "problem"),
     [

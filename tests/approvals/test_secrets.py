@@ -10,7 +10,7 @@ import pytest
 from approvals.desk import Desk
 from approvals.errors import EntryRefused
 from tests.approvals.house import House, a_house
-from tests.approvals.make import a_policy_file, a_rule, an_action
+from tests.approvals.make import a_policy_file, a_rule, account, an_action
 from tests.approvals.test_desk import BODY, entry
 
 KIND: dict[str, Any] = a_policy_file()["kinds"]["payments.release"]
@@ -50,6 +50,23 @@ async def test_a_rule_beside_it_that_does_not_say_unseen_is_stricter() -> None:
     rules = [a_rule("one", unseen=True), a_rule("other")]
     house = await a_house(kinds=kinds, rules=rules)
     assert not (await house.asked(action=an_action_with(login="hunter2"))).terms.unseen
+
+
+async def test_not_even_in_an_emergency_is_approved_what_no_rule_lets_be_approved_unseen() -> None:
+    kinds = {"payments.release": KIND | {"secret": ["login"]}}
+    emergency = {"who": ["finance"], "kinds": ["payments.*"], "announce": ["slack:C0SEC"]}
+    house = await a_house(kinds=kinds, rules=[a_rule()], break_glass=emergency, roles={"review": ["ops"]})
+    request = await house.asked(action=an_action_with(login="hunter2"))
+    told = await house.approvals.operators.break_glass(request.id, account("carol"), "the site is down")
+    assert getattr(told, "reason", "") == "unseen"
+    assert await house.status(request) == "pending"
+
+
+async def test_a_yes_to_what_was_unseen_is_not_used_once_policy_wants_it_seen() -> None:
+    house = await with_secrets(unseen=True)
+    request = await house.approved(action=an_action_with(login="hunter2"))
+    await house.adopt(kinds={"payments.release": KIND | {"secret": ["login"]}}, rules=[a_rule()])
+    assert getattr(await house.spend(request), "reason", "") == "policy"
 
 
 async def test_a_request_without_the_secret_is_approved_as_ever() -> None:
@@ -103,12 +120,13 @@ async def test_a_declared_secret_may_be_a_credential() -> None:
 @pytest.mark.parametrize("changes", [{"because": TOKEN}, {"action": {**BODY["action"], "arguments": {TOKEN: 1}}}])
 async def test_of_a_refused_credential_nothing_is_kept_aside(changes: dict[str, Any]) -> None:
     handled = await Desk((await a_house()).approvals).handle(entry("request", BODY | changes))
-    assert (handled.dead_letter, handled.outline) == ("credential", b"")
+    assert handled.dead_letter == "credential"
+    assert TOKEN.encode() not in handled.outline
 
 
 async def test_of_any_other_refusal_no_value_is_kept_aside() -> None:
     body = BODY | {"audience": "stranger", "action": {**BODY["action"], "arguments": {"login": "hunter2!"}}}
     handled = await Desk((await a_house()).approvals).handle(entry("request", body))
     assert handled.dead_letter == "audience_not_allowed"
-    assert b"login" in handled.outline
+    assert b"payments.release" in handled.outline
     assert b"hunter2" not in handled.outline

@@ -88,4 +88,4 @@ def _buttons(message: Message) -> list[str]:
 
 def _codes(message: Message, pending: list[sayso.Pending]) -> list[str]:
     """The requests that a message is about."""
-    return [one.request for one in pending if one.code in text_of(message)]
+    return [one.request for one in pending if one.code and one.code in text_of(message)]

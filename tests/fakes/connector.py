@@ -62,7 +62,7 @@ class FakeConnector:
         self.asked: list[str] = []
         self.faults: defaultdict[str, list[Fault]] = defaultdict(list)
         self.silent = asyncio.Event()
-        self.posted = asyncio.Event()  #: set whenever a message was posted
+        self.changed = asyncio.Event()  #: set whenever a message was posted or changed
         self._sent: defaultdict[str, list[float]] = defaultdict(list)
         self._ids = itertools.count(1)
 
@@ -123,7 +123,7 @@ class FakeConnector:
             return refused
         message = Message(str(1_700_000_000_000 + next(self._ids)), place, [activity])
         self.messages[message.id] = message
-        self.posted.set()
+        self.changed.set()
         return web.json_response({"id": message.id}, status=201)
 
     async def _update(self, request: web.Request) -> web.Response:
@@ -133,6 +133,7 @@ class FakeConnector:
         if refused := self._too_large(activity):
             return refused
         message.versions.append(activity)
+        self.changed.set()
         return web.json_response({"id": message.id})
 
     async def _members(self, request: web.Request) -> web.Response:

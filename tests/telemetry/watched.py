@@ -11,6 +11,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 
 from approvals.desk import Desk
 from approvals.service import Approvals
+from bot.credentials import KnownCredentials
 from bot.intake import Intake
 from bot.telemetry.kit import Telemetry
 from bot.telemetry.labels import Labels
@@ -61,7 +62,12 @@ async def a_watched_house(**sections: Any) -> Watched:
     kit = Telemetry(Metrics(), Labels(house.policies.current), time, tracing)
     store, directory = kit.store(house.store), kit.directory(house.directory)
     house.approvals = Approvals(
-        store=store, directory=directory, policies=house.policies, signer=kit.signer(house.signer), issuer=ISSUER
+        store=store,
+        directory=directory,
+        policies=house.policies,
+        signer=kit.signer(house.signer),
+        issuer=ISSUER,
+        detector=KnownCredentials(),
     )
     inbox = house.store.inbox()
     policy = house.policies.current()

@@ -183,6 +183,7 @@ class Sayso:
         within: Within | None = None,
         preconditions: Mapping[str, Any] | None = None,
         principal: str | None = None,
+        principal_token: str | None = None,
         started_by: str | None = None,
         audience: str | None = None,
         trace: str | None = None,
@@ -196,6 +197,10 @@ class Sayso:
         cancelled. `within` ("30m", "PT30M", a timedelta, seconds) can only shorten policy's deadline. `because` is
         shown to the people as the agent's own words. `preconditions` is what must still be true at the last moment,
         checked by `spend(preconditions=…)`.
+
+        An agent that serves many people says with `principal` for whom it asks, and proves it with `principal_token`,
+        an identity token of that person; without one, none of those it serves can approve it. The bot looks at the
+        token once and keeps it nowhere.
 
         `supersedes` is the request of a denial that this one answers: `except ChangesRequested as no: …` change it,
         and ask as another call with `supersedes=no.request`; people see what changed. `cancel_on_disconnect` takes
@@ -213,6 +218,7 @@ class Sayso:
                 within=within,
                 preconditions=preconditions,
                 principal=principal,
+                principal_token=principal_token,
                 started_by=started_by,
                 audience=audience,
                 trace=trace,
@@ -236,6 +242,7 @@ class Sayso:
         within: Within | None = None,
         preconditions: Mapping[str, Any] | None = None,
         principal: str | None = None,
+        principal_token: str | None = None,
         started_by: str | None = None,
         audience: str | None = None,
         trace: str | None = None,
@@ -251,6 +258,7 @@ class Sayso:
             audience=audience or self._audience,
             because=because,
             principal=principal or self._principal,
+            principal_token=principal_token,
             started_by=started_by,
             within=within,
             trace=trace,

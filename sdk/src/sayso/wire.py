@@ -28,6 +28,7 @@ NAMES_KEY = "sayso:names"
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _CALL = re.compile(r"[\x21-\x7e]([\x20-\x7e]{0,198}[\x21-\x7e])?")
 _REFERENCE = re.compile(r"[A-Za-z0-9][A-Za-z0-9:._@-]{0,127}")
+_TOKEN = re.compile(r"[A-Za-z0-9_-]+(\.[A-Za-z0-9_-]+){2}")
 _TRACE = re.compile(r"00-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _REQUEST = re.compile(r"[0-9]{1,4}-[a-z2-7]{24}")
 _SHORT = re.compile(r"([0-9]+)([smhd])")
@@ -223,6 +224,7 @@ def request_body(
     audience: str | None = None,
     because: str | None = None,
     principal: str | None = None,
+    principal_token: str | None = None,
     started_by: str | None = None,
     within: Within | None = None,
     trace: str | None = None,
@@ -235,6 +237,7 @@ def request_body(
         "audience": None if audience is None else name(audience, "audience"),
         "because": None if because is None else text(because, "because", least=0, most=2_000),
         "principal": _reference(principal, "principal"),
+        "principal_token": _token(principal_token),
         "started_by": _reference(started_by, "started_by"),
         "within": None if seconds is None else f"PT{seconds}S",
         "trace": _trace(trace),
@@ -243,6 +246,15 @@ def request_body(
     }
     document = {"v": VERSION, "call": _call(call), "action": action.document()}
     return encode(document | {key: value for key, value in optional.items() if value is not None})
+
+
+def _token(token: str | None) -> str | None:
+    """A signed token as it is; InvalidRequest does not repeat it."""
+    if token is None:
+        return None
+    if len(token) > 8_192 or not _TOKEN.fullmatch(token):
+        raise InvalidRequest("not a signed token", field="principal_token", remedy="pass the compact JWT as you got it")
+    return token
 
 
 def about_body(request: str) -> bytes:

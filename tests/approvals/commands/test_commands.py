@@ -110,11 +110,11 @@ async def test_the_overview_holds_what_waits_for_me_what_my_agents_asked_and_wha
     waiting = await house.asked()
     decided = await house.approved("run-2/release", action=an_action(target="bank:other"))
     mine = await home(house, "alice")
-    assert [waiting.code in words(part) for part in mine] == [True, False, False]
-    assert [decided.code in words(part) for part in mine] == [False, False, True]
+    assert [waiting.code in words(part) for part in mine] == [True, False, False, False, False]
+    assert [decided.code in words(part) for part in mine] == [False, False, True, False, False]
     theirs = await home(house, "olga")
-    assert [waiting.code in words(part) for part in theirs] == [False, True, False]
-    assert [decided.code in words(part) for part in theirs] == [False, True, False]
+    assert [waiting.code in words(part) for part in theirs] == [False, True, False, False, False]
+    assert [decided.code in words(part) for part in theirs] == [False, True, False, False, False]
     strangers = await home(house, OUTSIDE)
     assert not any(buttons(part) for part in strangers)
 
@@ -388,6 +388,17 @@ async def test_two_accounts_become_one_persons_by_using_both() -> None:
     assert request.code in words(seen)
     assert (await said(house, "alice", f"unlink {teams.id}")).title == "Unlinked"
     assert (await commands_of(house).answer("link nonsense", Caller(teams))).title == "Nothing was done"
+
+
+async def test_quiet_hours_are_chosen_told_and_given_up(house: House) -> None:
+    assert words(await said(house, "alice", "quiet")).endswith("You are notified at any hour.")
+    chosen = await said(house, "alice", "quiet 22:00-07:00 Europe/Berlin")
+    assert "left in peace from 22:00 to 07:00, Europe/Berlin" in words(chosen)
+    assert words((await home(house, "alice"))[-1]) == words(chosen)
+    (off,) = buttons(chosen)
+    assert words(await said(house, "alice", off.command)).endswith("You are notified at any hour.")
+    house.directory.not_full[account("bob").id] = "a guest"
+    assert (await said(house, "bob", "quiet 22:00-07:00")).title == "Nothing was done"
 
 
 # -- the rest -----------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from approvals.care import Hours
 from approvals.commands import typed
 from approvals.commands.typed import Misunderstood, Which, parse
 
@@ -42,6 +43,9 @@ ID = "0-" + "a" * 24
         ("delegations", typed.Delegations()),
         ("undelegate d-1", typed.Undelegate("d-1")),
         ("link", typed.Link()),
+        ("quiet", typed.Quiet()),
+        ("quiet off", typed.Quiet(off=True)),
+        ("quiet 22:00-7:30 Europe/Berlin", typed.Quiet(Hours(begin=1320, end=450, zone="Europe/Berlin"))),
         ("link ABCDE-FGHIJ", typed.Link("ABCDE-FGHIJ")),
         ("link confirm teams:t:o", typed.Confirm("teams:t:o")),
         ("unlink teams:t:o", typed.Unlink("teams:t:o")),
@@ -75,6 +79,9 @@ def test_a_command_is_read(text: str, command: object) -> None:
         ("delegate bob until", "", "delegate"),
         ("delegate bob until friday for", "", "delegate"),
         ("undelegate", "", "undelegate"),
+        ("quiet at night", "", "quiet"),
+        ("quiet 24:00-07:00", "", "quiet"),
+        ("quiet 22:00-07:00 <b>", "", "quiet"),
         ("unlink", "", "unlink"),
         ("link a b", "", "link"),
     ],

@@ -47,7 +47,7 @@ def strings(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, 
         yield path, node
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=20)
 @given(hostile_cards)
 def test_slack_accepts_every_card(card: Card) -> None:
     drawing = draw(card, team=TEAM, value=VALUE)
@@ -61,7 +61,7 @@ def test_slack_accepts_every_card(card: Card) -> None:
     assert all(len(value) <= 3_000 for path, value in strings(drawing.blocks) if path[-2:] == ("mrkdwn", "text"))
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=20)
 @given(hostile_cards)
 def test_untrusted_text_stands_only_in_literal_text_elements(card: Card) -> None:
     drawing = draw(card, team=TEAM, value=VALUE)
@@ -73,7 +73,7 @@ def test_untrusted_text_stands_only_in_literal_text_elements(card: Card) -> None
             assert path[-2:] == ("text", "text")
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=20)
 @given(hostile_cards)
 def test_approve_stands_only_on_a_card_that_shows_every_argument(card: Card) -> None:
     card = card.model_copy(update={name: _as_tables(getattr(card, name)) for name in ("arguments", "preconditions")})

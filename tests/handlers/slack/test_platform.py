@@ -11,11 +11,13 @@ import pytest
 from approvals.card import card_of
 from approvals.errors import ChatRefused, ChatUnavailable
 from approvals.notes import Note
+from bot.courier import Courier
 from handlers.seal import Seal
 from handlers.slack.api import new_client
 from handlers.slack.outsiders import Outsiders
 from handlers.slack.platform import SlackPlatform
-from tests.handlers.slack.world import KEY, PAYMENTS, World, a_world, words
+from tests.bot.test_courier import until_quiet
+from tests.handlers.slack.world import DEPLOYS, KEY, PAYMENTS, World, a_world, words
 
 HERE = f"slack:{PAYMENTS}"
 
@@ -244,3 +246,22 @@ async def test_only_a_channel_that_slack_says_is_ours_passes(
         assert not allowed
     else:
         assert allowed or not refused
+
+
+@pytest.mark.parametrize("closing", ["archive", "remove_bot", "restrict"])
+async def test_a_channel_that_closed_is_told_to_operators_with_its_remedy(world: World, closing: str) -> None:
+    workspace = world.sandbox.workspace
+    workspace.app.scopes.discard("chat:write.public")
+    if closing == "restrict":
+        workspace.channels[PAYMENTS].posting_restricted = True
+    else:
+        getattr(workspace, closing)(PAYMENTS)
+    request = await world.ask(show=False)
+
+    await until_quiet(Courier(world.store, {"slack": world.door.platform}, operators=f"slack:{DEPLOYS}"))
+
+    (message,) = world.sandbox.messages(DEPLOYS)
+    code = {"archive": "is_archived", "remove_bot": "not_in_channel", "restrict": "restricted_action"}[closing]
+    for piece in ("requests wait unseen", HERE, code, request.code):
+        assert piece in words(message.blocks)
+    assert (await world.store.get(request.id)).posts[HERE].problem == code

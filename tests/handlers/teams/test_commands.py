@@ -29,8 +29,8 @@ async def said(world: World, place: str, count: int = 1) -> list[Message]:
     """What stands in a conversation, once there are so many messages."""
     async with asyncio.timeout(5):
         while len(found := world.connector.cards(place)) < count:
-            await world.connector.posted.wait()
-            world.connector.posted.clear()
+            await world.connector.changed.wait()
+            world.connector.changed.clear()
     return found
 
 

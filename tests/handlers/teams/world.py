@@ -293,7 +293,7 @@ async def a_world(*, budget: float = 4.0, everybody: str = "", sections: Json | 
         door = TeamsDoor(
             session=session,
             identity=Identity(app=APP, tenant=TENANT),
-            issuer=lambda: office,
+            issuer=lambda http: office,
             seal_key=KEY,
             store=store,
             options=Options(

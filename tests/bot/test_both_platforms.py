@@ -1,0 +1,187 @@
+"""Slack and Teams as one, in the whole house: whoever decides wherever, every card settles, and people count once."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+import yaml
+
+from approvals.action import Action
+from approvals.intake import RequestDocument
+from approvals.request import Request
+from bot.house import House, open_house
+from bot.settings import load
+from sandbox import Sandbox
+from tests.fakes.connector import FakeConnector
+from tests.fakes.entra import APP, TENANT, Entra, a_token, on_loopback, person_id
+from tests.fakes.sign_in import SECRET, signing_in
+from tests.handlers.slack.world import words
+from tests.handlers.teams.world import CHANNEL, an_activity, press, read
+from tests.servers import Server
+
+pytestmark = pytest.mark.redis
+
+SLACK = "C0PAYMENTS"
+TEAM = "T0SAYSO"
+
+
+def policy() -> dict[str, Any]:
+    """Everything is asked in both; alice and bob have an account on each, and payments need both of them."""
+    people = {
+        name: {"accounts": [f"slack:{TEAM}:U0{name.upper()}", f"teams:{TENANT}:{person_id(name)}"]}
+        for name in ("alice", "bob", "dana")
+    }
+    return {
+        "version": 1,
+        "defaults": {
+            "factors": [{"name": "finance", "from": ["finance"]}],
+            "destinations": [f"slack:{SLACK}", f"teams:{CHANNEL}"],
+        },
+        "agents": {"payments-bot": {"owner": "dana", "principals": ["dana"], "kinds": ["*"]}},
+        "kinds": {
+            kind: {"title": "Pay", "done": "Paid", "not_done": "Not paid", "effect": "transfer"}
+            for kind in ("payments.release", "payments.small")
+        },
+        "people": people,
+        "groups": {"finance": {"people": ["alice", "bob"]}},
+        "rules": [
+            {
+                "id": "two",
+                "match": {"kind": ["payments.release"]},
+                "factors": [{"name": "finance", "from": ["finance"], "approvals": 2}],
+            }
+        ],
+    }
+
+
+@dataclass
+class Both:
+    """One house with both platforms at its doors."""
+
+    house: House
+    sandbox: Sandbox
+    connector: FakeConnector
+    session: aiohttp.ClientSession
+
+    async def ask(self, kind: str = "payments.small") -> Request:
+        """A request whose card stands on both."""
+        action = Action(kind=kind, target="bank:acme", arguments={}, preconditions={}, nonce=secrets.token_urlsafe(16))
+        document = RequestDocument(v=1, call=f"run/{secrets.token_hex(4)}", action=action, because="")
+        request = await self.house.approvals.submit(document, "payments-bot")
+        await self.settled(request, "code " + request.code)
+        return request
+
+    async def by_slack(self, who: str, request: Request) -> None:
+        (card,) = [one for one in self._in_slack() if request.code in words(one.blocks)]
+        await self.sandbox.click(f"U0{who.upper()}", SLACK, card.ts, "sayso:approve")
+
+    async def by_teams(self, who: str, request: Request) -> str:
+        service = self.connector.service
+        (card,) = [one for one in self.connector.cards(CHANNEL) if request.code in read(one.card)]
+        activity = press(who, card, "Approve", service=service)
+        headers = {"Authorization": f"Bearer {a_token(service)}"}
+        url = f"{self.house.url}/teams/messages"
+        async with self.session.post(url, json=activity, headers=headers) as answer:
+            found = (await answer.json())["value"]
+        return found if isinstance(found, str) else read(found)
+
+    async def settled(self, request: Request, said: str) -> None:
+        """Wait until the cards on both say so."""
+        await self.sandbox.wait_for(lambda: any(_says(words(one.blocks), request, said) for one in self._in_slack()))
+        async with asyncio.timeout(15):
+            while not any(_says(read(one.card), request, said) for one in self.connector.cards(CHANNEL)):
+                self.connector.changed.clear()
+                await self.connector.changed.wait()
+
+    async def status(self, request: Request) -> str:
+        return (await self.house.store.get(request.id)).request.status.value
+
+    def _in_slack(self) -> Sequence[Any]:
+        return self.sandbox.messages(SLACK)
+
+
+def _says(text: str, request: Request, said: str) -> bool:
+    return request.code in text and said in text.replace("*", "")
+
+
+@pytest.fixture
+async def both(redis: Server, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Both]:
+    entra, connector = Entra(), FakeConnector(time.monotonic)
+    connector.installed = {CHANNEL}
+    for name in ("alice", "bob", "dana"):
+        entra.add(name)
+    (folder / "policy.yaml").write_text(yaml.safe_dump(policy()))
+    async with AsyncExitStack() as stack:
+        office = stack.enter_context(signing_in(tmp_path))
+        monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(office.ca))
+        entra.url = await stack.enter_async_context(on_loopback(entra.routes()))
+        connector.url = await stack.enter_async_context(on_loopback(connector.routes()))
+        sandbox = await stack.enter_async_context(Sandbox())
+        session = await stack.enter_async_context(aiohttp.ClientSession())
+        teams = {"teams_app_id": APP, "teams_tenant_id": TENANT, "teams_client_secret": SECRET}
+        teams |= {"teams_authority": office.url, "teams_openid_url": f"{entra.url}/openid"}
+        teams |= {"teams_graph_url": f"{entra.url}/graph", "teams_services": f"{connector.url}/"}
+        slack = {"slack_bot_token": sandbox.bot_token, "slack_app_token": sandbox.app_token}
+        settings = load(redis_url=redis.url, port=0, slack_api_url=sandbox.api_url, **slack, **teams)
+        house = await stack.enter_async_context(open_house(settings))
+        made = Both(house, sandbox, connector, session)
+        await _installed(made)
+        yield made
+
+
+async def _installed(both: Both) -> None:
+    """Teams tells the bot that it was added to the channel."""
+    service = both.connector.service
+    event = an_activity(service=service) | {"type": "installationUpdate", "action": "add"}
+    headers = {"Authorization": f"Bearer {a_token(service)}"}
+    async with both.session.post(f"{both.house.url}/teams/messages", json=event, headers=headers) as answer:
+        assert answer.status == 200
+
+
+async def test_what_is_approved_on_one_platform_settles_on_the_other(both: Both) -> None:
+    first, second = await both.ask(), await both.ask()
+
+    await both.by_slack("alice", first)
+    assert "Approved" in await both.by_teams("bob", second)
+
+    await both.settled(first, "Approved: Pay")
+    await both.settled(second, "Approved: Pay")
+    assert await both.status(first) == await both.status(second) == "approved"
+
+
+async def test_two_people_on_two_platforms_are_two(both: Both) -> None:
+    request = await both.ask("payments.release")
+
+    await both.by_slack("alice", request)
+    await both.settled(request, "finance 1 of 2")
+    assert "Approved" in await both.by_teams("bob", request)
+
+    await both.settled(request, "Approved: Pay")
+
+
+async def test_one_person_with_two_accounts_counts_once(both: Both) -> None:
+    request = await both.ask("payments.release")
+
+    await both.by_slack("alice", request)
+    await both.settled(request, "finance 1 of 2")
+    assert "Your approval counts: 1 of 2." in await both.by_teams("alice", request)
+
+    assert await both.status(request) == "pending"
+    assert len((await both.house.store.get(request.id)).request.votes) == 1
+
+
+async def test_the_house_says_that_it_is_ready_with_both(both: Both) -> None:
+    async with both.session.get(f"{both.house.url}/readyz") as answer:
+        checks = (await answer.json())["checks"]
+    assert (checks["slack"], checks["teams"], checks["directory"]) == (True, True, True)
+    async with both.session.get(f"{both.house.url}/metrics") as answer:
+        assert "sayso_teams_calls_total" in await answer.text()

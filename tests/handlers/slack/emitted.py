@@ -1,0 +1,125 @@
+"""Everything that the bot sends to Slack, over made-up requests: long, wide, deep and hostile ones."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, TypeVar
+
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from approvals.card import Who
+from approvals.commands.record import record_of
+from approvals.notes import Note
+from approvals.request import Request
+from approvals.review import Look, review_of
+from approvals.reviewing import Opened
+from approvals.rows import row_of
+from approvals.verdicts import Counted, Late, Refused
+from handlers.slack import answers, notes, reason, replies, review
+from handlers.slack.blocks import draw
+from handlers.slack.burst import draw_rows
+from handlers.slack.identity import Identity
+from handlers.slack.press import Press
+from tests.approvals.make import a_policy, a_request, account, an_action, an_approved_request, some_terms
+from tests.handlers.slack.cards import hostile_cards, untrusted
+
+TEAM = "T0SAYSO"
+VALUE = "1.0-" + "a" * 24 + "." + "0" * 64 + "." + "A" * 43
+LOOK = "0-" + "a" * 24 + "." + "A" * 22
+IDENTITY = Identity(TEAM, "A0", "B0", "U0BOT", "https://acme.slack.com/")
+PRESS = Press("0-" + "a" * 24, "sha256:" + "0" * 64, account("alice"), "C0OPS", "1.2", VALUE)
+
+Json = dict[str, Any]
+T = TypeVar("T")
+
+_VALUES = st.recursive(
+    st.one_of(untrusted(9_000), st.integers(-5, 5), st.none()),
+    lambda inner: st.one_of(st.lists(inner, max_size=4), st.dictionaries(untrusted(300), inner, max_size=4)),
+    max_leaves=12,
+)
+hostile_requests: st.SearchStrategy[Request] = st.builds(
+    lambda arguments, preconditions, target, because: a_request(
+        action=an_action(arguments=arguments, preconditions=preconditions, target=target), because=because
+    ),
+    st.dictionaries(untrusted(400), _VALUES, max_size=6),
+    st.dictionaries(untrusted(40), _VALUES, max_size=2),
+    untrusted(480),
+    untrusted(400),
+)
+
+
+def samples(made: st.SearchStrategy[T], count: int) -> list[T]:
+    """The same examples in every run."""
+    found: list[T] = []
+
+    @settings(
+        max_examples=count,
+        derandomize=True,
+        database=None,
+        phases=[Phase.generate],
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(made)
+    def collect(one: T) -> None:
+        found.append(one)
+
+    collect()
+    return found
+
+
+def messages(count: int) -> Iterator[list[Json]]:
+    """Cards, shared messages, notes, letters and private answers."""
+    cards = samples(hostile_cards, count)
+    for card in cards:
+        yield draw(card, team=TEAM, value=VALUE).blocks
+    for some in zip(cards[::2], cards[1::2], strict=False):
+        yield draw_rows([*map(row_of, some), None], [VALUE] * 3, team=TEAM).blocks
+    for note in samples(_NOTES, count // 4):
+        yield notes.draw_note(note, team=TEAM).blocks
+    yield notes.draw_letter(
+        Note(key="l", what="decided", code="7F3K-9Q", title="Pay", status="denied"), "https://x"
+    ).blocks
+    approved = an_approved_request()
+    for verdict in (Counted(approved), Counted(approved, safe=False), Late(approved), Refused("x", "A sentence.")):
+        yield answers.about(verdict, "approve", TEAM).blocks()
+
+
+def views(count: int) -> Iterator[Json]:
+    """Reviews in every state, forms, notices and records."""
+    for request in samples(hostile_requests, count):
+        yield from _reviews(request)
+        yield replies.Replies(IDENTITY).screen(record_of(request, a_policy(), (), ()))
+    yield review.LOADING
+    for answer in ("approve", "deny", "changes"):
+        yield reason.form(PRESS, answer, presets=["x" * 200, "y"], needed=True)
+        yield reason.form(PRESS, answer)
+    yield reason.notice(answers.UNCERTAIN)
+    yield replies.form(replies.Said("deny 0-x", ask="Why?", label="Deny"))
+
+
+def _reviews(request: Request) -> Iterator[Json]:
+    whole = review_of(request)
+    pages = len(whole.pages)
+    look = Look(id=LOOK, account="a", shown=whole.shown(), pages=pages, at=0, places=(), reference={})
+    care = some_terms(min_look=10_000, confirm_code=True, reasons=("approve",))
+    yield review.page_of(Opened(look, whole, some_terms()), TEAM)
+    read = look.model_copy(update={"opened": tuple(range(pages))})
+    yield review.page_of(Opened(read, whole, care, pages - 1), TEAM, "That is not the code.")
+    only = look.model_copy(update={"only_reads": "You are not among those asked here: finance."})
+    yield review.page_of(Opened(only, whole, care, pages // 2), TEAM)
+
+
+_NOTES = st.builds(
+    Note,
+    key=st.just("k"),
+    what=st.sampled_from(["reminder", "waiting", "undeliverable"]),
+    code=st.just("7F3K-9Q"),
+    factors=st.sampled_from([(), ("finance", "sre")]),
+    expires_at=st.sampled_from([None, 1_780_000_000_000]),
+    asked=st.lists(st.builds(Who, person=untrusted(80), accounts=st.just(())), max_size=3).map(tuple),
+    groups=st.sampled_from([(), ("slack:usergroup:S0SRE",)]),
+    problem=st.sampled_from(["", "is_archived"]),
+    place=st.just("slack:C0OPS"),
+)

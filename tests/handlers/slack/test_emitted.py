@@ -1,0 +1,97 @@
+"""Every message and view that we send: what Slack's own types, its SDK and its documented limits say to it.
+
+None of the three knows everything: the types no lengths, the SDK no wrong fields, and neither of them what holds for a
+whole message (sandbox/blocks.py).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+from slack_sdk.models.blocks import Block
+from slack_sdk.models.views import View
+
+from handlers.slack.forms import modal
+from sandbox.blocks import VIEW_BYTES, check_message, check_view, view_bytes
+from tests.handlers.slack import emitted
+from tests.handlers.slack.cards import MARK
+from tests.handlers.slack.test_blocks import strings
+
+CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+NODE = Path(os.environ.get("SAYSO_NODE") or CACHE / "sayso" / "node") / "node_modules"
+
+
+Json = dict[str, Any]
+
+
+@cache
+def all_messages() -> list[list[Json]]:
+    return list(emitted.messages(24))
+
+
+@cache
+def all_views() -> list[Json]:
+    return list(emitted.views(10))
+
+
+def test_slacks_limits_and_its_sdk_take_every_message() -> None:
+    for blocks in all_messages():
+        assert check_message(blocks) == []
+        for block in Block.parse_all(blocks):
+            block.to_dict()
+        assert sum(len(value) for path, value in strings(blocks) if path[-1] == "text") <= 13_000
+
+
+def test_slacks_limits_and_its_sdk_take_every_view() -> None:
+    for view in all_views():
+        assert check_view(view) == []
+        View(**view).to_dict()
+        assert view_bytes(view) <= VIEW_BYTES
+        assert len(json.dumps(view)) <= VIEW_BYTES
+
+
+def test_what_is_not_ours_stands_in_literal_text_alone() -> None:
+    found = 0
+    for payload in (*all_messages(), *all_views()):
+        for path, value in strings(payload):
+            if MARK in value:
+                found += 1
+                assert "rich_text" in path
+                assert path[-2:] == ("text", "text")
+    assert found > 500
+
+
+def test_no_view_carries_more_than_ids() -> None:
+    for view in all_views():
+        held = view.get("private_metadata", "")
+        assert len(held) < 400
+        assert MARK not in held
+
+
+@pytest.mark.skipif(not (NODE / "typescript").is_dir(), reason=f"no TypeScript in {NODE}: run .ci/node")
+def test_slacks_own_types_take_every_message_and_every_view(tmp_path: Path) -> None:
+    assert _compiled(tmp_path, all_messages(), all_views()) == ""
+
+
+@pytest.mark.skipif(not (NODE / "typescript").is_dir(), reason=f"no TypeScript in {NODE}: run .ci/node")
+def test_slacks_own_types_find_what_is_wrong(tmp_path: Path) -> None:
+    wrong: Json = modal("x", "X", [{"type": "context", "elements": [{"type": "rich_text", "elements": []}]}])
+    assert "error TS2322" in _compiled(tmp_path, [], [wrong])
+
+
+def _compiled(folder: Path, messages: list[list[Json]], views: list[Json]) -> str:
+    """What the compiler says to these payloads, written down as constants of Slack's types."""
+    lines = ['import type { KnownBlock, ModalView } from "@slack/types";']
+    lines += [f"export const m{at}: KnownBlock[] = {json.dumps(blocks)};" for at, blocks in enumerate(messages)]
+    lines += [f"export const v{at}: ModalView = {json.dumps(view)};" for at, view in enumerate(views)]
+    (folder / "payloads.ts").write_text("\n".join(lines))
+    (folder / "node_modules").symlink_to(NODE)
+    command = ["node", str(NODE / "typescript/bin/tsc"), "--noEmit", "--strict", "--skipLibCheck", "payloads.ts"]
+    done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
+    return done.stdout
