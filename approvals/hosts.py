@@ -17,7 +17,6 @@ from approvals.text import clipped, one_line
 _DOTS = re.compile("[.\u3002\uff0e\uff61]")
 _AUTHORITY = re.compile(r"://([^\s/?#\\<>\"']+)")
 _MAILBOX = re.compile(r"(?<=[^\s@<>\"'(),;:])@([^\s@<>\"'(),;:/?#\\]+)")
-_BARE = re.compile(r"[^\s@<>\"'(),;:/?#\\]+")
 _PUNYCODE = re.compile(r"(^|\.)xn--", re.IGNORECASE)
 _LONGEST = 253
 
@@ -46,8 +45,6 @@ def _hosts(text: str) -> Iterator[str]:
         yield re.sub(r":\d*$", "", host)
     for host in _MAILBOX.findall(text):
         yield host.rstrip(".")
-    if _BARE.fullmatch(text) and len(_DOTS.split(text)) > 1:
-        yield text
 
 
 def _told(host: str) -> Host:

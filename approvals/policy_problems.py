@@ -251,7 +251,9 @@ def _missing(file: PolicyFile, demands: Demands, agent: str, principal: str) -> 
     barred = _people(file, _barred_groups(file, demands, (principal, owner))) or set()
     factors = [_factor(file, factor, demands, principal) for factor in demands.factors or file.defaults.factors]
     known = tuple(_numbered(factor for factor in factors if factor is not None))
-    people = {source for factor in known for source in factor.sources} - {owner, principal, *barred}
+    entry = file.agents[agent]
+    behind = (principal,) if entry.identity is not None else entry.principals  # without a token, any of them may be it
+    people = {source for factor in known for source in factor.sources} - {owner, *behind, *barred}
     eligible = {one: frozenset(factor.name for factor in known if one in factor.sources) for one in people}
     got = progress(known, eligible)
     if all(got[factor.name] >= factor.need for factor in known):

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from approvals.card import Who
 from approvals.lifecycle import Status
 from approvals.request import Request, Vote
-from approvals.service import Counted, Late, Refused, Verdict
+from approvals.service import Counted, Done, Late, Paused, Refused, Verdict
+from handlers import verdicts
 from handlers.slack.blocks import person
 from handlers.slack.elements import Json, listed, section, text, when
 
@@ -30,25 +31,42 @@ def plain(sentence: str, spoken: str = "") -> Private:
     return Private(spoken or sentence, (text(sentence),))
 
 
-UNCERTAIN = plain(
-    "That did not get through to me in time, so do not take it as counted. "
-    "Look at the card in a moment; if it has not changed, click again. Clicking twice does no harm."
-)
-NOT_OURS = plain("This button does not belong to a card I posted here, so nothing was counted.")
+UNCERTAIN = plain(verdicts.UNCERTAIN)
+NOT_OURS = plain(verdicts.NOT_OURS)
 NO_FORM = plain("Slack did not let me open the form for your reason, so nothing was counted. Click again.")
 NO_PAGE = plain("I could not fetch this just now, so nothing can be approved here. Close this and open Review again.")
-OUTDATED = plain("I do not know this button, perhaps because the card is from another version. Nothing was counted.")
+OUTDATED = plain(verdicts.OUTDATED)
 
 
 def about(verdict: Verdict, answer: str, team: str) -> Private:
     """The words for a verdict on somebody's approve or deny."""
     match verdict:
         case Counted(request, safe):
-            return _counted(request, safe, answer)
+            return plain(verdicts.counted(request, safe, answer))
         case Late(request):
             return late(request, team)
         case Refused(_, sentence):
             return plain(sentence, "Nothing was counted.")
+
+
+def paused(came: Paused, team: str) -> Private:
+    """What came of denying a request and pausing its agent: one may count without the other."""
+    denied = about(came.verdict, "deny", team)
+    match came.frozen:
+        case Done():
+            sentence = "The agent is paused: what it asks is denied until somebody else unfreezes it."
+        case Refused(_, why):
+            sentence = f"The agent is not paused. {why}"
+        case None:
+            return denied
+    return Private(f"{denied.spoken} {sentence}", (*denied.elements, text(f"\n{sentence}")))
+
+
+def reported(came: Done | Refused) -> Private:
+    """What came of a report."""
+    if isinstance(came, Refused):
+        return plain(came.sentence, "Nothing was counted.")
+    return plain("Reported. The operators are told, and it stands in the record; the request itself still waits.")
 
 
 def late(request: Request, team: str) -> Private:
@@ -63,31 +81,8 @@ def late(request: Request, team: str) -> Private:
         return _private("Too late:", text("The agent took this back "), at, text("; nothing was counted."))
     word = "denied" if decision.status is Status.DENIED else "approved"
     by = _people(decision.by, team) or [text("A rule of the policy")]
-    since = _SINCE.get(request.status, "")
+    since = verdicts.SINCE.get(request.status, "")
     return _private("Too late:", *by, text(f" {word} this "), at, text(f"{since}, so your click changes nothing."))
-
-
-_SINCE = {
-    Status.REVOKED: ", and it was taken back since",
-    Status.LAPSED: ", and it was not used in time",
-    Status.SPENT: ", and it is being done",
-    Status.SUCCEEDED: ", and it is done",
-    Status.FAILED: ", and it failed",
-    Status.UNKNOWN: ", and how it ended is not known",
-}
-
-
-def _counted(request: Request, safe: bool, answer: str) -> Private:
-    if not safe:
-        return plain("Recorded, but not yet safe to use. I keep trying; the card tells how it goes on.")
-    if request.status is Status.PENDING:
-        need = sum(factor.need for factor in request.terms.factors)
-        got = sum(request.got().values())
-        if answer != "approve":
-            return plain(f"Your no counts; {request.terms.deny_quorum} are needed to deny this.")
-        return plain(f"Your approval counts: {got} of {need}. The others are still to answer.")
-    word = "Approved" if answer == "approve" else "Denied"
-    return plain(f"{word}. The agent has been told.")
 
 
 def _private(spoken: str, *elements: Json) -> Private:

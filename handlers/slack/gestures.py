@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 import structlog
 
 from approvals.errors import ApprovalsError
-from approvals.verdicts import Counted, Late, Refused
 from handlers.slack import answers
 from handlers.slack.answers import Private
 from handlers.slack.errors import Unanswered
@@ -66,17 +65,6 @@ class Gestures:
             log.warning("slack_click_undecided", about=about, error=f"{type(error).__name__}: {error}")
         else:
             log.error("slack_click_undecided", about=about, exc_info=error)
-
-
-def came_to(verdict: Counted | Late | Refused) -> str:
-    """A verdict as it is counted."""
-    match verdict:
-        case Counted():
-            return "counted"
-        case Late():
-            return "late"
-        case Refused(reason):
-            return reason
 
 
 def action_ids(body: Body) -> list[str]:

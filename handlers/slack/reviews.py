@@ -20,12 +20,13 @@ from handlers.slack.answers import Private
 from handlers.slack.api import called
 from handlers.slack.errors import ApiProblem
 from handlers.slack.forms import entered
-from handlers.slack.gestures import Body, Gestures, came_to
+from handlers.slack.gestures import Body, Gestures
 from handlers.slack.identity import Identity
 from handlers.slack.press import Press, account_of, ear_of, pressed
 from handlers.slack.reason import notice
 from handlers.slack.review import CODE, LOADING, WHY, page_of
 from handlers.tasks import Tasks
+from handlers.verdicts import came_to
 
 log = structlog.get_logger(__name__)
 

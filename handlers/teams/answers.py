@@ -8,14 +8,9 @@ from __future__ import annotations
 from approvals.lifecycle import Status
 from approvals.request import Request
 from approvals.service import Counted, Late, Refused, Verdict
+from handlers import verdicts
 from handlers.teams.elements import CONTENT_TYPE, Json, plainly, utc
 
-UNCERTAIN = (
-    "That did not get through to me in time, so do not take it as counted. "
-    "Look at the card in a moment; if it has not changed, click again. Clicking twice does no harm."
-)
-NOT_OURS = "This button does not belong to a card I posted here, so nothing was counted."
-OUTDATED = "I do not know this button, perhaps because the card is from another version. Nothing was counted."
 NOBODY = "Teams did not tell me who you are in Entra, so nothing was counted."
 NO_REASON = "Nothing was counted: say why in a few words, and send it again."
 
@@ -34,7 +29,7 @@ def about(verdict: Verdict, answer: str) -> str:
     """The words for a verdict on somebody's approve or deny."""
     match verdict:
         case Counted(request, safe):
-            return _counted(request, safe, answer)
+            return verdicts.counted(request, safe, answer)
         case Late(request):
             return late(request)
         case Refused(_, sentence):
@@ -53,25 +48,4 @@ def late(request: Request) -> str:
         return f"The agent took this back {at}; nothing was counted."
     word = "denied" if decision.status is Status.DENIED else "approved"
     by = " and ".join(vote.person for vote in decision.by) or "A rule of the policy"
-    return f"{by} {word} this {at}{_SINCE.get(request.status, '')}, so your click changes nothing."
-
-
-_SINCE = {
-    Status.REVOKED: ", and it was taken back since",
-    Status.LAPSED: ", and it was not used in time",
-    Status.SPENT: ", and it is being done",
-    Status.SUCCEEDED: ", and it is done",
-    Status.FAILED: ", and it failed",
-    Status.UNKNOWN: ", and how it ended is not known",
-}
-
-
-def _counted(request: Request, safe: bool, answer: str) -> str:
-    if not safe:
-        return "Recorded, but not yet safe to use. I keep trying; the card tells how it goes on."
-    if request.status is Status.PENDING:
-        if answer != "approve":
-            return f"Your no counts; {request.terms.deny_quorum} are needed to deny this."
-        need = sum(factor.need for factor in request.terms.factors)
-        return f"Your approval counts: {sum(request.got().values())} of {need}. The others are still to answer."
-    return f"{'Approved' if answer == 'approve' else 'Denied'}. The agent has been told."
+    return f"{by} {word} this {at}{verdicts.SINCE.get(request.status, '')}, so your click changes nothing."

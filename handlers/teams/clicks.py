@@ -14,7 +14,8 @@ from approvals.card import card_of
 from approvals.errors import ApprovalsError
 from approvals.ports import Store
 from approvals.request import Request
-from approvals.service import Approvals, Counted, Late, Refused, Verdict
+from approvals.service import Approvals, Refused, Verdict
+from handlers import verdicts
 from handlers.seal import Seal, Sealed
 from handlers.teams import answers
 from handlers.teams.answers import banner, replaced
@@ -69,14 +70,14 @@ class Clicks:
         except Exception as exc:
             self._watch.clicked("undecided")
             _log_undecided(exc, verb_of(activity)[:40])
-            return banner(answers.UNCERTAIN)
+            return banner(verdicts.UNCERTAIN)
         finally:
             self._watch.decided(time.perf_counter() - began)
 
     async def _answer(self, activity: Mapping[str, Any]) -> Json:
         verb, account, caller = verb_of(activity), account_of(activity), caller_of(activity)
         if verb not in _VERBS:
-            return self._refused("unknown_button", answers.OUTDATED)
+            return self._refused("unknown_button", verdicts.OUTDATED)
         if account is None or caller is None:
             return self._refused("nobody", answers.NOBODY)
         if verb == SAY:
@@ -86,7 +87,7 @@ class Clicks:
             step = self._reviews.turn if verb == TURN else self._reviews.approve
             return await step(activity, account, partial(self._value, place), partial(self._told, place, "approve"))
         press = pressed(activity, account, self._seal)
-        return self._refused("not_ours", answers.NOT_OURS) if press is None else await self._on_card(press, verb)
+        return self._refused("not_ours", verdicts.NOT_OURS) if press is None else await self._on_card(press, verb)
 
     async def _on_card(self, press: Press, verb: str) -> Json:
         """What a button comes to that carries our seal."""
@@ -104,7 +105,7 @@ class Clicks:
 
     async def _told(self, place: str, answer: str, verdict: Verdict, *, beside_others: bool = False) -> Json:
         """The new card where there is one to show alone, else words for a moment; the courier shows the rest."""
-        self._watch.clicked(_came_to(verdict))
+        self._watch.clicked(verdicts.came_to(verdict))
         words = answers.about(verdict, answer)
         if isinstance(verdict, Refused) or beside_others:
             return banner(words)
@@ -123,17 +124,6 @@ class Clicks:
         self._watch.clicked(came_to)
         log.warning("teams_click_refused", reason=came_to)
         return banner(words)
-
-
-def _came_to(verdict: Verdict) -> str:
-    """A verdict as it is counted."""
-    match verdict:
-        case Counted():
-            return "counted"
-        case Late():
-            return "late"
-        case Refused(reason):
-            return reason
 
 
 def _log_undecided(error: Exception, verb: str) -> None:

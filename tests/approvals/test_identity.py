@@ -10,10 +10,10 @@ import pytest
 from joserfc import jwt
 from joserfc.jwk import ECKey, KeySet, OctKey, OKPKey
 
-from approvals.errors import EntryRefused
+from approvals.errors import EntryRefused, PolicyInvalid
 from approvals.request import Request
 from tests.approvals.house import House, a_house
-from tests.approvals.make import AGENT, NOW, a_policy_file
+from tests.approvals.make import AGENT, NOW, a_policy, a_policy_file
 
 ISSUER, AUDIENCE = "https://login.example", "sayso"
 KEY = ECKey.generate_key("P-256", {"kid": "k1"})
@@ -57,6 +57,13 @@ async def test_a_token_says_for_whom_so_that_the_others_may_answer(tmp_path: Pat
     assert request.terms.excluded == ("dana", "olga")
     await house.click(request, "alice")
     assert await house.status(request) == "approved"
+
+
+def test_a_policy_under_which_nobody_is_left_to_answer_is_a_load_error() -> None:
+    agent = a_policy_file()["agents"][AGENT] | {"principals": ["alice", "bob"]}
+    with pytest.raises(PolicyInvalid, match="only 0 can count"):
+        a_policy(agents={AGENT: agent})
+    a_policy(agents={AGENT: agent | {"identity": {"issuer": ISSUER, "audience": AUDIENCE, "jwks": "x.json"}}})
 
 
 async def test_an_agent_of_one_principal_needs_no_token(tmp_path: Path) -> None:
@@ -111,7 +118,7 @@ async def test_keys_that_cannot_be_read_vouch_for_nobody(tmp_path: Path) -> None
 
 
 async def test_a_token_for_an_agent_without_an_issuer_is_refused(tmp_path: Path) -> None:
-    house = await with_many(tmp_path, identity=None)
+    house = await with_many(tmp_path, identity=None, principals=["dana"])
     with pytest.raises(EntryRefused, match="no issuer"):
         await ask(house, a_token())
 

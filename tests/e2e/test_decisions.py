@@ -61,6 +61,16 @@ async def test_a_denial_reaches_the_agent_with_its_reason(world: World) -> None:
     assert _actions(card) == []
 
 
+async def test_a_credential_is_refused_before_anybody_sees_it(world: World) -> None:
+    lane, credential = world.lane(), "ghp_" + "a1B2c3D4" * 4 + "e5F6"
+    async with world.agent() as client:
+        pending = await client.ask_nowait(lane.kind, target="bank:acme", arguments={"note": f"use {credential}"})
+        with pytest.raises(sayso.Refused) as refused:
+            await pending.decision()
+    assert (refused.value.reason, refused.value.field) == ("credential", "action.arguments.note")
+    assert credential not in str(refused.value)
+
+
 @pytest.mark.parametrize(
     ("user", "told", "reason"),
     [
