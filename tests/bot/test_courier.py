@@ -14,11 +14,12 @@ from approvals.errors import ChatRefused, StoreUnavailable
 from approvals.lifecycle import Status
 from approvals.ports import Post
 from approvals.request import Request
+from approvals.terms import BreakGlass
 from bot.courier import LEASE_MS, Courier
 from storage.memory import MemoryStore
 from tests.bot.chat import Chat, limited, silent
 from tests.bot.conftest import Clock
-from tests.build import CHANNEL, a_change, a_request, a_vote
+from tests.build import CHANNEL, a_change, a_request, a_vote, some_terms
 
 ELSEWHERE = "slack:C0ELSE"
 
@@ -505,3 +506,26 @@ async def test_an_error_of_the_platform_we_do_not_know_keeps_the_card_due(
     clock.advance(61)
     await until_quiet(courier)
     assert len(chat.at(CHANNEL)) == 1
+
+
+# ------------------------------------------------------------ emergencies
+
+
+async def test_an_emergency_is_announced_where_nobody_was_asked(
+    store: MemoryStore, courier: Courier, chat: Chat
+) -> None:
+    emergency = BreakGlass(
+        who=(("person:alice",),), announce=(ELSEWHERE,), use_within=60_000, receipt_ttl=60_000, remind=3_600_000
+    )
+    terms = some_terms(break_glass=emergency)
+    request = a_request(terms=terms, now=await store.now())
+    await store.create(request.id, lambda now, earlier: a_change(request, show=True))
+    await until_quiet(courier)
+    assert chat.at(CHANNEL)
+    assert not chat.at(ELSEWHERE)
+    vote = a_vote(at=await store.now(), factors=())
+    await store.update(request.id, lambda now: a_change(now.request.broken_glass(vote, jti="jti-1"), show=True))
+    await until_quiet(courier)
+    (told,) = chat.at(ELSEWHERE)
+    assert "emergency" in told.card.note
+    assert (await post_of(store, request, f"{ELSEWHERE}#emergency-0")).state == "posted"

@@ -92,7 +92,7 @@ def views(count: int) -> Iterator[Json]:
         yield from _reviews(request)
         yield replies.Replies(IDENTITY).screen(record_of(request, a_policy(), (), ()))
     yield review.LOADING
-    for answer in ("approve", "deny", "changes"):
+    for answer in ("approve", "deny", "changes", "pause"):
         yield reason.form(PRESS, answer, presets=["x" * 200, "y"], needed=True)
         yield reason.form(PRESS, answer)
     yield reason.notice(answers.UNCERTAIN)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from approvals.request import Request
+from handlers.teams.cards import LONGEST
 from handlers.teams.review import LARGEST
 from tests.handlers.teams.test_cards import problems
 from tests.handlers.teams.test_clicks import banner, shown
@@ -107,10 +108,11 @@ async def test_the_code_must_be_typed_where_policy_wants_one(world: World) -> No
     wrong = await use(world, "alice", page, "Approve", code="000000", why="because")
     assert "not the code" in shown(wrong)
     assert "needs a reason" in shown(await use(world, "alice", wrong["value"], "Approve", code=code))
-    told = await use(world, "alice", page, "Approve", code=code.lower(), why="tested")
+    told = await use(world, "alice", page, "Approve", code=code.lower(), why="tested " * 500)
 
     assert "Approved." in shown(told)
-    assert (await world.decided(request)).decision.by[0].reason == "tested"  # type: ignore[union-attr]
+    reason = (await world.decided(request)).decision.by[0].reason  # type: ignore[union-attr]
+    assert reason == ("tested " * 500)[:LONGEST]
 
 
 async def test_a_page_is_never_larger_than_teams_takes(world: World) -> None:
@@ -119,7 +121,19 @@ async def test_a_page_is_never_larger_than_teams_takes(world: World) -> None:
 
     page = (await world.click("alice", request, "Review"))["value"]
     assert len(str(page)) <= LARGEST
+    assert "argument-0" in read(page)
     assert "Next page" in titles(page)
+
+
+async def test_a_page_that_cannot_be_drawn_leads_nowhere(world: World) -> None:
+    """Of `{{{{` each character is a run of its own, so that few of them make a card too large."""
+    hidden = {"first": "{" * 1_500 + "x" * 6_000, "second": "y" * 7_000}
+    request = await world.ask(kind="deploy.run", target="prod", arguments=hidden)
+
+    page = (await world.click("alice", request, "Review"))["value"]
+
+    assert "too large for Teams" in read(page)
+    assert titles(page) == ["Back to the card"]
 
 
 @pytest.mark.parametrize("look", [None, 1, "0-x.y", "0-" + "a" * 24 + "." + "A" * 22])
