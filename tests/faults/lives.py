@@ -17,8 +17,8 @@ from handlers.slack.platform import POST_BURST, POSTS_PER_MINUTE
 from tests.e2e.world import ALICE, BOB, Lane, a_world, text_of
 from tests.faults.shift import REASON, Shift, a_shift, policy
 
-#: Everything a bot does to the memory, to the inbox, to Slack and with its key; and the load before a vote. What only
-#: polls a queue or asks for the time is not among them: nothing lies between it and its neighbours.
+#: Everything a bot does to the memory, to the inbox, to Slack and with its key; of what only reads, what lies before a
+#: change. What only polls a queue or asks for the time is not among them: nothing lies between it and its neighbours.
 READS = {"store": ("get", "may_post"), "shelf": ("kept",), "outbox": ("look",)}
 WRITES = {
     "store": (
@@ -74,12 +74,9 @@ class Seen:
     told: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        if self.failed:
-            return f"FAILED: {self.failed}"
         decided = sum(self.events.count(event) for event in DECISIONS)
         words = f"{_many(self.cards, 'card')}, {_many(decided, 'decision')}, {_many(len(self.acts), 'act')}"
-        told = "agent told: " + ", ".join(self.told)
-        return f"{words}, {told}" + ("" if self.died else " (this call was not reached)")
+        return f"{words}, agent told: {', '.join(self.told)}"
 
 
 DECISIONS = ("approved", "denied", "expired", "break_glass")

@@ -1,4 +1,4 @@
-"""The bot is killed at a call of a port, anywhere in five lives; another brings each to its one good end."""
+"""The bot is killed at a call of a port, anywhere in a life; another brings it to its one good end."""
 
 from __future__ import annotations
 

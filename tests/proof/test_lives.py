@@ -466,7 +466,7 @@ def _is_on_its_way(request: Request, now: int) -> bool:
         return False
     if request.status is Status.PENDING:
         return request.expires_at > now
-    return request.status is Status.APPROVED and request.decision is not None and request.decision.use_by > now
+    return request.status is Status.APPROVED and bool(request.decision and (request.decision.use_by or 0) > now)
 
 
 def _may_follow(before: str, after: str) -> bool:
