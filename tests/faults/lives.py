@@ -271,6 +271,7 @@ async def _limited(shift: Shift, client: sayso.Sayso, seen: Seen) -> None:
 
 async def _emergency(shift: Shift, client: sayso.Sayso, seen: Seen) -> None:
     pending = await _ask(shift, client)
+    await shift.world.card(shift.lane, pending.request)
     await shift.break_the_glass(ALICE, pending.request, "for the outage")
     await pending.decision()
     seen.told.append("approved")
