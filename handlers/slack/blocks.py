@@ -33,6 +33,7 @@ from handlers.slack.elements import (
     usergroup,
     when,
 )
+from handlers.slack.forms import plain_text
 from handlers.slack.members import members
 
 APPROVE = "sayso:approve"
@@ -349,7 +350,7 @@ def button(name: Button, card: Card | Row, value: str) -> Json:
     label, action, style = _BUTTONS[name]
     return {
         "type": "button",
-        "text": _plain(label),
+        "text": plain_text(label),
         "accessibility_label": f"{label} request {card.code}"[:75],
         "action_id": action,
         "value": value,
@@ -360,12 +361,8 @@ def button(name: Button, card: Card | Row, value: str) -> Json:
 def _more(value: str) -> Json:
     """What is done seldom: it stops more than this one request, or calls somebody."""
     ways = ((PAUSE, "Deny and pause this agent"), (REPORT, "Report as suspicious"))
-    shown = [{"text": _plain(words), "value": f"{way}{value}"} for way, words in ways]
+    shown = [{"text": plain_text(words), "value": f"{way}{value}"} for way, words in ways]
     return {"type": "overflow", "action_id": MORE, "options": shown}
-
-
-def _plain(words: str) -> Json:
-    return {"type": "plain_text", "text": words, "emoji": False}
 
 
 _BUTTONS: dict[Button, tuple[str, str, str | None]] = {

@@ -14,6 +14,7 @@ from approvals.text import visible
 from tests.approvals.commands.desk import buttons, commands_of, home, in_channel, offers, said, words
 from tests.approvals.house import CHANNEL, House, a_house, with_leads
 from tests.approvals.make import AGENT, MINUTE, a_rule, account, an_action
+from tests.approvals.test_links import OTHER, linked, with_links
 
 OUTSIDE = "mallory"
 
@@ -238,6 +239,14 @@ async def test_how_it_ended_is_settled_by_who_says_how_they_know(house: House) -
     assert [one.label for one in offered] == ["It succeeded", "It failed"]
     done = await pressed(house, "dave", await said(house, "dave", offered[0].command), "seen at the bank")
     assert words(done).endswith("is now succeeded.")
+
+
+async def test_an_account_that_was_linked_is_asked_first_like_any_other_of_its_person() -> None:
+    house = await a_house(**with_links(roles={"link": ["ops"], "freeze": ["ops"]}))
+    await linked(house)
+    answer = await commands_of(house).answer("freeze all an incident", Caller(OTHER))
+    assert answer.title == "Freeze?"
+    assert house.policies.current().freezes == ()
 
 
 async def test_a_freeze_needs_a_reason_and_everything_at_once_is_asked_about(house: House) -> None:
