@@ -172,7 +172,7 @@ async def _go_through(life: Life, step: Step | None) -> tuple[Seen, Sequence[str
 
 
 def _by_request(journal: Sequence[Mapping[str, Any]]) -> list[str]:
-    """What happened to the first request, then to the next; of one that a rule decided at once, only what it came to."""
+    """What happened to the first request, then to the next; of one that a rule decided at once, what it came to."""
     lines: dict[str, list[str]] = {}
     for one in journal:
         if "request" in one and one["event"] not in LOOKS:
