@@ -213,7 +213,7 @@ async def _changed(shift: Shift, client: sayso.Sayso, seen: Seen) -> None:
 
 
 async def _expired(shift: Shift, client: sayso.Sayso, seen: Seen) -> None:
-    pending = await _ask(shift, client, within="2s")
+    pending = await _ask(shift, client, within="6s")  # time enough for a bot to be relieved and the card to be posted
     try:
         await pending.decision()
     except sayso.Expired:
