@@ -320,6 +320,7 @@ class Policy:
             principals=self._principals(question),
             team=principal.team,
             manager=principal.manager,
+            unvouched=agent.identity is not None and not question.vouched,
         )
 
     def _principals(self, question: Question) -> tuple[str, ...]:

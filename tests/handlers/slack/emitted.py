@@ -81,7 +81,7 @@ def messages(count: int) -> Iterator[list[Json]]:
         yield draw(card, team=TEAM, value=VALUE).blocks
     for some in zip(cards[::2], cards[1::2], strict=False):
         yield draw_rows([*map(row_of, some), None], [VALUE] * 3, team=TEAM).blocks
-    for note in samples(_NOTES, count // 4):
+    for note in samples(hostile_notes, count // 4):
         yield notes.draw_note(note, team=TEAM).blocks
     yield notes.draw_letter(
         Note(key="l", what="decided", code="7F3K-9Q", title="Pay", status="denied"), "https://x"
@@ -165,7 +165,7 @@ def _reviews(request: Request) -> Iterator[Json]:
     yield review.page_of(Opened(only, whole, care, pages // 2), TEAM)
 
 
-_NOTES = st.builds(
+hostile_notes = st.builds(
     Note,
     key=st.just("k"),
     what=st.sampled_from(["reminder", "waiting", "undeliverable"]),

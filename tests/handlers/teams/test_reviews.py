@@ -51,13 +51,29 @@ async def test_what_is_too_long_is_read_page_by_page_and_then_approved(world: Wo
     assert await world.status(request) == "approved"
 
 
-async def test_an_approval_without_the_review_counts_nothing(world: World) -> None:
+async def test_an_approval_without_the_review_opens_it_and_counts_nothing(world: World) -> None:
     request = await a_long_one(world)
     activity = press("alice", await world.card(request), "Review", service=world.connector.service)
     activity["value"]["action"]["verb"] = "approve"
 
-    assert "only from its review" in banner((await world.send(activity))[1])
+    assert "page 1 of" in read((await world.send(activity))[1]["value"])
     assert await world.status(request) == "pending"
+
+
+@pytest.mark.parametrize("care", [{"min_look": "1s"}, {"confirm_code": True}, {"reason": ["approve"]}])
+async def test_a_card_of_before_the_policy_changed_leads_to_what_an_approval_takes_now(
+    world: World, care: dict[str, Any]
+) -> None:
+    request = await world.ask(kind="deploy.run", target="prod", arguments={"version": "4.2.0"})
+    large, prod = policy_file()["rules"]
+    await world.adopt(rules=[large, prod | care])
+
+    page = (await world.click("alice", request, "Approve"))["value"]
+
+    assert titles(page) == ["Approve", "Back to the card"]
+    assert await world.status(request) == "pending"
+    if "reason" in care:
+        assert "Approved." in shown(await use(world, "alice", page, "Approve", why="tested"))
 
 
 async def test_a_page_that_was_not_opened_is_named(world: World) -> None:
