@@ -53,6 +53,7 @@ def digest_of(value: Any) -> str:
     return "sha256:" + hashlib.sha256(canonical(value)).hexdigest()
 
 
+@lru_cache(maxsize=1_024)
 def short_code(digest: str) -> str:
     """Six characters and a dash, like 7F3K-9Q, by which people tell one request from another."""
     bits = int(digest.removeprefix("sha256:")[:8], 16) >> 2  # 30 bits, five for each character

@@ -84,7 +84,8 @@ class Arrangements:
         """What counts at an instant (ms), as far as these accounts are concerned. Raises StoreUnavailable."""
         found = [(account, await self._linked(account, policy)) for account in dict.fromkeys(accounts)]
         links = {account: person for account, person in found if person}
-        return Arranged(links, tuple(one for one in await self.delegations(policy) if one.in_force(at)))
+        handed = [one for one in await self.delegations(policy) if one.in_force(at)]
+        return Arranged(links, tuple([one for one in handed if await self._is_still_the_owners(one, policy)]))
 
     async def about(self, request: Request, policy: Policy, at: int, *accounts: str) -> Arranged:
         """What counts for one request: for these accounts, for whoever answered, and for everybody behind it."""
@@ -96,6 +97,10 @@ class Arrangements:
         if not policy.role("delegate"):
             return ()
         return tuple(read(Delegation, kept) for kept in await self._shelf.folder(DELEGATIONS))
+
+    async def _is_still_the_owners(self, one: Delegation, policy: Policy) -> bool:
+        """Whether the account that handed a seat over is still its owner's, and not somebody else's by now."""
+        return (policy.person_of(one.account) or await self._linked(one.account, policy)) == one.owner
 
     async def _linked(self, account: str, policy: Policy) -> str | None:
         unknown = policy.person_of(account) is None and _ACCOUNT.fullmatch(account) is not None

@@ -30,11 +30,12 @@ class Facts:
     principals: tuple[str, ...]  #: everybody of whom the agent could have said that it acts for them
     team: str | None = None  #: the principal's
     manager: str | None = None  #: the principal's
+    unvouched: bool = False  #: whether an identity token could have said for whom, and none did
 
     def share(self, rule: str, window: Window) -> Share | None:
-        """What the question takes of a rule's window; None where its amount cannot be told."""
+        """What the question takes of a rule's window; None where its amount, or whose it is, cannot be told."""
         amount, currency = self._taken(window)
-        if amount is None or currency is None:
+        if amount is None or currency is None or self._could_be_anybodys(window):
             return None
         return Share(window=window.name(rule, self._whose(), currency), amount=amount, length=window.length)
 
@@ -53,6 +54,10 @@ class Facts:
         currency = value_at(arguments, money.currency) if money.currency else ""
         sound = not money.currency or is_currency(currency)
         return millionths(value_at(arguments, window.path)), currency if sound else None
+
+    def _could_be_anybodys(self, window: Window) -> bool:
+        """Whether a token would say whose window it is, and none does: beside those of tokens it would be one more."""
+        return self.unvouched and len(self.principals) > 1 and "principal" in window.per
 
     def _whose(self) -> Mapping[Scope, str]:
         """Whose windows they are; an agent that could name another principal has one for all of them."""

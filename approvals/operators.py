@@ -57,6 +57,11 @@ class Operators:
         self._arrangements = Arrangements(store.shelf)
         self._whole = ""  #: the epoch that this process has seen in force in every partition
 
+    async def holder(self, account: Account, role: Role, policy: Policy) -> Operator | NotAllowed:
+        """The person behind an account, if they hold a role: for a door that asks first whether they are sure."""
+        arranged = await self._arrangements.now(policy, (account.id,), await self._store.now())
+        return await may_operate(account, role, policy, self._directory, arranged)
+
     async def revoke(self, request: str, account: Account, reason: str = "") -> Done | Refused:
         """Take a yes back that was not used yet."""
 

@@ -73,7 +73,7 @@ async def may_answer(
         if refusal := _unfit(account, await directory.standing(account)):
             return refusal
         accounts = (account, *_others(account, person, policy))
-        if await _belongs(named, accounts, terms.barred, directory):
+        if await _is_barred(named, accounts, terms, directory):
             return _BARRED
         own = await _factors(named, accounts, terms, directory)
     except DirectoryUnavailable:
@@ -151,8 +151,11 @@ async def may_break_glass(
         return NotAllowed(
             "unlinked", "Your account is not linked to a person in the policy, and somebody else has to review this."
         )
-    if barred := await _one_of(account, terms.barred, policy, directory, arranged):
-        return _BARRED if isinstance(barred, Operator) else barred
+    try:
+        if await _is_barred(person, (account, *_others(account, person, policy)), terms, directory):
+            return _BARRED
+    except DirectoryUnavailable:
+        return UNCHECKED
     for sources in terms.break_glass.who:
         found = await _one_of(account, sources, policy, directory, arranged)
         if not isinstance(found, Operator):
@@ -228,7 +231,7 @@ async def _behalf(
             accounts = _accounts(one, policy)
             able = await directory.standing(accounts[0]) is None
             able = able and await _belongs(one.owner, accounts, policy.role("delegate"), directory)
-            able = able and not await _belongs(one.owner, accounts, terms.barred, directory)
+            able = able and not await _is_barred(one.owner, accounts, terms, directory)
             names = await _factors(one.owner, accounts, terms, directory) if able else ()
         except DirectoryUnavailable:
             return None
@@ -251,6 +254,11 @@ def _unfit(account: Account, standing: str | None) -> NotAllowed | None:
     return NotAllowed(
         "not_a_member", f"Only full, active members of this workspace can answer; your account is {standing}."
     )
+
+
+async def _is_barred(person: str, accounts: tuple[Account, ...], terms: Terms, directory: Directory) -> bool:
+    """Whether policy excludes a person by any of their accounts, whatever the standing of that one is."""
+    return any([await _belongs(person, (account,), terms.barred, directory) for account in accounts])
 
 
 async def _belongs(person: str, accounts: tuple[Account, ...], sources: tuple[str, ...], directory: Directory) -> bool:

@@ -118,6 +118,11 @@ class Policy:
         return epoch_of(self.digest, self.freezes)
 
     @property
+    def external_channels(self) -> tuple[str, ...]:
+        """The destinations that people of other organisations may read."""
+        return self._file.external_channels
+
+    @property
     def care(self) -> Care | None:
         """How people's attention is cared for; None: the file does not say."""
         return self._file.attention.care() if self._file.attention else None
@@ -315,6 +320,7 @@ class Policy:
             principals=self._principals(question),
             team=principal.team,
             manager=principal.manager,
+            unvouched=agent.identity is not None and not question.vouched,
         )
 
     def _principals(self, question: Question) -> tuple[str, ...]:

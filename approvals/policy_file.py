@@ -393,6 +393,7 @@ class PolicyFile(Section):
     people: dict[Id, PersonEntry] = Field(default_factory=dict)
     groups: dict[Id, GroupEntry] = Field(default_factory=dict)
     roles: dict[Role, tuple[str, ...]] = Field(default_factory=dict)
+    external_channels: tuple[Destination, ...] = ()
     break_glass: BreakGlassEntry | None = None
     attention: AttentionEntry | None = None
     rules: tuple[RuleEntry, ...] = ()

@@ -407,6 +407,13 @@ class Store(Protocol):
         """Note that an agent is there; in `patience` ms it is due in Queue.SILENT unless it is heard of again."""
         ...
 
+    async def gone(self, agent: str, lease: int) -> bool:
+        """Expect nothing more of an agent that was `due` as silent under a lease (ms) shorter than its patience.
+
+        False, and nothing is changed, where it was heard of meanwhile: then its next silence counts.
+        """
+        ...
+
     async def adopt(self, digest: str, text: str, record: Mapping[str, Any], *, instead_of: str | None = None) -> None:
         """Make a rulebook the epoch of every partition and keep it by its digest; a no-op where it is already.
 

@@ -61,6 +61,7 @@ class Superseded(Frozen):
     target: str
     arguments: dict[str, Any]
     preconditions: dict[str, Any]
+    secret: tuple[str, ...] = ()  #: paths of arguments that were masked on its card
 
     def differs_from(self, action: Action) -> bool:
         """Whether anything but the nonce is another now."""
@@ -171,11 +172,15 @@ class Request(Frozen):
 
     @property
     def shown_before(self) -> Superseded | None:
-        """The denied request, masked alike and under this one's nonce: equal masks are equal values."""
+        """The denied request, masked alike and under this one's nonce: equal masks are equal values.
+
+        It may be of another kind, or from before a policy changed: what was masked on its own card stays masked.
+        """
         was = self.superseded
         if was is None:
             return None
-        return was.model_copy(update={"arguments": masked(was.arguments, self.presentation.secret, self.action.nonce)})
+        arguments = masked(was.arguments, (*was.secret, *self.presentation.secret), self.action.nonce)
+        return was.model_copy(update={"arguments": arguments})
 
     @property
     def hides_secret(self) -> bool:

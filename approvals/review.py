@@ -20,7 +20,7 @@ from approvals.text import has_hidden, one_line
 from approvals.verdicts import Refused
 
 PAGE = 8_000  #: characters
-ROWS = 150
+ROWS = 100
 MOST = 320_000  #: characters that anybody can be asked to read; more than that is never approved
 HOSTS = 20
 LASTS_MS = 3_600_000  #: how long a look may be used

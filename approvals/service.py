@@ -230,6 +230,7 @@ class Approvals:
             target=was.target,
             arguments=was.arguments,
             preconditions=was.preconditions,
+            secret=old.presentation.secret,
         )
 
     async def withdraw(self, agent: str, request: str, *, by: str = "") -> Request:

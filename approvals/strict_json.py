@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any, NoReturn, TypeAlias
+from typing import Any, Final, NoReturn, TypeAlias
 
 from approvals.errors import EntryRefused
 from approvals.text import clipped, one_line
@@ -27,10 +27,7 @@ def parse(raw: bytes) -> Json:
             "too_large", f"{len(raw)} bytes, at most {MAX_BYTES} are read", remedy="send a reference, not the content"
         )
     try:
-        text = raw.decode("utf-8")
-        value: Json = json.loads(
-            text, object_pairs_hook=_no_duplicates, parse_constant=_no_constant, parse_float=_float, parse_int=_int
-        )
+        value: Json = _decode(raw.decode("utf-8"))
     except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as exc:
         raise malformed(f"not a JSON text in UTF-8: {type(exc).__name__}") from exc
     _check(value, "", 1)
@@ -89,3 +86,8 @@ def _check(value: Json, path: str, depth: int) -> None:
 def _check_text(text: str, path: str) -> None:
     if not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text):
         raise malformed("a lone surrogate is not Unicode text", path, "send well-formed Unicode")
+
+
+_decode: Final = json.JSONDecoder(
+    object_pairs_hook=_no_duplicates, parse_constant=_no_constant, parse_float=_float, parse_int=_int
+).decode

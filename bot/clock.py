@@ -35,7 +35,7 @@ class Clock:
         due = await self._store.due(Queue.SILENT, limit=BATCH, lease=LEASE_MS)
         for agent in due:
             await self._approvals.disconnected(agent)
-            await self._store.settle(Queue.SILENT, agent, 0)
+            await self._store.gone(agent, LEASE_MS)
         return bool(due)
 
     async def tidy(self) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -102,20 +102,32 @@ class Doors:
 
 
 async def open_doors(
-    stack: AsyncExitStack, settings: Settings, signer: FileSigner, store: Store, kit: Telemetry
+    stack: AsyncExitStack,
+    settings: Settings,
+    signer: FileSigner,
+    store: Store,
+    kit: Telemetry,
+    external: Callable[[str], bool],
 ) -> Doors:
-    """Build the doors, not yet open; the stack closes what they use. Raises NotReady for a bad Slack token."""
+    """Build the doors, not yet open; the stack closes what they use. Raises NotReady for a bad Slack token.
+
+    `external` says of a destination whether people of other organisations may read it.
+    """
     timeout = aiohttp.ClientTimeout(total=20)
     session = await stack.enter_async_context(aiohttp.ClientSession(timeout=timeout))
     return Doors(
-        slack=await _slack(session, settings, signer, kit),
+        slack=await _slack(session, settings, signer, kit, external),
         teams=teams_door(session, settings, store, seal_key=signer.secret_for("teams buttons"), watch=kit.teams()),
         oncall=open_oncall(stack, session, settings),
     )
 
 
 async def _slack(
-    session: aiohttp.ClientSession, settings: Settings, signer: FileSigner, kit: Telemetry
+    session: aiohttp.ClientSession,
+    settings: Settings,
+    signer: FileSigner,
+    kit: Telemetry,
+    external: Callable[[str], bool],
 ) -> SlackDoor | None:
     mode = settings.resolved_slack_mode()
     if mode == "off" or settings.slack_bot_token is None:
@@ -128,6 +140,7 @@ async def _slack(
         signing_secret=_secret(settings.slack_signing_secret) if mode == "http" else None,
         base_url=settings.slack_api_url,
         watch=kit.slack(),
+        external=external,
     )
 
 

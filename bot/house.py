@@ -100,7 +100,8 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         policies = AdoptedPolicy(store, policy, text)
         await policies.put_in_force()
         kit = await stack.enter_async_context(open_telemetry(settings, policies, store.server))
-        doors = await open_doors(stack, settings, signer, store, kit)
+        external = partial(_is_external, policies)
+        doors = await open_doors(stack, settings, signer, store, kit, external)
         rooms = _rooms(settings, store, inbox, signer, policies, doors, kit)
         queues = await stack.enter_async_context(open_queues(settings.redis_url, settings.partitions))
         checks = _checks(rooms, store, queues, doors)
@@ -233,6 +234,11 @@ async def serve(settings: Settings) -> None:
         log.info("draining", seconds=settings.drain_seconds)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(at_once.wait(), settings.drain_seconds)
+
+
+def _is_external(policies: AdoptedPolicy, destination: str) -> bool:
+    """Whether the policy in force lets people of other organisations read what is posted at a destination."""
+    return destination in policies.current().external_channels
 
 
 def _process_name() -> str:

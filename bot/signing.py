@@ -13,6 +13,7 @@ from typing import Any, Final, Self
 from joserfc import jws
 from joserfc.errors import JoseError
 from joserfc.jwk import OKPKey
+from pydantic_core import to_json
 
 from approvals.errors import EntryRefused, SignerUnavailable
 from approvals.strict_json import parse
@@ -68,9 +69,8 @@ class FileSigner(PublicKeys):
     async def sign(self, typ: str, claims: Mapping[str, Any]) -> str:
         """A compact JWS with the header {alg, kid, typ}."""
         header = {"alg": ALGORITHM, "kid": self.kid, "typ": typ}
-        payload = json.dumps(claims, separators=(",", ":"), ensure_ascii=False).encode()
         try:
-            return jws.serialize_compact(header, payload, self._key, registry=_REGISTRY)
+            return jws.serialize_compact(header, to_json(claims), self._key, registry=_REGISTRY)
         except (JoseError, ValueError) as exc:
             raise SignerUnavailable("the signing key could not be used") from exc
 

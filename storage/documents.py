@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from pydantic import ValidationError
+from pydantic_core import PydanticSerializationError, to_json
 
 from approvals.errors import StoreUnavailable
 from approvals.ports import Post
@@ -26,8 +27,6 @@ _DIGEST: Final = re.compile(rb"sha256:([0-9a-f]{64})")
 _APART: Final = re.compile(rb"\xff(.)", re.DOTALL)  #: 0xFF is a byte of no text in UTF-8
 _MOST_APART: Final = 255
 _DIGEST_SIZE: Final = 32
-
-_encode: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
 
 #: What most stored requests say, so that of each only what is its own takes room (RFC 1951; a preset dictionary, as
 #: in RFC 1950 §2.2). What is stored cannot be read without it: never change it. A better one gets a mark of its own.
@@ -96,7 +95,7 @@ def read_request(text: bytes, id_: str, version: int, decision_entry: int | None
     """The request of a stored text. Raises StoreUnavailable for a text that this version cannot read."""
     try:
         if text.startswith(_LEAN):
-            beside = json.dumps({"id": id_, "version": version, "decision_entry": decision_entry}).encode()
+            beside = to_json({"id": id_, "version": version, "decision_entry": decision_entry})
             return Request.model_validate_json(b"%b,%b" % (beside[:-1], _lean(text)[1:]))
         request = Request.model_validate_json(_of_earlier(text))
     except (ValidationError, ValueError, IndexError, zlib.error) as exc:
@@ -121,8 +120,11 @@ def _lean(text: bytes) -> bytes:
 
 
 def json_text(value: Mapping[str, Any]) -> bytes:
-    """One spelling for one value: sorted, compact, ASCII (so that any text, however broken, can be written)."""
-    return _encode(value).encode()
+    """A value as compact JSON in UTF-8. Any text can be written, however broken: then everything is escaped."""
+    try:
+        return to_json(value)
+    except PydanticSerializationError:
+        return json.dumps(value, separators=(",", ":")).encode()
 
 
 def post_text(post: Post) -> bytes:

@@ -22,6 +22,7 @@ from storage.shelf import MemoryShelf
 from storage.windows import MemoryWindows
 
 DAY: Final = 86_400_000
+_NEVER: Final = 2**53
 PUBLISH_WITHIN: Final = 2_000  #: ms that whoever commits has for publishing, before others do it
 
 
@@ -166,8 +167,6 @@ class MemoryStore:
         return [request for _, request in due]
 
     async def settle(self, queue: Queue, request: str, version: int) -> bool:
-        if queue is Queue.SILENT:
-            return self._queues[queue].pop(request, None) is not None
         self._partition(request)
         now, work, kept = self._now(), self._queues[queue], self._find(request)
         if kept is not None and kept.version != version:
@@ -251,6 +250,13 @@ class MemoryStore:
 
     async def heard(self, agent: str, patience: int) -> None:
         self._queues[Queue.SILENT][agent] = self._now() + patience
+
+    async def gone(self, agent: str, lease: int) -> bool:
+        silent = self._queues[Queue.SILENT]
+        if silent.get(agent, _NEVER) > self._now() + lease:
+            return False
+        del silent[agent]
+        return True
 
     async def adopt(self, digest: str, text: str, record: Mapping[str, Any], *, instead_of: str | None = None) -> None:
         if instead_of is not None and self._epoch not in (instead_of, digest):

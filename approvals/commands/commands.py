@@ -41,7 +41,7 @@ class Commands:
         self._directory = directory
         self._policies = policies
         self._lists = Lists(store, directory)
-        self._steering = Steering(approvals.operators, directory)
+        self._steering = Steering(approvals.operators)
         self._emergencies = Emergencies(approvals.operators, store)
         self._seats = Seats(approvals)
 

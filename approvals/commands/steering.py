@@ -10,10 +10,9 @@ from approvals.commands.lists import about, people
 from approvals.freeze import Freeze
 from approvals.lifecycle import Status
 from approvals.operators import Operators
-from approvals.people import NotAllowed, may_operate
+from approvals.people import NotAllowed
 from approvals.policy import Policy
 from approvals.policy_file import Role
-from approvals.ports import Directory
 from approvals.request import Request
 from approvals.service import Done, Refused
 from approvals.sight import Caller
@@ -29,9 +28,8 @@ class Steering:
     Only who holds the role is asked whether they are sure; everybody else is refused, and that journalled, at once.
     """
 
-    def __init__(self, operators: Operators, directory: Directory) -> None:
+    def __init__(self, operators: Operators) -> None:
         self._operators = operators
-        self._directory = directory
 
     async def revoke(self, command: typed.Revoke, request: Request, caller: Caller, policy: Policy) -> Answer:
         """Take a yes back, once the person was asked and has said why."""
@@ -80,7 +78,7 @@ class Steering:
 
     async def frozen(self, caller: Caller, policy: Policy) -> Answer:
         """What is frozen, by whom and why; for those who may unfreeze it."""
-        found = await may_operate(caller.account, "unfreeze", policy, self._directory)
+        found = await self._operators.holder(caller.account, "unfreeze", policy)
         if isinstance(found, NotAllowed):
             return refused(Refused(found.reason, found.sentence))
         if not policy.freezes:
@@ -102,7 +100,7 @@ class Steering:
         ]
 
     async def _holds(self, caller: Caller, role: Role, policy: Policy) -> bool:
-        return not isinstance(await may_operate(caller.account, role, policy, self._directory), NotAllowed)
+        return not isinstance(await self._operators.holder(caller.account, role, policy), NotAllowed)
 
 
 def came_to(done: Done | Refused, request: Request) -> Answer:

@@ -253,6 +253,10 @@ class WatchedStore:
         with _timed(self._metrics, "heard"):
             await self._store.heard(agent, patience)
 
+    async def gone(self, agent: str, lease: int) -> bool:
+        with _timed(self._metrics, "gone"):
+            return await self._store.gone(agent, lease)
+
     async def adopt(self, digest: str, text: str, record: Mapping[str, Any], *, instead_of: str | None = None) -> None:
         with _timed(self._metrics, "adopt"):
             await self._store.adopt(digest, text, record, instead_of=instead_of)

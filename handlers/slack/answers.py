@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from approvals.card import Who
 from approvals.lifecycle import Status
 from approvals.request import Request, Vote
-from approvals.service import Counted, Late, Refused, Verdict
+from approvals.service import Counted, Done, Late, Paused, Refused, Verdict
 from handlers import verdicts
 from handlers.slack.blocks import person
 from handlers.slack.elements import Json, listed, section, text, when
@@ -47,6 +47,26 @@ def about(verdict: Verdict, answer: str, team: str) -> Private:
             return late(request, team)
         case Refused(_, sentence):
             return plain(sentence, "Nothing was counted.")
+
+
+def paused(came: Paused, team: str) -> Private:
+    """What came of denying a request and pausing its agent: one may count without the other."""
+    denied = about(came.verdict, "deny", team)
+    match came.frozen:
+        case Done():
+            sentence = "The agent is paused: what it asks is denied until somebody else unfreezes it."
+        case Refused(_, why):
+            sentence = f"The agent is not paused. {why}"
+        case None:
+            return denied
+    return Private(f"{denied.spoken} {sentence}", (*denied.elements, text(f"\n{sentence}")))
+
+
+def reported(came: Done | Refused) -> Private:
+    """What came of a report."""
+    if isinstance(came, Refused):
+        return plain(came.sentence, "Nothing was counted.")
+    return plain("Reported. The operators are told, and it stands in the record; the request itself still waits.")
 
 
 def late(request: Request, team: str) -> Private:

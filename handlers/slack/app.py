@@ -17,7 +17,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from approvals.commands.commands import Commands
 from approvals.service import Approvals
 from handlers.seal import Seal
-from handlers.slack.blocks import APPROVE, CHANGES, DENY, DETAILS, REVIEW
+from handlers.slack.blocks import APPROVE, CHANGES, DENY, DETAILS, MORE, REVIEW
 from handlers.slack.clicks import Clicks
 from handlers.slack.command import RECORD, Desk
 from handlers.slack.errors import Unanswered
@@ -25,7 +25,7 @@ from handlers.slack.gestures import BUDGET, Gestures
 from handlers.slack.home import Home
 from handlers.slack.identity import Identity
 from handlers.slack.installed import Installed
-from handlers.slack.reason import APPROVE_FORM, CHANGES_FORM, DENY_FORM
+from handlers.slack.reason import APPROVE_FORM, CHANGES_FORM, DENY_FORM, PAUSE_FORM
 from handlers.slack.replies import ASK, ASK_FORM, NAME, REFRESH, SAY
 from handlers.slack.review import PAGE, REVIEW_FORM
 from handlers.slack.reviews import Reviews
@@ -92,6 +92,7 @@ def build_app(
     app.action(DENY)(clicks.deny)
     app.action(CHANGES)(clicks.changes)
     app.action(DETAILS)(clicks.details)
+    app.action(MORE)(clicks.more)
     app.action(REVIEW)(reviews.review)
     app.action(_A_PAGE)(reviews.turn)
     home = Home(commands=commands, client=client, identity=identity, tasks=tasks)
@@ -105,6 +106,7 @@ def build_app(
     app.event("tokens_revoked")(installed.revoked)
     app.action(REFRESH)(home.refreshed)
     app.action(_ANYTHING)(clicks.unknown)
+    app.view(PAUSE_FORM)(clicks.pause)
     app.view(APPROVE_FORM)(clicks.approve_with_reason)
     app.view(REVIEW_FORM)(reviews.approve)
     app.view(DENY_FORM)(clicks.deny_with_reason)

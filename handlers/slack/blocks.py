@@ -33,6 +33,7 @@ from handlers.slack.elements import (
     usergroup,
     when,
 )
+from handlers.slack.forms import plain_text
 from handlers.slack.members import members
 
 APPROVE = "sayso:approve"
@@ -40,6 +41,8 @@ DENY = "sayso:deny"
 CHANGES = "sayso:changes"
 REVIEW = "sayso:review"
 DETAILS = "sayso:details"
+MORE = "sayso:more"  #: the menu beside the buttons; what is chosen stands before the value, as PAUSE or REPORT
+PAUSE, REPORT = "p:", "r:"
 
 MOST_MEMBERS = 12  #: blocks of arguments; a card of more is never approved from a message
 #: Characters of them: Slack has refused longer messages as msg_blocks_too_long; its number is not documented.
@@ -128,7 +131,8 @@ def _blocks(card: Card, team: str, value: str) -> Iterator[Json]:
         yield from _care(card, fits)
     yield from _words(card)
     if card.buttons:
-        yield {"type": "actions", "elements": [button(name, card, value) for name in _offered(card, fits)]}
+        buttons = [button(name, card, value) for name in _offered(card, fits)]
+        yield {"type": "actions", "elements": [*buttons, _more(value)]}
 
 
 def _fit(blocks: Sequence[Json]) -> bool:
@@ -346,12 +350,19 @@ def button(name: Button, card: Card | Row, value: str) -> Json:
     label, action, style = _BUTTONS[name]
     return {
         "type": "button",
-        "text": {"type": "plain_text", "text": label, "emoji": False},
+        "text": plain_text(label),
         "accessibility_label": f"{label} request {card.code}"[:75],
         "action_id": action,
         "value": value,
         **({"style": style} if style else {}),
     }
+
+
+def _more(value: str) -> Json:
+    """What is done seldom: it stops more than this one request, or calls somebody."""
+    ways = ((PAUSE, "Deny and pause this agent"), (REPORT, "Report as suspicious"))
+    shown = [{"text": plain_text(words), "value": f"{way}{value}"} for way, words in ways]
+    return {"type": "overflow", "action_id": MORE, "options": shown}
 
 
 _BUTTONS: dict[Button, tuple[str, str, str | None]] = {

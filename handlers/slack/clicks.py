@@ -18,12 +18,13 @@ from handlers.seal import Seal
 from handlers.slack import answers
 from handlers.slack.answers import Private
 from handlers.slack.api import called
+from handlers.slack.blocks import PAUSE
 from handlers.slack.command import Desk
 from handlers.slack.errors import ApiProblem
 from handlers.slack.gestures import Body, Gestures, action_ids
 from handlers.slack.identity import Identity
-from handlers.slack.press import Press, carried, ear_of, pressed
-from handlers.slack.reason import REASON, Answer, form, notice, reason_of
+from handlers.slack.press import Press, carried, ear_of, pressed, way
+from handlers.slack.reason import REASON, Answer, Form, form, notice, reason_of
 from handlers.slack.reviews import Reviews
 from handlers.slack.whisper import Ear
 from handlers.verdicts import came_to
@@ -76,6 +77,36 @@ class Clicks:
         else:
             await self._desk.show(press.request, press.account, body)
         await ack()
+
+    async def more(self, ack: AsyncAck, body: Body) -> None:
+        """What the menu beside the buttons offers: deny and pause the agent, or report the request."""
+        work = self._asked_why(body, "pause") if way(body) == PAUSE else self._reported(body)
+        await self._gestures.answered(body, work)
+        await ack()
+
+    async def pause(self, ack: AsyncAck, body: Body) -> None:
+        """Deny, and stop the agent; the form says what came of both."""
+        await ack(response_action="update", view=await self._paused(body))
+
+    async def _paused(self, body: Body) -> dict[str, Any]:
+        press = carried(body, self._seal)
+        if press is None:
+            self._gestures.watch.clicked("not_ours")
+            return notice(answers.NOT_OURS)
+        try:
+            work = self._approvals.deny_and_pause(press.request, press.click("deny", reason_of(body)))
+            came = await self._gestures.in_time(work)
+        except Exception as exc:
+            self._gestures.undecided(exc, "pause", press.request)
+            return notice(answers.UNCERTAIN)
+        self._gestures.watch.clicked(came_to(came.verdict))
+        return notice(answers.paused(came, self._identity.team), "Deny and pause")
+
+    async def _reported(self, body: Body) -> Private:
+        press = self._pressed(body)
+        if press is None:
+            return answers.NOT_OURS
+        return answers.reported(await self._approvals.operators.report_suspicious(press.request, press.account))
 
     async def unknown(self, ack: AsyncAck, body: Body) -> None:
         """A button, menu or form that is not ours, or not any more."""
@@ -130,16 +161,17 @@ class Clicks:
             return await self._opened(press, body, form(press, "approve", needed=True))
         return answers.about(verdict, "approve", self._identity.team)
 
-    async def _asked_why(self, body: Body, answer: Answer) -> Private | None:
+    async def _asked_why(self, body: Body, asked: Form) -> Private | None:
         press = self._pressed(body)
         if press is None:
             return answers.NOT_OURS
+        answer: Answer = "deny" if asked == "pause" else asked
         found = await self._approvals.may_answer(press.request, press.click(answer))
         if not isinstance(found, MayAnswer):
             self._gestures.watch.clicked(came_to(found))
             return answers.about(found, answer, self._identity.team)
-        presets = found.request.presentation.denials if answer == "deny" else ()
-        asks = form(press, answer, presets=presets, needed=answer in found.terms.reasons)
+        presets = found.request.presentation.denials if asked == "deny" else ()
+        asks = form(press, asked, presets=presets, needed=answer in found.terms.reasons)
         return await self._opened(press, body, asks)
 
     async def _opened(self, press: Press, body: Body, asks: dict[str, Any]) -> Private | None:

@@ -47,13 +47,14 @@ class SlackDoor:
         budget: float,
         ping: float,
         watch: SlackWatch,
+        external: Callable[[str], bool],
     ) -> None:
         if bool(app_token) == bool(signing_secret):
             raise ValueError("give either an app token (Socket Mode) or a signing secret (HTTP)")
         self.identity = identity
         self.directory = SlackDirectory(client, identity, now=clock)
         self._seal = Seal(seal_key, team=identity.team, app=identity.app)
-        self.platform = SlackPlatform(client, identity, self._seal)
+        self.platform = SlackPlatform(client, identity, self._seal, external=external, now=clock)
         self._client = client
         self._session = session
         self._app_token = app_token
@@ -136,11 +137,13 @@ async def open_door(
     budget: float = BUDGET,
     ping: float = PING,
     watch: SlackWatch | None = None,
+    external: Callable[[str], bool] = lambda destination: False,
 ) -> SlackDoor:
     """Ask Slack who we are, once, and build the door; raises NotReady with a remedy.
 
     `clock` is monotonic seconds, for what the directory remembers; `budget` is the seconds a click's decision may take;
-    `ping` is the seconds from ping to ping of Socket Mode; `watch` is told of everything that is worth counting.
+    `ping` is the seconds from ping to ping of Socket Mode; `watch` is told of everything that is worth counting;
+    `external` says of a destination whether people of other organisations may read it.
     """
     watch = watch or SlackWatch()
     client = new_client(bot_token, session, base_url=base_url, watch=watch)
@@ -155,4 +158,5 @@ async def open_door(
         budget=budget,
         ping=ping,
         watch=watch,
+        external=external,
     )

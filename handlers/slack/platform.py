@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import structlog
@@ -23,6 +24,7 @@ from handlers.slack.burst import draw_rows
 from handlers.slack.errors import ApiLimited, ApiRefused, ApiSilent
 from handlers.slack.identity import Identity
 from handlers.slack.notes import draw_letter, draw_note
+from handlers.slack.outsiders import Outsiders
 
 log = structlog.get_logger(__name__)
 
@@ -65,11 +67,23 @@ _ABOUT_THE_PLACE = frozenset(_REMEDIES) - {"message_not_found", "cant_update_mes
 
 
 class SlackPlatform:
-    """ChatPlatform for one workspace. A destination is `slack:C…` or, for a direct message, `slack:U…`."""
+    """ChatPlatform for one workspace. A destination is `slack:C…` or, for a direct message, `slack:U…`.
+
+    `external` says of a destination whether people of other organisations may read it; `now` is monotonic seconds.
+    """
 
     name = "slack"
 
-    def __init__(self, client: AsyncWebClient, identity: Identity, seal: Seal) -> None:
+    def __init__(
+        self,
+        client: AsyncWebClient,
+        identity: Identity,
+        seal: Seal,
+        *,
+        external: Callable[[str], bool] = lambda destination: False,
+        now: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._outsiders = Outsiders(self._info, allowed=external, now=now)
         self._client = client
         self._identity = identity
         self._seal = seal
@@ -78,7 +92,7 @@ class SlackPlatform:
 
     async def post(self, destination: str, request: Request, card: Card) -> Mapping[str, str]:
         """Show a card as a new message, at most once: nothing is tried again in here."""
-        channel = await self._channel(destination)
+        channel = await self._ours(destination)
         return await self._post(channel, self._drawn(card, channel), {"request": request.id})
 
     async def update(self, reference: Mapping[str, str], request: Request, card: Card) -> None:
@@ -91,7 +105,7 @@ class SlackPlatform:
 
     async def post_shared(self, destination: str, message: str, rows: Sequence[Row]) -> Mapping[str, str]:
         """Show several requests in a new message, at most once; its metadata is its name, of which we know the rows."""
-        channel = await self._channel(destination)
+        channel = await self._ours(destination)
         return await self._post(channel, self._drawn_together(rows, channel), {"message": message})
 
     async def update_shared(self, reference: Mapping[str, str], rows: Sequence[Row | None]) -> None:
@@ -103,7 +117,7 @@ class SlackPlatform:
         drawing = draw_note(note, team=self._identity.team)
         if note.reference:
             drawing = draw_letter(note, self._identity.permalink(note.reference["channel"], note.reference["ts"]))
-        await self._post(await self._channel(destination), drawing, None)
+        await self._post(await self._ours(destination), drawing, None)
 
     async def reply(self, reference: Mapping[str, str], note: Note) -> None:
         """Say something in a card's thread, mentioning those it is for."""
@@ -170,6 +184,17 @@ class SlackPlatform:
     def _drawn_together(self, rows: Sequence[Row | None], channel: str) -> Drawing:
         values = [self._seal.value(Sealed(row.request, row.digest()), channel) if row else "" for row in rows]
         return draw_rows(rows, values, team=self._identity.team)
+
+    async def _ours(self, destination: str) -> str:
+        """The channel id of a destination that nobody of another organisation reads, as far as policy minds."""
+        channel = await self._channel(destination)
+        if channel == destination.removeprefix("slack:"):  # a person's direct channel is with nobody else
+            await self._outsiders.must_not_read(destination, channel)
+        return channel
+
+    async def _info(self, channel: str) -> Mapping[str, Any]:
+        found = (await _slack(self._client.conversations_info(channel=channel), changes=False)).get("channel")
+        return found if isinstance(found, dict) else {}
 
     async def _channel(self, destination: str) -> str:
         """The channel id of a destination; a person's direct channel is opened, and never changes afterwards."""

@@ -45,9 +45,23 @@ def pressed(body: Json, identity: Identity, seal: Seal) -> Press | None:
     container = _mapping(body.get("container"))
     if container.get("type") != "message" or not identity.wrote(body.get("message")):
         return None
+    value = _used(body).get("value") or _chosen(body)[2:] or None
+    return _press(body, seal, value, container.get("channel_id"), container.get("message_ts"))
+
+
+def way(body: Json) -> str:
+    """What was chosen in the menu beside the buttons: the two characters before the value."""
+    return _chosen(body)[:2]
+
+
+def _chosen(body: Json) -> str:
+    value = _mapping(_used(body).get("selected_option")).get("value")
+    return value if isinstance(value, str) else ""
+
+
+def _used(body: Json) -> Json:
     actions = body.get("actions")
-    action = _mapping(actions[0]) if isinstance(actions, list) and actions else {}
-    return _press(body, seal, action.get("value"), container.get("channel_id"), container.get("message_ts"))
+    return _mapping(actions[0]) if isinstance(actions, list) and actions else {}
 
 
 def carried(body: Json, seal: Seal) -> Press | None:

@@ -14,11 +14,13 @@ from handlers.slack.press import Press
 APPROVE_FORM = "sayso:approve-form"
 DENY_FORM = "sayso:deny-form"
 CHANGES_FORM = "sayso:changes-form"
+PAUSE_FORM = "sayso:pause-form"
 REASON = "sayso:reason"  #: block and action id of the input
 PRESET = "sayso:preset"
 LONGEST = 500
 
 Answer = Literal["approve", "deny", "changes"]
+Form = Literal["approve", "deny", "changes", "pause"]
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class _Words:
     optional: bool
 
 
-_FORMS: Mapping[Answer, _Words] = {
+_FORMS: Mapping[Form, _Words] = {
     "approve": _Words(
         APPROVE_FORM,
         "Approve this request",
@@ -58,10 +60,18 @@ _FORMS: Mapping[Answer, _Words] = {
         "This denies the request. The agent gets your words and may ask again with the change.",
         optional=False,
     ),
+    "pause": _Words(
+        PAUSE_FORM,
+        "Deny and pause",
+        "Deny and pause",
+        "What is wrong with this agent?",
+        "Denies this and, if the policy lets you, all that the agent asks, until somebody else unfreezes it.",
+        optional=False,
+    ),
 }
 
 
-def form(press: Press, answer: Answer, *, presets: Sequence[str] = (), needed: bool = False) -> Json:
+def form(press: Press, answer: Form, *, presets: Sequence[str] = (), needed: bool = False) -> Json:
     """The modal for an answer; it carries which button was pressed, and nothing else.
 
     `presets` are reasons of policy's that can be chosen; `needed` says that one or the other must be given.

@@ -86,12 +86,10 @@ def _answering(opened: Opened) -> Iterator[Json]:
     if "approve" in terms.reasons:
         yield text_input(WHY, "Why is this right?", "It stands in the record with your approval.", longest=LONGEST)
     if terms.confirm_code:
-        yield section([text("To confirm, type the code of what you have read: "), text(_code(opened), "code")])
+        yield section(
+            [text("To confirm, type the code of what you have read: "), text(opened.review.confirm_code(), "code")]
+        )
         yield text_input(CODE, "Code", "It comes from everything on these pages.", longest=20, multiline=False)
-
-
-def _code(opened: Opened) -> str:
-    return opened.review.confirm_code()
 
 
 def _why_not_yet(opened: Opened) -> list[Json]:

@@ -33,7 +33,8 @@ log = structlog.get_logger(__name__)
 
 BUDGET = 4.0  #: seconds from our taking a click up to its answer
 
-
+#: What an approval may lack that its button had no place for: a card of before a policy changed, a row.
+_TAKES_A_REVIEW = frozenset({"review_first", "reason_needed"})
 _VERBS = frozenset({SAY, REVIEW, TURN, FROM_REVIEW, BACK, APPROVE, DENY, CHANGES})
 
 
@@ -96,12 +97,19 @@ class Clicks:
             return replaced(await self._drawn(request, press.place, ""))
         answer = answer_of(verb)
         if answer is None:
-            value, tell = partial(self._value, press.place), partial(self._told, press.place, "approve")
-            return await self._reviews.open(press, value, tell)
+            return await self._reviewed(press)
         if answer != "approve" and not press.reason:
             return self._refused("no_reason", answers.NO_REASON)
         verdict = await self._approvals.vote(press.request, press.click(answer))
+        if answer == "approve" and isinstance(verdict, Refused) and verdict.reason in _TAKES_A_REVIEW:
+            self._watch.clicked(verdict.reason)
+            return await self._reviewed(press)
         return await self._told(press.place, answer, verdict, beside_others=press.beside_others)
+
+    async def _reviewed(self, press: Press) -> Json:
+        """The first page of the whole action, on which what an approval takes can be given."""
+        value, tell = partial(self._value, press.place), partial(self._told, press.place, "approve")
+        return await self._reviews.open(press, value, tell)
 
     async def _told(self, place: str, answer: str, verdict: Verdict, *, beside_others: bool = False) -> Json:
         """The new card where there is one to show alone, else words for a moment; the courier shows the rest."""

@@ -31,21 +31,31 @@ def draw_page(opened: Opened, value: str, warning: str = "") -> Json:
 
     `value` is what the button back to the card carries.
     """
-    drawn = _page(opened, value, warning, _body(opened))
-    if len(str(drawn)) <= LARGEST:
-        return drawn
-    return _page(opened, value, "This page is too large for Teams, so this cannot be approved here.", [], may=False)
+    drawn = _page(opened, value, warning)
+    return drawn if len(str(drawn)) <= LARGEST else _too_large(opened, value)
 
 
-def _page(opened: Opened, value: str, warning: str, body: list[Json], *, may: bool | None = None) -> Json:
+def _page(opened: Opened, value: str, warning: str) -> Json:
     look, page = opened.look, opened.page
     allowed = opened.review.complete and not look.only_reads and not set(look.unopened()) - {page}
-    allowed = allowed if may is None else may
-    head = [line([ours(f"⚠️ {warning}", weight="Bolder")])] if warning else []
+    head = _warned(warning) if warning else []
     answering = list(_answering(opened)) if allowed else [line(_why_not_yet(opened))]
     actions = [*_turning(look, page), *([_approve(look, page)] if allowed else []), _back(value)]
-    words = f"Review of request {opened.review.code}"
-    return card([*head, *body, *answering], actions, spoken=words, teams={"width": "Full"})
+    return _drawn(opened, [*head, *_body(opened), *answering], actions)
+
+
+def _too_large(opened: Opened, value: str) -> Json:
+    """Nothing of the page, and no way on from it: a way on says that the page was on the screen."""
+    warning = "This page is too large for Teams, so this cannot be approved here."
+    return _drawn(opened, _warned(warning), [_back(value)])
+
+
+def _drawn(opened: Opened, body: list[Json], actions: list[Json]) -> Json:
+    return card(body, actions, spoken=f"Review of request {opened.review.code}", teams={"width": "Full"})
+
+
+def _warned(warning: str) -> list[Json]:
+    return [line([ours(f"⚠️ {warning}", weight="Bolder")])]
 
 
 def _body(opened: Opened) -> list[Json]:

@@ -11,6 +11,7 @@ from approvals.service import Approvals
 from approvals.verdicts import Late, Refused, Verdict
 from handlers.seal import Sealed
 from handlers.teams.answers import banner, replaced
+from handlers.teams.cards import LONGEST
 from handlers.teams.elements import Json
 from handlers.teams.press import Press, data_of
 from handlers.teams.review import BACK, CODE, FROM_REVIEW, LOOK, ON_PAGE, TO_PAGE, TURN, WHY, draw_page
@@ -48,7 +49,7 @@ class Reviews:
         data, reviews = data_of(activity), self._approvals.reviews
         look = text(data.get(LOOK))
         await reviews.turned(look, account, _number(data.get(ON_PAGE)))
-        reason, code = text(data.get(WHY)).strip(), text(data.get(CODE))
+        reason, code = text(data.get(WHY)).strip()[:LONGEST], text(data.get(CODE))
         verdict = await self._approvals.vote_from(look, account, reason=reason, confirm=code)
         if not isinstance(verdict, Refused) or verdict.reason not in _AGAIN:
             return await tell(verdict)

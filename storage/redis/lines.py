@@ -30,6 +30,7 @@ _UNCONNECTED: Final = (OSError, AttributeError, TypeError, RuntimeError)
 _LOST: Final = (LineLost, NoReply, OSError)
 _HOLDING_UP: Final = frozenset({"WAIT", "XREADGROUP"})  #: these keep their line waiting, and all behind them
 _MOST_SHARED: Final = 4  #: lines that all tasks share
+_MOST_UNDER_WAY: Final = 2  #: pieces on one line; what comes meanwhile goes together into the next one
 _FULL: Final = 16_384  #: unanswered bytes of a line beyond which another is better: a server reads so many at once
 _BACKOFF: Final = ExponentialWithJitterBackoff(cap=0.2, base=0.01)  #: seconds before something is sent again
 _NOTHING_YET: Final = object()
@@ -52,6 +53,8 @@ class Line(asyncio.Protocol):
         )
         self._asked: deque[_Asked] = deque()
         self._unsent: list[bytes] = []
+        self._sends_soon = False
+        self._under_way = 0  #: pieces that were sent and not answered yet
         self._heard = 0.0  #: when the server last had nothing to answer, or answered
         self._watch: asyncio.TimerHandle | None = None
         self._gone = self._loop.create_future()
@@ -83,17 +86,11 @@ class Line(asyncio.Protocol):
         if self.lost is not None:
             asked.answered.set_exception(self.lost)
             return asked.answered
-        if not self._asked:
-            self._heard = self._loop.time()
-            self._transport.write(packed)
-            if self._watch is None:
-                self._watch = self._loop.call_at(self._heard + self._timeout, self._look)
-        else:
-            if not self._unsent:
-                self._loop.call_soon(self._flush)
-            self._unsent.append(packed)
         self._asked.append(asked)
+        self._unsent.append(packed)
         self.unanswered += asked.size
+        if not self._sends_soon:
+            self._send_now() if not self._under_way else self._send_soon()
         return asked.answered
 
     def close(self, why: Exception) -> None:
@@ -124,20 +121,37 @@ class Line(asyncio.Protocol):
                 if len(asked.replies) == asked.count:
                     self._asked.popleft()
                     self.unanswered -= asked.size
+                    self._under_way -= asked.ends
                     if not asked.answered.done():
                         asked.answered.set_result(asked.replies)
         except (InvalidResponse, IndexError) as exc:
             self.close(LineLost(f"the server said what nobody asked: {type(exc).__name__}"))
+        if not self._sends_soon:
+            self._send_soon()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The server, or we, hung up (asyncio.Protocol)."""
         self.close(LineLost(f"the connection was lost: {exc or 'the server closed it'}"))
         self._gone.set_result(None)
 
-    def _flush(self) -> None:
-        if self._unsent:
-            self._transport.writelines(self._unsent)
-            self._unsent.clear()
+    def _send_soon(self) -> None:
+        """Send after everybody whose turn it is now: whom a reply wakes, asks for the next thing at once."""
+        if self._under_way < _MOST_UNDER_WAY:
+            self._sends_soon = True
+            self._loop.call_soon(self._send_now)
+
+    def _send_now(self) -> None:
+        self._sends_soon = False
+        if not self._unsent or self.lost is not None:
+            return
+        if self._under_way == 0:
+            self._heard = self._loop.time()
+        self._transport.write(b"".join(self._unsent))
+        self._unsent.clear()
+        self._asked[-1].ends = True
+        self._under_way += 1
+        if self._watch is None:
+            self._watch = self._loop.call_at(self._heard + self._timeout, self._look)
 
     def _look(self) -> None:
         """Give the line up when the server owes replies and has been silent for too long."""
@@ -153,12 +167,13 @@ class Line(asyncio.Protocol):
 class _Asked:
     """Commands that went together, and who waits for the replies to them."""
 
-    __slots__ = ("answered", "count", "replies", "size")
+    __slots__ = ("answered", "count", "ends", "replies", "size")
 
     def __init__(self, size: int, count: int, answered: asyncio.Future[list[Any]]) -> None:
         self.size = size
         self.count = count
         self.answered = answered
+        self.ends = False  #: whether it is the last of what was sent in one piece
         self.replies: list[Any] = []
 
 

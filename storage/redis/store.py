@@ -248,9 +248,6 @@ class RedisStore:
         return due
 
     async def settle(self, queue: Queue, request: str, version: int) -> bool:
-        if queue is Queue.SILENT:
-            keys = self._keys[partition_of(request, self.partitions)]
-            return bool(await self._link.call("ZREM", keys.queue(queue), request))
         keys = self._home(request)
         args = (self.clock_offset, request, version, int(queue is Queue.TIMERS))
         return bool(await self._link.script("settle", [keys.queue(queue), keys.request(request)], *args))
@@ -307,6 +304,10 @@ class RedisStore:
     async def heard(self, agent: str, patience: int) -> None:
         keys = self._keys[partition_of(agent, self.partitions)]
         await self._link.script("heard", [keys.queue(Queue.SILENT)], self.clock_offset, agent, patience)
+
+    async def gone(self, agent: str, lease: int) -> bool:
+        keys = self._keys[partition_of(agent, self.partitions)]
+        return bool(await self._link.script("gone", [keys.queue(Queue.SILENT)], self.clock_offset, agent, lease))
 
     async def adopt(self, digest: str, text: str, record: Mapping[str, Any], *, instead_of: str | None = None) -> None:
         number: Word = ""

@@ -264,3 +264,20 @@ async def test_nobody_hands_over_more_than_so_much_or_takes_back_what_is_not_the
     assert isinstance(back, Refused)
     assert back.reason == "no_such_delegation"
     assert (await house.now_is(await house.asked())).status is Status.PENDING
+
+
+async def test_a_seat_does_not_count_beside_its_owner_who_was_given_another_name() -> None:
+    house = await a_house(**with_seats())
+    await handed(house, "alice", "erin")
+    request = await house.asked()
+    sections = with_seats()
+    people = {"alicia" if name == "alice" else name: entry for name, entry in sections["people"].items()}
+    groups = {
+        "ops": {"people": ["bob"], "slack_usergroup": "S0SEC"},
+        "finance": {"people": ["bob", "carol"]},
+        "everybody": {"people": list(people), "slack_usergroup": "S0SEC"},
+    }
+    house.directory.groups[SECURITY] = {account("alice").id}
+    await house.adopt(**sections | {"people": people, "groups": groups})
+    assert await said(house, request, "alice") == "pending"
+    assert await said(house, request, "erin") == "not_an_approver"

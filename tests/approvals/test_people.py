@@ -182,3 +182,18 @@ async def test_an_unlinked_account_of_an_excluded_group_does_not_count_either() 
 async def test_where_an_exclusion_cannot_be_looked_up_nobody_counts() -> None:
     directory = People(unreachable={"slack:usergroup:S0DATA"})
     assert await refusal("alice", some_terms(barred=BARRED), directory=directory) == "lookup_failed"
+
+
+async def test_a_person_belongs_by_any_account_in_good_standing_and_is_barred_by_any_at_all() -> None:
+    other = Account("teams", "11111111-1111-1111-1111-111111111111", "22222222-2222-2222-2222-222222222222")
+    people = a_policy_file()["people"] | {"carol": {"accounts": [account("carol").id, other.id]}}
+    policy, source = a_policy(people=people), SECURITY.sources[0]
+    directory = People(groups={source: {other.id}})
+    asked, barred = some_terms(factors=(SECURITY,)), some_terms(factors=(a_factor("c", "carol"),), barred=(source,))
+    assert isinstance(await answer("carol", asked, policy=policy, directory=directory), Voter)
+    assert await refusal("carol", barred, policy=policy, directory=directory) == "excluded"
+    directory.not_full[other.id] = "deactivated"
+    assert await refusal("carol", asked, policy=policy, directory=directory) == "not_an_approver"
+    assert await refusal("carol", barred, policy=policy, directory=directory) == "excluded"
+    directory.unreachable.add(other.id)
+    assert await refusal("carol", asked, policy=policy, directory=directory) == "lookup_failed"

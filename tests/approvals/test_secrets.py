@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from approvals.card import card_of
 from approvals.desk import Desk
 from approvals.errors import EntryRefused
 from tests.approvals.house import House, a_house
@@ -130,3 +131,14 @@ async def test_of_any_other_refusal_no_value_is_kept_aside() -> None:
     assert handled.dead_letter == "audience_not_allowed"
     assert b"payments.release" in handled.outline
     assert b"hunter2" not in handled.outline
+
+
+async def test_what_was_masked_stays_masked_where_a_request_of_another_kind_answers_it() -> None:
+    kinds = {"payments.release": KIND | {"secret": ["login"]}, "payments.refund": KIND}
+    house = await a_house(kinds=kinds, rules=[a_rule(unseen=True)])
+    old = await house.asked(action=an_action_with(login="hunter2", amount="1"))
+    await house.click(old, "alice", "deny")
+    other = an_action(kind="payments.refund", arguments={"amount": "1"})
+    card = card_of(await house.asked("other", action=other, supersedes=old.id))
+    assert "hunter2" not in card.model_dump_json()
+    assert any(one.name == "login" and one.was[0].startswith("masked: 7 characters") for one in card.changed)

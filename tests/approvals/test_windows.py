@@ -128,6 +128,18 @@ def test_an_agent_that_names_another_principal_stays_in_the_same_window() -> Non
     assert vouched[0] != vouched[1]
 
 
+def test_without_the_token_that_could_say_whose_window_it_is_no_limit_of_a_principal_holds_for_certain() -> None:
+    """Else there would be one window more than there are principals, and with it one limit more."""
+    identity = {"issuer": "https://id.example", "audience": "sayso", "jwks": "jwks.json"}
+    entry = a_policy_file()["agents"][AGENT] | {"principals": ["dana", "carol"], "identity": identity}
+    rule = a_rule(effect="allow", when='window_count("1h", "principal") <= 3')
+    policy = a_policy(agents={AGENT: entry}, rules=[rule])
+    assert names(policy) == set()
+    assert policy.terms(a_question()).verdict == "require"
+    (window,) = {share.window for share in policy.shares(a_document(principal="dana"), AGENT, vouched=True)}
+    assert policy.terms(a_question(vouched=True, sums={window: 3})).verdict == "allow"
+
+
 def test_a_request_counts_in_the_windows_of_rules_that_may_cover_it_whatever_their_condition_says() -> None:
     policy = with_limit('"never" == "" && window_count("1h") > 3')
     assert len(names(policy)) == 1

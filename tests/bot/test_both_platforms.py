@@ -81,12 +81,12 @@ class Both:
         return request
 
     async def by_slack(self, who: str, request: Request) -> None:
-        (card,) = [one for one in self._in_slack() if request.code in words(one.blocks)]
+        card = next(one for one in self._in_slack() if request.code in words(one.blocks))  # a note may stand under it
         await self.sandbox.click(f"U0{who.upper()}", SLACK, card.ts, "sayso:approve")
 
     async def by_teams(self, who: str, request: Request) -> str:
         service = self.connector.service
-        (card,) = [one for one in self.connector.cards(CHANNEL) if request.code in read(one.card)]
+        card = next(one for one in self.connector.cards(CHANNEL) if request.code in read(one.card))
         activity = press(who, card, "Approve", service=service)
         headers = {"Authorization": f"Bearer {a_token(service)}"}
         url = f"{self.house.url}/teams/messages"

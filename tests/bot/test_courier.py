@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from approvals.card import card_of
+from approvals.card import Card, card_of
 from approvals.errors import ChatRefused, StoreUnavailable
 from approvals.lifecycle import Status
 from approvals.ports import Post
 from approvals.request import Request
+from approvals.terms import BreakGlass
 from bot.courier import LEASE_MS, Courier
 from storage.memory import MemoryStore
 from tests.bot.chat import Chat, limited, silent
 from tests.bot.conftest import Clock
-from tests.build import CHANNEL, a_change, a_request, a_vote
+from tests.build import CHANNEL, a_change, a_request, a_vote, some_terms
 
 ELSEWHERE = "slack:C0ELSE"
 
@@ -452,6 +454,35 @@ async def test_two_couriers_post_one_card(store: MemoryStore, chat: Chat, clock:
     assert len(chat.at(CHANNEL)) == 1
 
 
+class Hanging(Chat):
+    """Takes its time with the first post."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock)
+        self.goes_on = asyncio.Event()
+
+    async def post(self, destination: str, request: Request, card: Card) -> Mapping[str, str]:
+        self.calls.append("begun")
+        if self.calls.count("begun") == 1:
+            await self.goes_on.wait()
+        return await super().post(destination, request, card)
+
+
+async def test_a_courier_that_stood_still_for_longer_than_its_lease_posts_no_second_card(
+    store: MemoryStore, clock: Clock
+) -> None:
+    request, chat = await asked(store), Hanging(clock)
+    courier = Courier(store, {"slack": chat})
+    await step(courier)
+    assert chat.calls == ["begun"]
+    clock.advance(LEASE_MS / 1000 + 1)
+    await step(courier)
+    chat.goes_on.set()
+    await until_quiet(courier)
+    assert chat.calls.count("begun") == 1
+    assert (await post_of(store, request)).state == "posted"
+
+
 async def test_people_are_looked_up_before_their_first_click(store: MemoryStore, chat: Chat) -> None:
     warmed: list[tuple[str, ...]] = []
 
@@ -475,3 +506,26 @@ async def test_an_error_of_the_platform_we_do_not_know_keeps_the_card_due(
     clock.advance(61)
     await until_quiet(courier)
     assert len(chat.at(CHANNEL)) == 1
+
+
+# ------------------------------------------------------------ emergencies
+
+
+async def test_an_emergency_is_announced_where_nobody_was_asked(
+    store: MemoryStore, courier: Courier, chat: Chat
+) -> None:
+    emergency = BreakGlass(
+        who=(("person:alice",),), announce=(ELSEWHERE,), use_within=60_000, receipt_ttl=60_000, remind=3_600_000
+    )
+    terms = some_terms(break_glass=emergency)
+    request = a_request(terms=terms, now=await store.now())
+    await store.create(request.id, lambda now, earlier: a_change(request, show=True))
+    await until_quiet(courier)
+    assert chat.at(CHANNEL)
+    assert not chat.at(ELSEWHERE)
+    vote = a_vote(at=await store.now(), factors=())
+    await store.update(request.id, lambda now: a_change(now.request.broken_glass(vote, jti="jti-1"), show=True))
+    await until_quiet(courier)
+    (told,) = chat.at(ELSEWHERE)
+    assert "emergency" in told.card.note
+    assert (await post_of(store, request, f"{ELSEWHERE}#emergency-0")).state == "posted"

@@ -165,7 +165,7 @@ async def _close(world: World) -> None:
 
 async def _shot(page: Page, path: Path) -> None:
     await expect(page.locator("#modal")).to_be_visible()
-    await page.wait_for_function("!document.querySelector('#modal').innerText.includes('Fetching')")
+    await expect(page.locator("#modal")).not_to_contain_text("Fetching")
     await page.locator("#modal").screenshot(path=path, animations="disabled")
 
 

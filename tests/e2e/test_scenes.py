@@ -10,7 +10,7 @@ import pytest
 from handlers.slack.review import CODE, PAGE, WHY
 from sandbox import View, Workspace
 from tests.e2e.processes import ROOT, Process
-from tests.e2e.world import ALICE, BOB, DANA, Lane, World, a_world, text_of, words_of
+from tests.e2e.world import ALICE, BOB, DANA, Lane, World, a_world, text_of, words_in
 
 pytestmark = pytest.mark.redis
 
@@ -115,7 +115,7 @@ async def _open(world: World, user: str, lane: Lane, request: str, words: str) -
 
 async def _sees(world: World, user: str, words: str) -> View:
     def seen() -> View | None:
-        return next((view for view in world.sandbox.views(user)[-1:] if words in words_of(view.blocks)), None)
+        return next((view for view in world.sandbox.views(user)[-1:] if words in words_in(view.blocks)), None)
 
     return await world.see(seen, f"{words!r} before {user}", lambda: world.sandbox.views(user))
 
@@ -123,13 +123,13 @@ async def _sees(world: World, user: str, words: str) -> View:
 async def _review(world: World, user: str, lane: Lane, request: str) -> None:
     """Read every page, say and type what is asked for, and approve as soon as that is taken."""
     view = await _open(world, user, lane, request, "digest")
-    pages = int((re.search(r"page 1 of (\d+)", words_of(view.blocks)) or ["", "1"])[1])
+    pages = int((re.search(r"page 1 of (\d+)", words_in(view.blocks)) or ["", "1"])[1])
     for page in range(1, pages):
         view = await _turned(world, user, page, pages)
     while not view.definition.get("submit"):  # a page counts when the bot knows that it is on the screen: look again
         await _turned(world, user, pages - 2, pages)
         view = await _turned(world, user, pages - 1, pages)
-    code = re.search(r"what you have read:\s+(\S+)", words_of(view.blocks))
+    code = re.search(r"what you have read:\s+(\S+)", words_in(view.blocks))
     values = {CODE: code[1], WHY: "nothing has read it since March"} if code else {}
     while view.definition.get("submit"):
         await world.sandbox.submit_view(user, view.id, values)

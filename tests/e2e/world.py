@@ -297,8 +297,8 @@ def text_of(message: Message) -> str:
     return " ".join(itertools.chain([message.text], _words(message.blocks)))
 
 
-def words_of(blocks: Any) -> str:
-    """All words of blocks, in order."""
+def words_in(blocks: Any) -> str:
+    """All words of some blocks, in order."""
     return " ".join(_words(blocks))
 
 

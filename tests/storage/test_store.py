@@ -742,10 +742,20 @@ async def test_a_silence_that_was_dealt_with_is_over(room: Room) -> None:
     await room.store.heard(AGENT, 1_000)
     room.advance(1_001)
     assert await room.store.due(Queue.SILENT, limit=1, lease=1_000) == [AGENT]
-    assert await room.store.settle(Queue.SILENT, AGENT, 0)
-    assert not await room.store.settle(Queue.SILENT, AGENT, 0)
+    assert await room.store.gone(AGENT, 1_000)
+    assert not await room.store.gone(AGENT, 1_000)
     room.advance(2_000)
     assert await room.store.due(Queue.SILENT, limit=1, lease=1_000) == []
+
+
+async def test_an_agent_that_is_heard_of_while_its_silence_is_dealt_with_may_fall_silent_again(room: Room) -> None:
+    await room.store.heard(AGENT, 90_000)
+    room.advance(90_001)
+    assert await room.store.due(Queue.SILENT, limit=1, lease=10_000) == [AGENT]
+    await room.store.heard(AGENT, 90_000)
+    assert not await room.store.gone(AGENT, 10_000)
+    room.advance(90_001)
+    assert await room.store.due(Queue.SILENT, limit=1, lease=10_000) == [AGENT]
 
 
 # ---- publishing

@@ -14,6 +14,7 @@ from approvals.text import visible
 from tests.approvals.commands.desk import buttons, commands_of, home, in_channel, offers, said, words
 from tests.approvals.house import CHANNEL, House, a_house, with_leads
 from tests.approvals.make import AGENT, MINUTE, a_rule, account, an_action
+from tests.approvals.test_links import OTHER, linked, with_links
 
 OUTSIDE = "mallory"
 
@@ -53,9 +54,9 @@ async def test_only_who_it_concerns_or_who_may_see_all_is_told_of_it(house: Hous
 
 async def test_who_is_no_full_member_or_cannot_be_looked_up_sees_what_stands_in_the_channel_only(house: House) -> None:
     request = await house.asked()
-    house.directory.not_full[account("alice").id] = "a guest"
+    house.directory.not_full |= {account("alice").id: "a guest", account("dana").id: "deactivated"}
     house.directory.unreachable.add(account("carol").id)
-    for who in ("alice", "carol"):
+    for who in ("alice", "carol", "dana"):
         assert (await said(house, who, f"show {request.code}")).title == "There is no such request"
         assert (await in_channel(house, who, f"show {request.code}")).title == "Approval record"
 
@@ -238,6 +239,20 @@ async def test_how_it_ended_is_settled_by_who_says_how_they_know(house: House) -
     assert [one.label for one in offered] == ["It succeeded", "It failed"]
     done = await pressed(house, "dave", await said(house, "dave", offered[0].command), "seen at the bank")
     assert words(done).endswith("is now succeeded.")
+
+
+async def test_a_request_is_looked_at_from_where_its_card_stands_and_from_no_other_channel(house: House) -> None:
+    request = await house.asked()
+    assert (await in_channel(house, OUTSIDE, f"show {request.code}")).title == "Approval record"
+    assert (await said(house, OUTSIDE, f"show {request.code}", "slack:C0ELSE")).title == "There is no such request"
+
+
+async def test_an_account_that_was_linked_is_asked_first_like_any_other_of_its_person() -> None:
+    house = await a_house(**with_links(roles={"link": ["ops"], "freeze": ["ops"]}))
+    await linked(house)
+    answer = await commands_of(house).answer("freeze all an incident", Caller(OTHER))
+    assert answer.title == "Freeze?"
+    assert house.policies.current().freezes == ()
 
 
 async def test_a_freeze_needs_a_reason_and_everything_at_once_is_asked_about(house: House) -> None:

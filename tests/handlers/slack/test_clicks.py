@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from approvals.card import card_of
-from handlers.slack.blocks import APPROVE, DENY, DETAILS
+from handlers.slack.blocks import APPROVE, DENY, DETAILS, MORE
 from handlers.slack.reason import REASON
 from sandbox import Message
 from tests.handlers.slack.world import DEPLOYS, PAYMENTS, World, a_world, words
@@ -411,3 +411,34 @@ async def test_details_show_the_whole_record_to_who_pressed_them(http_world: Wor
     (view,) = http_world.sandbox.views("U0ALICE")
     assert "Approval record" in words(view.blocks)
     assert request.digest in words(view.blocks)
+
+
+async def test_an_agent_is_paused_with_the_denial_only_by_who_may_freeze(http_world: World) -> None:
+    request = await http_world.ask()
+    channel, _ = await http_world.card(request)
+    (message,) = http_world.sandbox.messages(channel)
+    pause, report = [one["value"] for one in message.blocks[-1]["elements"][-1]["options"]]
+    await http_world.click("U0MALLORY", request, MORE, choose=report)
+    assert (await http_world.told("U0MALLORY"))[0].startswith("Reported.")
+    assert (await http_world.store.get(request.id)).request.was_marked("reported")
+
+    await http_world.click("U0ALICE", request, MORE, choose=pause)
+    (view,) = http_world.sandbox.views("U0ALICE")
+    await http_world.sandbox.submit_view("U0ALICE", view.id, {REASON: "it pays strangers"})
+    said = words(http_world.sandbox.views("U0ALICE")[-1].blocks)
+    assert said == "Denied. The agent has been told.\nThe agent is not paused. The policy does not let you freeze."
+    assert await http_world.status(request) == "denied"
+
+
+async def test_the_menu_opens_no_other_request(http_world: World) -> None:
+    request = await http_world.ask()
+    channel, _ = await http_world.card(request)
+    (message,) = http_world.sandbox.messages(channel)
+    (pause, _) = [one["value"] for one in message.blocks[-1]["elements"][-1]["options"]]
+
+    def forged(body: Json) -> None:
+        body["actions"][0]["selected_option"]["value"] = pause.replace(request.id, "0-" + "a" * 24)
+
+    await http_world.click("U0ALICE", request, MORE, choose=pause, alter=forged)
+    assert (await http_world.told("U0ALICE"))[0].endswith("counted.")
+    assert http_world.sandbox.views("U0ALICE") == []

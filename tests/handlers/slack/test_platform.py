@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from typing import Any
 
 import aiohttp
 import pytest
@@ -13,6 +14,7 @@ from approvals.notes import Note
 from bot.courier import Courier
 from handlers.seal import Seal
 from handlers.slack.api import new_client
+from handlers.slack.outsiders import Outsiders
 from handlers.slack.platform import SlackPlatform
 from tests.bot.test_courier import until_quiet
 from tests.handlers.slack.world import DEPLOYS, KEY, PAYMENTS, World, a_world, words
@@ -191,6 +193,59 @@ async def test_a_letter_goes_to_the_person_and_leads_to_the_card(world: World) -
     assert message.text == "A &amp; &lt;b&gt;: denied (7F3K-9Q)"
     (link,) = [one for one in message.blocks[0]["elements"][0]["elements"] if one["type"] == "link"]
     assert link["url"].endswith(f"/archives/{PAYMENTS}/p1780000000000100")
+
+
+# -- channels that outsiders read ---------------------------------------------------------------------------------
+
+
+async def test_what_outsiders_would_read_is_not_posted(world: World) -> None:
+    world.sandbox.workspace.channels[PAYMENTS].is_ext_shared = True
+
+    with pytest.raises(ChatRefused) as refusal:
+        await world.ask()
+
+    assert (refusal.value.code, refusal.value.place) == ("external_channel", True)
+    assert not world.sandbox.log.calls_of("chat.postMessage")
+
+
+async def test_a_channel_that_is_shared_later_takes_no_more_cards_within_a_minute(world: World) -> None:
+    await world.ask()
+    await world.ask()
+    assert len(world.sandbox.log.calls_of("conversations.info")) == 1
+    world.sandbox.workspace.channels[PAYMENTS].is_ext_shared = True
+    world.clock.advance(61)
+
+    with pytest.raises(ChatRefused):
+        await world.ask()
+
+
+@pytest.mark.parametrize(
+    ("channel", "refused"),
+    [
+        ({"is_ext_shared": False}, False),
+        ({"is_ext_shared": False, "is_pending_ext_shared": False, "is_org_shared": True}, False),
+        ({"is_ext_shared": True}, True),
+        ({"is_ext_shared": False, "is_pending_ext_shared": True}, True),
+        ({"is_ext_shared": None}, True),
+        ({"is_ext_shared": "false"}, True),
+        ({}, True),
+    ],
+)
+@pytest.mark.parametrize("allowed", [False, True])
+async def test_only_a_channel_that_slack_says_is_ours_passes(
+    channel: dict[str, Any], refused: bool, allowed: bool
+) -> None:
+    async def info(_: str) -> dict[str, Any]:
+        return channel
+
+    outsiders = Outsiders(info, allowed=lambda _: allowed, now=lambda: 0.0)
+    try:
+        await outsiders.must_not_read("slack:C0OPS", "C0OPS")
+    except ChatRefused:
+        assert refused
+        assert not allowed
+    else:
+        assert allowed or not refused
 
 
 @pytest.mark.parametrize("closing", ["archive", "remove_bot", "restrict"])

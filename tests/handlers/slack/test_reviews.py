@@ -17,7 +17,7 @@ from handlers.slack.review import CODE, PAGE, WHY
 from sandbox.views import View
 from tests.handlers.slack.world import DEPLOYS, World, words
 
-PLAN = {"plan": "\n".join(f"line {number}" for number in range(300)), "to": "prod"}
+PLAN = {"plan": "\n".join(f"line {number}" for number in range(250)), "to": "prod"}
 
 
 async def asked(world: World, arguments: dict[str, Any] | None = None, **changes: Any) -> Request:
@@ -93,7 +93,7 @@ async def test_every_line_of_the_plan_is_on_some_page(http_world: World) -> None
     text = reads(await opened(http_world, request))
     text += reads(await turned(http_world, 2)) + reads(await turned(http_world, 3))
     assert "page 1 of 3" in reads(await opened(http_world, request, 2, 1))
-    assert all(re.search(rf"\bline {number}\b", text) for number in range(300))
+    assert all(re.search(rf"\bline {number}\b", text) for number in range(250))
 
 
 async def test_the_look_of_one_person_is_of_no_use_in_the_hands_of_another(http_world: World) -> None:

@@ -63,9 +63,10 @@ async def test_the_eleventh_replica_does_not_start_and_is_told_why() -> None:
 
 async def test_a_connection_that_slack_ends_is_opened_anew_and_clicks_arrive() -> None:
     async with a_world("socket") as world:
+        request = await world.ask()
         await world.sandbox.socket.disconnect("refresh_requested")
         await _connected_anew(world)
-        assert (await world.click("U0ALICE", await world.ask(), APPROVE)).ok
+        assert (await world.click("U0ALICE", request, APPROVE)).ok
         line = await world.door.line()
         assert line.connected
         assert line.hellos >= 2

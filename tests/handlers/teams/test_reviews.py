@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from approvals.request import Request
+from handlers.teams.cards import LONGEST
 from handlers.teams.review import LARGEST
 from tests.handlers.teams.test_cards import problems
 from tests.handlers.teams.test_clicks import banner, shown
@@ -50,13 +51,29 @@ async def test_what_is_too_long_is_read_page_by_page_and_then_approved(world: Wo
     assert await world.status(request) == "approved"
 
 
-async def test_an_approval_without_the_review_counts_nothing(world: World) -> None:
+async def test_an_approval_without_the_review_opens_it_and_counts_nothing(world: World) -> None:
     request = await a_long_one(world)
     activity = press("alice", await world.card(request), "Review", service=world.connector.service)
     activity["value"]["action"]["verb"] = "approve"
 
-    assert "only from its review" in banner((await world.send(activity))[1])
+    assert "page 1 of" in read((await world.send(activity))[1]["value"])
     assert await world.status(request) == "pending"
+
+
+@pytest.mark.parametrize("care", [{"min_look": "1s"}, {"confirm_code": True}, {"reason": ["approve"]}])
+async def test_a_card_of_before_the_policy_changed_leads_to_what_an_approval_takes_now(
+    world: World, care: dict[str, Any]
+) -> None:
+    request = await world.ask(kind="deploy.run", target="prod", arguments={"version": "4.2.0"})
+    large, prod = policy_file()["rules"]
+    await world.adopt(rules=[large, prod | care])
+
+    page = (await world.click("alice", request, "Approve"))["value"]
+
+    assert titles(page) == ["Approve", "Back to the card"]
+    assert await world.status(request) == "pending"
+    if "reason" in care:
+        assert "Approved." in shown(await use(world, "alice", page, "Approve", why="tested"))
 
 
 async def test_a_page_that_was_not_opened_is_named(world: World) -> None:
@@ -107,10 +124,11 @@ async def test_the_code_must_be_typed_where_policy_wants_one(world: World) -> No
     wrong = await use(world, "alice", page, "Approve", code="000000", why="because")
     assert "not the code" in shown(wrong)
     assert "needs a reason" in shown(await use(world, "alice", wrong["value"], "Approve", code=code))
-    told = await use(world, "alice", page, "Approve", code=code.lower(), why="tested")
+    told = await use(world, "alice", page, "Approve", code=code.lower(), why="tested " * 500)
 
     assert "Approved." in shown(told)
-    assert (await world.decided(request)).decision.by[0].reason == "tested"  # type: ignore[union-attr]
+    reason = (await world.decided(request)).decision.by[0].reason  # type: ignore[union-attr]
+    assert reason == ("tested " * 500)[:LONGEST]
 
 
 async def test_a_page_is_never_larger_than_teams_takes(world: World) -> None:
@@ -119,7 +137,19 @@ async def test_a_page_is_never_larger_than_teams_takes(world: World) -> None:
 
     page = (await world.click("alice", request, "Review"))["value"]
     assert len(str(page)) <= LARGEST
+    assert "argument-0" in read(page)
     assert "Next page" in titles(page)
+
+
+async def test_a_page_that_cannot_be_drawn_leads_nowhere(world: World) -> None:
+    """Of `{{{{` each character is a run of its own, so that few of them make a card too large."""
+    hidden = {"first": "{" * 1_500 + "x" * 6_000, "second": "y" * 7_000}
+    request = await world.ask(kind="deploy.run", target="prod", arguments=hidden)
+
+    page = (await world.click("alice", request, "Review"))["value"]
+
+    assert "too large for Teams" in read(page)
+    assert titles(page) == ["Back to the card"]
 
 
 @pytest.mark.parametrize("look", [None, 1, "0-x.y", "0-" + "a" * 24 + "." + "A" * 22])
