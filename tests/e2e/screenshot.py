@@ -19,7 +19,7 @@ from tests.e2e.world import ALICE, BOB, Lane, World, a_world
 
 PICTURE = ROOT / "docs" / "images" / "sandbox.png"
 PAYMENTS = Lane("payments.release", "C0PAYMENTS")
-HEIGHT = 1075
+HEIGHT = 1110
 BANK = 1.4  #: seconds a bank takes
 
 
