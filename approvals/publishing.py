@@ -27,13 +27,13 @@ class Publisher:
         """
         if request.decision is None:
             return
+        await settle(self._store, request)
         token = None
         if request.status is Status.APPROVED:
             at = now if now is not None else await self._store.now()
             claims = receipts.claims_of(request, issuer=self._issuer, partition=home(request.id), now=at)
             token = await self._signer.sign(receipts.TYP, claims)
         await self._store.publish(request, decision_document(request, token), again=again)
-        await settle(self._store.windows, request)
 
     async def published(self, request: Request, *, now: int | None = None) -> bool:
         """`publish`, or False while that is not possible; a timer then goes on trying."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from approvals.errors import EntryRefused, EpochChanged, OverLimit, StoreUnavailable
 from approvals.lifecycle import Status
-from approvals.ports import Windows
+from approvals.ports import Store, Windows
 from approvals.request import Request
 from approvals.windows import Share, holder_of
 
@@ -48,16 +48,18 @@ async def reserving(
         await _release(windows, holder, shares, token)
 
 
-async def settle(windows: Windows, request: Request) -> None:
+async def settle(store: Store, request: Request) -> None:
     """Let the shares of a request that is over count no more, and those of a used one as long as it is in the window.
 
-    The memory may be down: then they count for longer than they need.
+    Before its end is published: whoever publishes it after a crash then does this, too. An end that could still be lost
+    gives nothing back: raises NotConfirmed. The windows may be down: then the shares count for longer than they need.
     """
     if not request.shares or request.status in _OPEN:
         return
+    await store.update(request.id, lambda _: None)
     with suppress(StoreUnavailable):
         since = request.spend.at if request.spend else None
-        await windows.recount(holder_of(request.id, request.action), request.shares, since)
+        await store.windows.recount(holder_of(request.id, request.action), request.shares, since)
 
 
 async def _release(windows: Windows, holder: str, shares: Sequence[Share], token: str) -> None:

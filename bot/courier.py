@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
+from weakref import WeakValueDictionary
 
 from approvals.errands import Accounts
 from approvals.errors import NotFound
@@ -45,6 +46,7 @@ class Courier:
         self._desk = Desk(store, watch or CourierWatch(), accounts=accounts, warm=warm, operators=operators)
         self._serving: set[asyncio.Task[None]] = set()
         self._held: set[Lease] = set()
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def relay(self) -> bool:
         """Note for some changed requests what their destinations need."""
@@ -69,8 +71,10 @@ class Courier:
         await asyncio.gather(*serving, return_exceptions=True)
 
     async def _serve(self, lease: Lease) -> None:
+        """Serve a destination; after a process stood still its lease is taken anew while its last act still goes on."""
         self._held.add(lease)
-        await Delivery(self._desk, self._platforms, lease, lease_ms=LEASE_MS).run()
+        async with self._turns.setdefault(lease.destination, asyncio.Lock()):
+            await Delivery(self._desk, self._platforms, lease, lease_ms=LEASE_MS).run()
         self._held.discard(lease)
 
     async def _hand_back_broken_off(self) -> None:

@@ -29,8 +29,8 @@ _HALF_A_DAY = 12 * 3_600_000
 
 _RISKS = {
     "low": ("🔵", "low risk", "Accent"),
-    "medium": ("🟡", "medium risk", "Warning"),
-    "high": ("🟠", "high risk", "Warning"),
+    "medium": ("🟡", "medium risk", "Default"),
+    "high": ("🟠", "high risk", "Attention"),
     "critical": ("🔴", "critical risk", "Attention"),
 }
 _MARKS = {

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from approvals.errors import EntryRefused, StoreUnavailable
+from approvals.ports import Queue
 from approvals.request import Request
 from tests.approvals.house import House, a_house
 from tests.approvals.make import AGENT, MINUTE, NONCE, a_policy_file, a_rule, account, an_action
@@ -139,6 +140,26 @@ async def test_a_crash_before_the_request_is_there_lets_nothing_through_and_does
     assert caught([await pay(house, 2)]) == 1
     assert caught([await house.asked("pay-1", action=a_payment("8991"))]) == 1, "taken up again it counts once"
     house.wait(3 * DAY)
+    assert caught([await pay(house, 3)]) == 0
+
+
+async def test_a_bot_that_dies_before_it_gave_an_amount_back_leaves_that_to_whoever_publishes_the_end(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    house = await with_limit()
+    large = await pay(house, 1, "8991")
+
+    async def dies(*_: Any) -> None:
+        raise asyncio.CancelledError
+
+    with monkeypatch.context() as dying:
+        dying.setattr(house.store.windows, "recount", dies)
+        with pytest.raises(asyncio.CancelledError):
+            await house.click(large, "alice", "deny")
+    assert caught([await pay(house, 2)]) == 1
+    house.wait(MINUTE)
+    for request in await house.store.due(Queue.ANNOUNCEMENTS, limit=10, lease=1):
+        await house.approvals.publish(request)
     assert caught([await pay(house, 3)]) == 0
 
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
-from approvals.card import card_of
+from approvals.card import Card, card_of
 from approvals.errors import ChatRefused, StoreUnavailable
 from approvals.lifecycle import Status
 from approvals.ports import Post
@@ -451,6 +452,35 @@ async def test_two_couriers_post_one_card(store: MemoryStore, chat: Chat, clock:
         await step(courier)
         clock.advance(1)
     assert len(chat.at(CHANNEL)) == 1
+
+
+class Hanging(Chat):
+    """Takes its time with the first post."""
+
+    def __init__(self, clock: Clock) -> None:
+        super().__init__(clock)
+        self.goes_on = asyncio.Event()
+
+    async def post(self, destination: str, request: Request, card: Card) -> Mapping[str, str]:
+        self.calls.append("begun")
+        if self.calls.count("begun") == 1:
+            await self.goes_on.wait()
+        return await super().post(destination, request, card)
+
+
+async def test_a_courier_that_stood_still_for_longer_than_its_lease_posts_no_second_card(
+    store: MemoryStore, clock: Clock
+) -> None:
+    request, chat = await asked(store), Hanging(clock)
+    courier = Courier(store, {"slack": chat})
+    await step(courier)
+    assert chat.calls == ["begun"]
+    clock.advance(LEASE_MS / 1000 + 1)
+    await step(courier)
+    chat.goes_on.set()
+    await until_quiet(courier)
+    assert chat.calls.count("begun") == 1
+    assert (await post_of(store, request)).state == "posted"
 
 
 async def test_people_are_looked_up_before_their_first_click(store: MemoryStore, chat: Chat) -> None:

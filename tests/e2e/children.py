@@ -28,9 +28,15 @@ from bot.settings import Settings
 from bot.signing import FileSigner
 from handlers.slack.platform import SlackPlatform
 from storage.redis import RedisInbox, RedisStore
+from storage.redis.outbox import RedisOutbox
+from storage.redis.shelf import RedisShelf
+from storage.redis.windows import RedisWindows
 
 PARTS: Mapping[str, type] = {
     "store": RedisStore,
+    "outbox": RedisOutbox,
+    "shelf": RedisShelf,
+    "windows": RedisWindows,
     "inbox": RedisInbox,
     "platform": SlackPlatform,
     "signer": FileSigner,
@@ -99,8 +105,10 @@ def _break_off(part: type, method: str, when: str, nth: int, end: Callable[[], N
 
 
 def _is_counted(method: Callable[..., Any], args: tuple[Any, ...]) -> bool:
-    """All calls are, but of the signer only those for a receipt: heads are signed every second."""
-    return method.__name__ != "sign" or receipts.TYP in args
+    """All calls are, but for what comes with time: heads of the journal that are signed, bots that say they run."""
+    if method.__name__ == "sign":
+        return receipts.TYP in args
+    return not any(isinstance(arg, str) and arg.startswith("replicas") for arg in args)
 
 
 def _die() -> None:

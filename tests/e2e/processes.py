@@ -54,8 +54,12 @@ class Process:
 
     async def start(self, *arguments: str) -> None:
         """Start an interpreter: `start("-m", "bot", "serve")`."""
+        await self.run(sys.executable, *arguments)
+
+    async def run(self, program: str, *arguments: str) -> None:
+        """Start any program."""
         process = await asyncio.create_subprocess_exec(
-            sys.executable,
+            program,
             *arguments,
             env=self._environment,
             cwd=self._folder,

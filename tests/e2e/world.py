@@ -297,6 +297,11 @@ def text_of(message: Message) -> str:
     return " ".join(itertools.chain([message.text], _words(message.blocks)))
 
 
+def words_in(blocks: Any) -> str:
+    """All words of some blocks, in order."""
+    return " ".join(_words(blocks))
+
+
 def _words(part: Any) -> Iterator[str]:
     if isinstance(part, list):
         for one in part:

@@ -7,36 +7,41 @@ from __future__ import annotations
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from typing import Any
 
 import sayso
-from tests.e2e.world import ALICE, BOB, a_world, text_of
+from handlers.slack.platform import POST_BURST, POSTS_PER_MINUTE
+from tests.e2e.world import ALICE, BOB, Lane, a_world, text_of
 from tests.faults.shift import REASON, Shift, a_shift, policy
 
-#: Everything a bot does to the memory, to the inbox, to Slack and with its key; and the load before a vote. What only
-#: polls a queue or asks for the time is not among them: nothing lies between it and its neighbours.
-STORE = (
-    "create",
-    "get",
-    "update",
-    "publish",
-    "keep_rendering",
-    "may_post",
-    "intend",
-    "record_post",
-    "settle",
-    "postpone",
-    "adopt",
-)
+#: Everything a bot does to the memory, to the inbox, to Slack and with its key; of what only reads, what lies before a
+#: change. What only polls a queue or asks for the time is not among them: nothing lies between it and its neighbours.
+READS = {"store": ("get", "may_post"), "shelf": ("kept",), "outbox": ("look",)}
+WRITES = {
+    "store": (
+        "create",
+        "update",
+        "publish",
+        "keep_rendering",
+        "intend",
+        "record_post",
+        "settle",
+        "postpone",
+        "note",
+        "adopt",
+    ),
+    "shelf": ("keep", "drop"),
+    "outbox": ("add", "settle", "hand_back"),
+    "windows": ("reserve", "release", "recount"),
+    "inbox": ("answer",),
+    "signer": ("sign",),
+    "platform": ("post", "update", "post_shared", "update_shared", "reply", "announce"),
+}
 TRIES = 3  #: to reach a call
-TELLS = [
-    *(f"store.{method}" for method in STORE),
-    "inbox.answer",
-    "signer.sign",
-    *(f"platform.{method}" for method in ("post", "update")),
-]
+TELLS = [f"{part}.{method}" for calls in (READS, WRITES) for part, methods in calls.items() for method in methods]
 
 
 @dataclass(frozen=True)
@@ -63,21 +68,19 @@ class Seen:
 
     died: bool = False
     failed: str = ""  #: why the life did not come to an end
-    cards: int = 0
+    cards: int = 0  #: places in which requests stand
     events: list[str] = field(default_factory=list)
     acts: list[str] = field(default_factory=list)
     told: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        if self.failed:
-            return f"FAILED: {self.failed}"
         decided = sum(self.events.count(event) for event in DECISIONS)
         words = f"{_many(self.cards, 'card')}, {_many(decided, 'decision')}, {_many(len(self.acts), 'act')}"
-        told = "agent told: " + ", ".join(self.told)
-        return f"{words}, {told}" + ("" if self.died else " (this call was not reached)")
+        return f"{words}, agent told: {', '.join(self.told)}"
 
 
-DECISIONS = ("approved", "denied", "expired")
+DECISIONS = ("approved", "denied", "expired", "break_glass")
+LOOKS = ("review_opened",)  #: whoever saw the bot die in a review opens it again
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,15 @@ class Life:
     events: tuple[str, ...]
     acts: int
     told: tuple[str, ...]
-    approvals: int = 1
+    demands: Mapping[str, Any] = field(default_factory=dict)  #: what its policy demands where it is not one yes
+    rules: tuple[Mapping[str, Any], ...] = ()
+    sections: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def policy(self) -> str:
+        """The policy under which it is lived."""
+        demands = {"factors": [{"from": ["lanes"]}], **self.demands}
+        return policy(rules=self.rules, sections=self.sections, **demands)
 
     def wrong(self, seen: Seen) -> list[str]:
         """What was seen and should not have been."""
@@ -115,7 +126,7 @@ async def calls_of(life: Life) -> Sequence[Step]:
     """The calls of a bot that lives through it, in their order."""
     _, lines = await _go_through(life, None)
     steps = [Step(part, method, int(nth)) for _, part, method, nth in map(str.split, lines)]
-    return steps[next(number for number, step in enumerate(steps) if step.method == "create") :]
+    return steps[next(number for number, step in enumerate(steps) if step.method in ("reserve", "create")) :]
 
 
 async def surveyed(life: Life, steps: Sequence[Step], *, at_once: int = 4) -> Sequence[tuple[Step, Seen]]:
@@ -136,23 +147,36 @@ async def surveyed(life: Life, steps: Sequence[Step], *, at_once: int = 4) -> Se
     return await asyncio.gather(*(one(step) for step in steps))
 
 
-def both_sides(calls: Sequence[Step]) -> Sequence[Step]:
-    """Before and after each call."""
-    return [replace(call, when=when) for call in calls for when in ("before", "after")]
+def sides_of(calls: Sequence[Step]) -> Sequence[Step]:
+    """Before each call, and after those that change something: nothing lies between a read and what follows it."""
+    return [
+        replace(call, when=when)
+        for call in calls
+        for when in ("before", "after")
+        if when == "before" or call.method not in READS.get(call.part, ())
+    ]
 
 
 async def _go_through(life: Life, step: Step | None) -> tuple[Seen, Sequence[str]]:
-    factors = [{"from": ["lanes"], "approvals": life.approvals}]
     plan = {"breaks": asdict(step)} if step is not None else {"tells": TELLS}
     seen = Seen()
-    async with a_world(policy=policy(factors=factors), ack_deadline=1.0) as world, a_shift(world, **plan) as shift:
+    async with a_world(policy=life.policy, ack_deadline=1.0) as world, a_shift(world, **plan) as shift:
         began = len(shift.bot.lines)
         async with world.agent() as client, asyncio.timeout(60):
             await life.run(shift, client, seen)
-        seen.cards = len(world.cards(shift.lane))
-        seen.events = [str(one["event"]) for one in await world.journal() if "request" in one]
+        seen.cards = seen.cards or len(world.cards(shift.lane))
+        seen.events = _by_request(await world.journal())
         seen.died = -signal.SIGKILL in shift.deaths
         return seen, [line for line in shift.bot.lines[began:] if line.startswith("port ")]
+
+
+def _by_request(journal: Sequence[Mapping[str, Any]]) -> list[str]:
+    """What happened to the first request, then to the next."""
+    lines: dict[str, list[str]] = {}
+    for one in journal:
+        if "request" in one and one["event"] not in LOOKS:
+            lines.setdefault(one["request"], []).append(str(one["event"]))
+    return [event for line in lines.values() for event in line]
 
 
 async def _ask(shift: Shift, client: sayso.Sayso, amount: str = "9.50", **more: Any) -> sayso.Pending:
@@ -200,9 +224,9 @@ async def _expired(shift: Shift, client: sayso.Sayso, seen: Seen) -> None:
     await shift.world.see(lambda: _settled(shift, pending, "nobody answered in time"), "a settled card", list)
 
 
-def _settled(shift: Shift, pending: sayso.Pending, words: str) -> bool | None:
+def _settled(shift: Shift, pending: sayso.Pending, words: str, lane: Lane | None = None) -> bool | None:
     """Whether the card shows how it ended; or there is none, because nobody was left to post it in time."""
-    cards = shift.world.cards(shift.lane, pending.request)
+    cards = shift.world.cards(lane or shift.lane, pending.request)
     return not cards or words in text_of(cards[0]) or None
 
 
@@ -217,6 +241,69 @@ async def _frozen(shift: Shift, client: sayso.Sayso, seen: Seen) -> None:
     await shift.world.card(shift.lane, pending.request, REASON)
 
 
+async def _reviewed(shift: Shift, client: sayso.Sayso, seen: Seen) -> None:
+    plan = "\n".join(f"line {number}" for number in range(200))
+    pending = await client.ask_nowait(shift.lane.kind, target="bank:acme", arguments={"plan": plan})
+    await shift.read_and_approve(ALICE, pending.request)
+    await pending.decision()
+    seen.told.append("approved")
+    await shift.world.card(shift.lane, pending.request, "Approved")
+
+
+async def _limited(shift: Shift, client: sayso.Sayso, seen: Seen) -> None:
+    first = await _ask(shift, client)
+    await shift.ask_for_changes(ALICE, first.request, "half of it")
+    try:
+        await first.decision()
+    except sayso.ChangesRequested as exc:
+        seen.told.append(f"please change: {exc.reason}")
+    second = await _ask(shift, client, "4.75")
+    await shift.answer(ALICE, second.request)
+    await second.decision()
+    seen.told.append("approved")
+    await shift.world.card(shift.lane, first.request, "half of it")
+    await shift.world.card(shift.lane, second.request, "Approved")
+    try:
+        await (await _ask(shift, client, "1.00")).decision()
+    except sayso.Denied:
+        seen.told.append("denied by the rule")
+
+
+async def _emergency(shift: Shift, client: sayso.Sayso, seen: Seen) -> None:
+    pending = await _ask(shift, client)
+    await shift.world.card(shift.lane, pending.request)
+    await shift.break_the_glass(ALICE, pending.request, "for the outage")
+    await pending.decision()
+    seen.told.append("approved")
+    announced = Lane(shift.lane.kind, ANNOUNCED)
+    await shift.world.card(announced, pending.request, "not reviewed yet")
+    await shift.review(BOB, pending.request, "all well")
+    for lane in (shift.lane, announced):
+        settled = partial(_settled, shift, pending, "(reviewed)", lane)
+        await shift.world.see(settled, "a reviewed card", list)
+    seen.cards = len(shift.world.cards(shift.lane)) + len(shift.world.cards(announced))
+
+
+async def _burst(shift: Shift, client: sayso.Sayso, seen: Seen) -> None:
+    place = f"slack:{shift.lane.channel}"
+    while not await shift.store.may_post(place, POSTS_PER_MINUTE, POST_BURST):
+        pass  # until this second's turns are used up, so that those who come now share a message
+    asked = await asyncio.gather(*(_ask(shift, client, f"{number}.00") for number in (1, 2, 3)))
+    for pending in asked:
+        await shift.answer(ALICE, pending.request)
+    seen.told += ["approved" for _ in await asyncio.gather(*(pending.decision() for pending in asked))]
+    channel = shift.lane.channel
+
+    def stands() -> list[str] | None:
+        texts = [text_of(message) for message in shift.world.sandbox.messages(channel)]
+        return texts if sum(text.count("approved by") for text in texts) >= len(asked) else None
+
+    texts = await shift.world.see(stands, "three that are approved", lambda: shift.world.sandbox.messages(channel))
+    seen.cards = sum(str(pending.code) in text for pending in asked for text in texts)
+
+
+ANNOUNCED = "C0LANE40"  #: a channel that no life uses otherwise
+
 LIVES = [
     Life("asked, approved, used", _used, 1, ("asked", "approved", "spent", "succeeded"), 1, ("approved",)),
     Life(
@@ -226,7 +313,7 @@ LIVES = [
         ("asked", "voted", "approved"),
         0,
         ("approved by alice and bob",),
-        approvals=2,
+        demands={"factors": [{"from": ["lanes"], "approvals": 2}]},
     ),
     Life(
         "denied with changes, asked again",
@@ -238,6 +325,26 @@ LIVES = [
     ),
     Life("nobody answers", _expired, 1, ("asked", "expired"), 0, ("expired",)),
     Life("frozen while it waits", _frozen, 1, ("asked", "denied"), 0, (f"denied: {REASON}",)),
+    Life("approved from its review", _reviewed, 1, ("asked", "approved"), 0, ("approved",)),
+    Life(
+        "at the limit of a window",
+        _limited,
+        2,
+        ("asked", "denied", "asked", "approved", "denied"),
+        0,
+        ("please change: half of it", "approved", "denied by the rule"),
+        rules=({"id": "limit", "when": 'window_count("1h") > 1', "effect": "deny"},),
+    ),
+    Life(
+        "let through in an emergency",
+        _emergency,
+        2,
+        ("asked", "break_glass", "reviewed"),
+        0,
+        ("approved",),
+        sections={"break_glass": {"who": ["lanes"], "announce": [f"slack:{ANNOUNCED}"]}},
+    ),
+    Life("three at once", _burst, 3, ("asked", "approved") * 3, 0, ("approved",) * 3),
 ]
 
 

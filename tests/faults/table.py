@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from tests.faults.lives import LIVES, Life, Seen, Step, both_sides, calls_of, surveyed
+from tests.faults.lives import LIVES, Life, Seen, Step, calls_of, sides_of, surveyed
 from tests.faults.rows import Fault
 from tests.faults.test_faults import FAULTS
 
@@ -25,10 +26,11 @@ agents' streams, Redis, Sentinel and Cluster are real processes on one machine; 
 _LIVES: Final = """
 ## A bot killed at every call
 
-`kill -9` before and after every call that a bot makes to the memory, to the inbox, to Slack or with its key, from the
-intake of a request to its end. Another bot is started whenever one dies; people click again where Slack says that the
-app did not answer; agents wait. The calls are those that an undisturbed bot made. “Not reached”: in that run the call
-with this number was not made (two loops of a bot may take each other's work), so that nobody died.
+`kill -9` before every call that a bot makes to the memory, to the inbox, to Slack or with its key, from the intake of a
+request to its end, and after every call that changes something there. Another bot is started whenever one dies; people
+click again where Slack says that the app did not answer; agents wait. The calls are those that an undisturbed bot made.
+“Not reached”: in that run the call with this number was not made (two loops of a bot may take each other's work), so
+that nobody died. “–”: the call only reads.
 """
 
 _OTHERS: Final = """
@@ -51,10 +53,11 @@ async def page() -> tuple[str, bool]:
     """The page as text, and whether everything was as it should be."""
     text, good = _HEAD + _LIVES, True
     for life in LIVES:
-        found = await surveyed(life, both_sides(await calls_of(life)))
-        sys.stdout.write(f"{life.name}: {len(found)} steps\n")
+        found = await surveyed(life, sides_of(await calls_of(life)))
+        wrong = {str(step): life.wrong(seen) for step, seen in found if life.wrong(seen)}
+        sys.stdout.write(f"{life.name}: {len(found)} steps, {len(wrong)} not as they should be {wrong or ''}\n")
         text += "".join(f"{line}\n" for line in _section(life, found))
-        good = good and not any(life.wrong(seen) for _, seen in found)
+        good = good and not wrong
     rows = [await _row(fault) for fault in FAULTS]
     return text + _OTHERS + "".join(rows) + _LIMITS, good and not any("FAILED" in row for row in rows)
 
@@ -63,11 +66,13 @@ def _section(life: Life, found: Sequence[tuple[Step, Seen]]) -> Iterator[str]:
     """The table of a life; a row for each call, so that before and after stand side by side."""
     died = sum(seen.died for _, seen in found)
     yield f"\n### {life.name[0].upper()}{life.name[1:]}\n"
-    yield f"{died} bots killed at {len(found)} steps; to be seen each time: {_wanted(life)}.\n"
+    yield f"{died} bots killed at {len(found)} steps. To be seen each time: {_wanted(life)}.\n"
     yield "| call | killed before it | killed after it |"
     yield "| --- | --- | --- |"
-    for before, after in zip(found[::2], found[1::2], strict=True):
-        yield f"| `{before[0].call}` | {_cell(life, before[1])} | {_cell(life, after[1])} |"
+    cells = {step: _cell(life, seen) for step, seen in found}
+    for step in cells:
+        if step.when == "before":
+            yield f"| `{step.call}` | {cells[step]} | {cells.get(replace(step, when='after'), '–')} |"
 
 
 def _wanted(life: Life) -> str:
@@ -75,7 +80,9 @@ def _wanted(life: Life) -> str:
 
 
 def _cell(life: Life, seen: Seen) -> str:
-    return _plain("; ".join(life.wrong(seen)) or str(seen))
+    if wrong := life.wrong(seen):
+        return _plain("; ".join(wrong))
+    return "as it should be" if seen.died else "not reached"
 
 
 async def _row(fault: Fault) -> str:

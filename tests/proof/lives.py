@@ -16,10 +16,12 @@ from redis.asyncio import Redis
 
 from approvals.action import partition_of, request_id
 from approvals.card import card_of
+from approvals.delegations import Handed
 from approvals.desk import Desk
 from approvals.errors import ApprovalsError, NotFound, SignerUnavailable
 from approvals.ports import Entry, Stored
 from approvals.request import Request
+from approvals.reviewing import Opened
 from approvals.service import Approvals, Click, Counted, Done, Late, Refused
 from bot.clock import Clock
 from bot.policies import AdoptedPolicy, parse_policy
@@ -44,12 +46,16 @@ PEOPLE = ("alice", "bob", "carol", "dave", "dana", "olga", "stranger")
 CHAIN = {"dana", "olga"}  #: who stands behind the agents; they are in the groups, and must not count all the same
 OPS, LEADS = {"alice", "bob", "carol", "dana"}, {"carol", "dave", "olga"}
 NEED = 2
+MOST = 4  #: payments that may be on their way at once
 CHANNEL = "slack:C0OPS"
 MESSAGE = {"channel": "C0OPS", "ts": "1.1"}
 
 
 def policy_text() -> str:
-    """Two of ops approve a payment, two deny it; the leads join them later, and hold every role. Reports pass."""
+    """Two of ops approve a payment, two deny it; the leads join them later, and hold every role. Reports pass.
+
+    A payment of 6,200 is approved from its review alone. The leads may break the glass. A fifth payment is denied.
+    """
     file = a_policy_file()
     entry = {"owner": "olga", "principals": ["dana"], "kinds": ["payments.*", "reports.*"]}
     report = file["kinds"]["payments.release"]
@@ -61,7 +67,14 @@ def policy_text() -> str:
             "people": file["people"] | {"dave": {"accounts": [account("dave").id]}},
             "groups": {"ops": {"people": sorted(OPS)}, "leads": {"people": sorted(LEADS)}},
             "audiences": {},
-            "roles": {role: ["leads"] for role in ("freeze", "unfreeze", "revoke", "extend", "resolve", "see")},
+            "roles": {role: ["leads"] for role in ROLES} | {"delegate": ["ops", "leads"]},
+            "break_glass": {
+                "who": ["leads"],
+                "announce": ["slack:C0SEC"],
+                "use_within": "350s",
+                "receipt_ttl": "250s",
+                "remind": "750s",
+            },
             "defaults": {
                 "factors": [{"from": ["ops"], "approvals": NEED}],
                 "deny_quorum": 2,
@@ -75,9 +88,21 @@ def policy_text() -> str:
                 "escalate": [{"after": "450s", "to": ["leads"]}],
                 "asked_again": {"within": "1450s", "effect": "deny"},
             },
-            "rules": [{"id": "reports", "match": {"kind": ["reports.*"]}, "effect": "allow"}],
+            "rules": [
+                {"id": "reports", "match": {"kind": ["reports.*"]}, "effect": "allow"},
+                {"id": "careful", "match": {"arguments": {"amount": {"==": "6200.00"}}}, "confirm_code": True},
+                {
+                    "id": "limit",
+                    "match": {"kind": ["payments.*"]},
+                    "when": f'window_count("1450s", "all") > {MOST}',
+                    "effect": "deny",
+                },
+            ],
         }
     )
+
+
+ROLES = ("freeze", "unfreeze", "revoke", "extend", "resolve", "see", "review")
 
 
 class Crashed(Exception):
@@ -175,6 +200,7 @@ class Side:
         self.signer = SwitchedSigner(KEY)
         self.bots: list[Bot] = []
         self.entries = 0
+        self.looks: dict[tuple[str, str], tuple[str, str]] = {}  #: whose reviews are open: the look, and its code
 
     async def start(self) -> None:
         """Two bots, each with a policy file that says the same."""
@@ -248,6 +274,34 @@ class Side:
             return "nothing to click"
         click = self._click(stored.request, who, answer)
         return verdict(await self.bots[bot].approvals.vote(request, click))
+
+    async def read(self, bot: int, request: str, who: str, again: bool) -> Any:
+        """Somebody reads every page of a review and approves from it; `again` from one that they had open before."""
+        try:
+            stored = await self._on_screen(request)
+        except NotFound:
+            return "nothing to read"
+        approvals = self.bots[bot].approvals
+        if not again or (request, who) not in self.looks:
+            opened = await approvals.reviews.open(request, self._click(stored.request, who, "approve"))
+            if not isinstance(opened, Opened):
+                return verdict(opened)
+            for page in range(opened.look.pages):
+                await approvals.reviews.turned(opened.look.id, account(who), page)
+            self.looks[request, who] = opened.look.id, opened.review.confirm_code()
+        look, code = self.looks[request, who]
+        return verdict(await approvals.vote_from(look, account(who), confirm=code))
+
+    async def delegate(self, bot: int, who: str, to: str, steps: int) -> Any:
+        """Somebody hands their seat to another for a while."""
+        until = await self.store.now() + steps * STEP + STEP // 2
+        return verdict(await self.bots[bot].approvals.delegations.delegate(account(who), to, until))
+
+    async def undelegate(self, bot: int, who: str) -> Any:
+        """Somebody takes the first of their seats back, or gives the first they got back."""
+        delegations = self.bots[bot].approvals.delegations
+        mine = await delegations.delegations_of(account(who))
+        return verdict(await delegations.undelegate(account(who), mine[0].id)) if mine else "nothing to take back"
 
     async def retract(self, bot: int, request: str, who: str) -> Any:
         """Somebody takes their answer back."""
@@ -352,7 +406,7 @@ class Side:
         await self.store.aclose()
 
 
-BY_ID = ("revoke", "resolve", "extend")
+BY_ID = ("revoke", "resolve", "extend", "break_glass", "review")
 
 
 class MemorySide(Side):
@@ -412,6 +466,8 @@ def verdict(found: object) -> Any:
             return "refused", reason
         case Done(request, what, safe):
             return "done", request.status.value if request else None, what, safe
+        case Handed(delegation):
+            return "handed", delegation.owner, delegation.to
     return found
 
 
@@ -432,5 +488,7 @@ def seen(request: Request) -> Any:
         "within": request.expires_at - request.asked_at,
         "steps": (request.reminded, request.escalated),
         "earlier": [(mark.request, mark.status.value) for mark in request.earlier],
+        "sums": request.sums,
+        "unreviewed": (request.unreviewed, request.review_reminded),
         "interventions": [(one.did, one.person) for one in request.interventions],
     }

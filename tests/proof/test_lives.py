@@ -27,6 +27,7 @@ from approvals.action import Action, request_id
 from approvals.lifecycle import TRANSITIONS, Status
 from approvals.receipt import TYP
 from approvals.request import Request
+from approvals.review import review_of
 from tests.proof.lives import (
     ACTIONS,
     AGENTS,
@@ -34,6 +35,7 @@ from tests.proof.lives import (
     CALLS,
     CHAIN,
     LEADS,
+    MOST,
     NEED,
     OPS,
     PARTITIONS,
@@ -95,6 +97,7 @@ class Lives(RuleBasedStateMachine):
         self.sure: list[tuple[str, ...]] = []  #: of these, what an operator was told is frozen
         self.used: dict[str, str] = {}  #: the attempt that was granted
         self.kinds: dict[str, str] = {}
+        self.seats: set[tuple[str, str]] = set()  #: whose seat was ever handed to whom
         self.troubled = False
 
     def both(self, name: str, *args: Any) -> Any:
@@ -212,7 +215,7 @@ class Lives(RuleBasedStateMachine):
 
     def remember(self, told: Any, request: str, who: str, answer: str) -> None:
         """What was counted is what a person was told; where the bot died over it, what is stored."""
-        if told[0] == "counted":
+        if told[0] in ("counted", "done"):
             self.said[request, who] = answer
         elif "crashed" in told:
             stored = self.runner.run(self.sides[0].store.get(request)).request.vote_of(who)
@@ -229,6 +232,33 @@ class Lives(RuleBasedStateMachine):
         _, request = self.pick(place, PENDING)
         for number, who in enumerate(others):
             self.click((bot + number) % 2, request, who, answer)
+
+    @precondition(lambda self: self.there(PENDING))
+    @rule(bot=bots, place=any_of, who=people, again=st.booleans())
+    def reads_and_approves(self, bot: int, place: int, who: str, again: bool) -> None:
+        _, request = self.pick(place, PENDING)
+        self.remember(self.both("read", bot, request, who, again), request, who, "approve")
+
+    @rule(bot=bots, who=people, to=people, steps=st.sampled_from([1, 4, 20]))
+    def hands_over(self, bot: int, who: str, to: str, steps: int) -> None:
+        if self.both("delegate", bot, who, to, steps)[0] == "handed":
+            self.seats.add((who, to))
+
+    @precondition(lambda self: self.seats)
+    @rule(bot=bots, who=people)
+    def takes_a_seat_back(self, bot: int, who: str) -> None:
+        self.both("undelegate", bot, who)
+
+    @precondition(lambda self: self.there(PENDING))
+    @rule(bot=bots, place=any_of, who=st.sampled_from(["carol", "dave", "olga", "alice", "stranger"]))
+    def breaks_the_glass(self, bot: int, place: int, who: str) -> None:
+        _, request = self.pick(place, PENDING)
+        self.remember(self.both("operate", bot, "break_glass", who, request, "incident"), request, who, "approve")
+
+    @precondition(lambda self: self.there(APPROVED, SPENT, UNKNOWN))
+    @rule(bot=bots, place=any_of, who=operators)
+    def reviews_an_emergency(self, bot: int, place: int, who: str) -> None:
+        self.both("operate", bot, "review", who, self.pick(place, APPROVED, SPENT, UNKNOWN)[1], "all well")
 
     @precondition(lambda self: self.there(PENDING))
     @rule(bot=bots, place=any_of, who=people)
@@ -330,9 +360,14 @@ class Lives(RuleBasedStateMachine):
         async def look() -> list[list[Request]]:
             return [await side.requests() for side in self.sides]
 
+        async def time() -> list[int]:
+            return [await side.store.now() for side in self.sides]
+
         found = self.runner.run(look()) if self.sides else [[], []]
         assert [seen(one) for one in found[:1][0]] == [seen(one) for one in found[1:][0]]
         self.status = {(request.agent, request.call): request.status.value for request in found[0]}
+        for now, requests in zip(self.runner.run(time()), found, strict=False):
+            assert sum(_is_on_its_way(request, now) for request in requests) <= MOST
         for decided, requests in zip(self.decided, found, strict=True):
             for request in requests:
                 self._is_one_request(request)
@@ -367,10 +402,17 @@ class Lives(RuleBasedStateMachine):
         assert len(set(by)) == len(by)
         assert not {*by} & CHAIN
         assert (decision.jti is not None) == (decision.status is Status.APPROVED)
-        if decision.status is Status.APPROVED and decision.rule is None:
+        if decision.break_glass:
+            assert len(by) == 1
+            assert {*by} <= LEADS
+            assert self.said[request.id, by[0]] == "approve"
+        elif decision.status is Status.APPROVED and decision.rule is None:
             assert len(by) >= NEED
-            assert {*by} <= (OPS | LEADS if request.escalated else OPS)
+            asked = OPS | LEADS if request.escalated else OPS
+            assert {*by} <= asked | {taker for owner, taker in self.seats if owner in asked - CHAIN}
             assert {self.said.get((request.id, who)) for who in by} == {"approve"}
+            careful = "careful" in request.terms.rules
+            assert not careful or {vote.shown for vote in decision.by} == {review_of(request).shown()}
         elif decision.status is Status.APPROVED:
             assert request.action.kind == "reports.send"
         elif by:
@@ -418,6 +460,15 @@ class Lives(RuleBasedStateMachine):
             assert {found["jti"] for found in claims if found} <= {request.decision and request.decision.jti}
 
 
+def _is_on_its_way(request: Request, now: int) -> bool:
+    """Whether a payment may still be approved, or used."""
+    if not request.action.kind.startswith("payments."):
+        return False
+    if request.status is Status.PENDING:
+        return request.expires_at > now
+    return request.status is Status.APPROVED and bool(request.decision and (request.decision.use_by or 0) > now)
+
+
 def _may_follow(before: str, after: str) -> bool:
     """Whether an agent may be told one after the other: some way of the table leads there."""
     known, reached = {before}, {before}
@@ -430,7 +481,7 @@ def _may_follow(before: str, after: str) -> bool:
 def _was_written_in_order(journals: list[list[dict[str, Any]]]) -> None:
     """2: in the journal each request takes one way through the table, is decided once and used at most once."""
     ways: dict[str, list[tuple[str | None, str]]] = {}
-    for record in (record for journal in journals for record in journal if record.get("to")):
+    for record in (record for journal in journals for record in journal if "from" in record):
         if record["from"] != record["to"]:
             ways.setdefault(record["request"], []).append((record["from"], record["to"]))
     for way in ways.values():

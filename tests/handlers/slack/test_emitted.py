@@ -7,13 +7,11 @@ whole message (sandbox/blocks.py).
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import pytest
 from slack_sdk.models.blocks import Block
 from slack_sdk.models.views import View
 
@@ -22,10 +20,7 @@ from sandbox.blocks import VIEW_BYTES, check_message, check_view, view_bytes
 from tests.handlers.slack import emitted
 from tests.handlers.slack.cards import MARK
 from tests.handlers.slack.test_blocks import strings
-
-CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-NODE = Path(os.environ.get("SAYSO_NODE") or CACHE / "sayso" / "node") / "node_modules"
-
+from tests.node import NODE, needs, node
 
 Json = dict[str, Any]
 
@@ -74,12 +69,12 @@ def test_no_view_carries_more_than_ids() -> None:
         assert MARK not in held
 
 
-@pytest.mark.skipif(not (NODE / "typescript").is_dir(), reason=f"no TypeScript in {NODE}: run .ci/node")
+@needs("typescript")
 def test_slacks_own_types_take_every_message_and_every_view(tmp_path: Path) -> None:
     assert _compiled(tmp_path, all_messages(), all_views()) == ""
 
 
-@pytest.mark.skipif(not (NODE / "typescript").is_dir(), reason=f"no TypeScript in {NODE}: run .ci/node")
+@needs("typescript")
 def test_slacks_own_types_find_what_is_wrong(tmp_path: Path) -> None:
     wrong: Json = modal("x", "X", [{"type": "context", "elements": [{"type": "rich_text", "elements": []}]}])
     assert "error TS2322" in _compiled(tmp_path, [], [wrong])
@@ -92,6 +87,6 @@ def _compiled(folder: Path, messages: list[list[Json]], views: list[Json]) -> st
     lines += [f"export const v{at}: ModalView = {json.dumps(view)};" for at, view in enumerate(views)]
     (folder / "payloads.ts").write_text("\n".join(lines))
     (folder / "node_modules").symlink_to(NODE)
-    command = ["node", str(NODE / "typescript/bin/tsc"), "--noEmit", "--strict", "--skipLibCheck", "payloads.ts"]
+    command = [node(), str(NODE / "typescript/bin/tsc"), "--noEmit", "--strict", "--skipLibCheck", "payloads.ts"]
     done = subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=120, check=False)
     return done.stdout
