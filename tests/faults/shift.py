@@ -48,8 +48,13 @@ class Shift:
         }
 
     async def begin(self, **plan: Any) -> None:
-        """Start the first bot."""
-        self.bot = await self.world.bot(**self._plan, **plan)
+        """Start the first bot, and another where it dies before it is ready."""
+        self.bot = await self.world.start_bot(**self._plan, **plan)
+        try:
+            await self.bot.ready()
+        except AssertionError:
+            self.deaths.append(await self.bot.ended())
+            self.bot = await self.world.bot(**self._plan)
         self._up.set()
 
     async def relieve(self) -> None:
