@@ -25,7 +25,7 @@ BANK = 1.4  #: seconds a bank takes
 
 async def main() -> None:
     """Bring everything up, let people answer, and look."""
-    policy = (ROOT / "examples" / "policy.yaml").read_text()
+    policy = (ROOT / "examples" / "policies" / "five-scenes.yaml").read_text()
     async with a_world(people=Workspace.demo(), policy=policy) as world:
         await world.bot()
         agent = sayso.Sayso.connect(world.redis.url, agent="payments-bot", trust=world.trust)
