@@ -355,7 +355,7 @@ def _said(request: Request) -> tuple[Said, ...]:
 def _story(request: Request) -> tuple[Step, ...]:
     steps = [Step(word="asked", at=request.asked_at)]
     if request.decision is not None:
-        steps.append(Step(word=request.decision.status.value, at=request.decision.at))
+        steps.append(Step(word=request.decision.status.value, at=request.decision.at, by=_stand_ins(request)))
     if request.spend is not None:
         steps.append(Step(word="receipt used", at=request.spend.at, by=request.spend.audience))
     steps += [Step(word=one.did, at=one.at, by=one_line(one.person)) for one in request.interventions]
@@ -365,6 +365,13 @@ def _story(request: Request) -> tuple[Step, ...]:
         note = clipped(one_line(request.outcome.note), 120)
         steps.append(Step(word=f"{request.outcome.status.value}", at=request.outcome.at, by=note))
     return tuple(steps)
+
+
+def _stand_ins(request: Request) -> str:
+    """Who decided in the place of somebody else, and of whom; empty where everybody answered for themselves."""
+    people = [vote.person for vote in request.decision.by] if request.decision else []
+    owners = {person: owner for person in people if (owner := request.stood_in_for(person))}
+    return one_line(" and ".join(f"{person} in place of {owner}" for person, owner in owners.items()))
 
 
 def _took(request: Request) -> int | None:

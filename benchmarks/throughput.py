@@ -1,8 +1,8 @@
 """Approvals a second of one bot, beside two bare redis-py processes and beside the server's own limit, in one run.
 
 The bare pair exchanges one stream entry each way for each approval, reads as many entries at once as the bot does,
-and sends in pipelines; the asking process is the same for both. Rounds of ours and theirs alternate, so that both meet
-the same machine.
+and sends in pipelines; the asking process is the same for both. Rounds of ours, of theirs and of the limit take turns,
+so that all meet the same machine.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from benchmarks.servers import Place, a_place
 
 ROUNDS: Final = 3
 _PARALLEL: Final = 50  #: connections of redis-benchmark
+_LIVES: Final = 6_000  #: of a round of redis-benchmark
 
 #: in flight, approvals of a round, pings of a round
 _SIZES: Final = ((1, 300, 600), (50, 1_500, 6_000), (1_000, 3_000, 10_000))
@@ -32,42 +33,66 @@ _SIZES: Final = ((1, 300, 600), (50, 1_500, 6_000), (1_000, 3_000, 10_000))
 async def measure(quick: bool) -> list[Figure]:
     """The ratios with 1, 50 and 1,000 in flight, and against the server's limit."""
     agents = agent_names(1)
+    shrink = 20 if quick else 1
     async with a_place() as place:
+        limit = await _Limit.at(place, _LIVES // shrink)
         with (
             child(bot, place.url, place.folder, agents, True) as the_bot,
             child(echo, place.url),
             child(asker, place.url) as the_asker,
         ):
-            figures, best = [], 0.0
+            figures: list[Figure] = []
             for in_flight, ours, theirs in _SIZES:
-                shrink = 20 if quick else 1
-                rates = await asyncio.to_thread(
-                    _rounds, the_asker, the_bot, in_flight, ours // shrink, theirs // shrink
-                )
-                figures += _figures(in_flight, *rates)
-                best = rates[0] if in_flight == _PARALLEL else best
-        limit, note = await _limit(place, 500 if quick else 20_000)
-    against = Figure("throughput, × the server's own limit", best / limit, "×", 0.2, at_least=True, note=note)
-    return [*figures, against, Figure("the server's own limit", limit, "/s")]
+                rounds = _Rounds(the_asker, the_bot, in_flight, limit if in_flight == _PARALLEL else None)
+                await asyncio.to_thread(rounds.run, ours // shrink, theirs // shrink)
+                figures += rounds.figures()
+    return figures
 
 
-def _rounds(
-    asks: Connection, the_bot: Connection, in_flight: int, ours: int, theirs: int
-) -> tuple[float, float, float]:
-    """Approvals a second, exchanges a second, and the bot's CPU µs for one approval; the first round warms up."""
-    spent = {"ours": 0.0, "theirs": 0.0}
-    for number in range(ROUNDS + 1):
-        if number == 1:
-            spent, before = dict.fromkeys(spent, 0.0), _work(the_bot)
-        spent["ours"] += _ask(asks, streams_of(agent_names(1)[0]), in_flight, ours)
-        spent["theirs"] += _ask(asks, (PING, PONG), in_flight, theirs)
-    cpu = (_work(the_bot).cpu - before.cpu) / (ROUNDS * ours)
-    return ROUNDS * ours / spent["ours"], ROUNDS * theirs / spent["theirs"], cpu * 1e6
+class _Rounds:
+    """Rounds of ours, of theirs and, where there is one, of the server's limit in turns; the first warms up."""
 
+    def __init__(self, asks: Connection, the_bot: Connection, in_flight: int, limit: _Limit | None) -> None:
+        self._asks = asks
+        self._bot = the_bot
+        self._in_flight = in_flight
+        self._limit = limit
+        self._ours = self._theirs = self._lives = self._cpu = 0.0  #: approvals, exchanges, lives a second; CPU µs
 
-def _ask(asks: Connection, streams: tuple[str, str], in_flight: int, count: int) -> float:
-    asks.send((streams, in_flight, count, 0))
-    return float(asks.recv())
+    def run(self, ours: int, theirs: int) -> None:
+        """So many approvals and exchanges in each round."""
+        spent, before = [0.0, 0.0, 0.0], _work(self._bot)
+        for number in range(ROUNDS + 1):
+            if number == 1:
+                spent, before = [0.0, 0.0, 0.0], _work(self._bot)
+            spent[0] += self._ask(streams_of(agent_names(1)[0]), ours)
+            spent[1] += self._ask((PING, PONG), theirs)
+            spent[2] += self._limit.run() if self._limit else 0.0
+        self._cpu = (_work(self._bot).cpu - before.cpu) / (ROUNDS * ours) * 1e6
+        self._ours, self._theirs = ROUNDS * ours / spent[0], ROUNDS * theirs / spent[1]
+        self._lives = ROUNDS * self._limit.count / spent[2] if self._limit else 0.0
+
+    def figures(self) -> list[Figure]:
+        """What was measured."""
+        name, target = f"throughput, {self._in_flight} in flight", 0.5 if self._in_flight <= 50 else None
+        found = [
+            Figure(f"{name}, × a bare pair", self._ours / self._theirs, "×", target, at_least=True),
+            Figure(name, self._ours, "/s"),
+            Figure(f"{name}, bare pair", self._theirs, "/s"),
+            Figure(f"{name}, CPU of the bot", self._cpu, "µs"),
+        ]
+        if self._limit is None:
+            return found
+        against, note = self._ours / self._lives, self._limit.note
+        return [
+            *found,
+            Figure("throughput, × the server's own limit", against, "×", 0.2, at_least=True, note=note),
+            Figure("the server's own limit", self._lives, "/s"),
+        ]
+
+    def _ask(self, streams: tuple[str, str], count: int) -> float:
+        self._asks.send((streams, self._in_flight, count, 0))
+        return float(self._asks.recv())
 
 
 def _work(the_bot: Connection) -> Any:
@@ -75,28 +100,31 @@ def _work(the_bot: Connection) -> Any:
     return the_bot.recv()
 
 
-def _figures(in_flight: int, ours: float, theirs: float, cpu: float) -> list[Figure]:
-    target = 0.5 if in_flight <= 50 else None
-    return [
-        Figure(f"throughput, {in_flight} in flight, × a bare pair", ours / theirs, "×", target, at_least=True),
-        Figure(f"throughput, {in_flight} in flight", ours, "/s"),
-        Figure(f"throughput, {in_flight} in flight, bare pair", theirs, "/s"),
-        Figure(f"throughput, {in_flight} in flight, CPU of the bot", cpu, "µs"),
-    ]
+class _Limit:
+    """Lives when one script does all the writes of one, `count` of them in a run; `note` tells how it is measured."""
 
+    def __init__(self, place: Place, count: int, sha: str) -> None:
+        self.count = count
+        self._place = place
+        self._words = ["EVALSHA", sha, "14", *_life_keys("__rand_int__"), *_life_words("__rand_int__")]
+        self._program = shutil.which("redis-benchmark") or shutil.which("valkey-benchmark")
+        self.note = "" if self._program else "no redis-benchmark here: measured with redis-py, too low"
 
-async def _limit(place: Place, count: int) -> tuple[float, str]:
-    """Lives a second when one script does all the writes of one, and how that was measured."""
-    client: Any = redis.Redis.from_url(place.url, protocol=2)
-    try:
-        sha = await client.script_load((Path(__file__).parent / "life.lua").read_text("utf-8"))
-        words = ["EVALSHA", sha, "14", *_life_keys("__rand_int__"), *_life_words("__rand_int__")]
-        program = shutil.which("redis-benchmark") or shutil.which("valkey-benchmark")
-        if program is not None:
-            return await asyncio.to_thread(_limit_by_program, program, place, words, count), ""
-        return await _limit_by_python(place, words, count), "no redis-benchmark here: measured with redis-py, too low"
-    finally:
-        await client.aclose()
+    @classmethod
+    async def at(cls, place: Place, count: int) -> _Limit:
+        """The limit of a server, which has learnt the script."""
+        client: Any = redis.Redis.from_url(place.url, protocol=2)
+        try:
+            sha = await client.script_load((Path(__file__).parent / "life.lua").read_text("utf-8"))
+        finally:
+            await client.aclose()
+        return cls(place, count, sha)
+
+    def run(self) -> float:
+        """The seconds that all of them take."""
+        if self._program is not None:
+            return self.count / _limit_by_program(self._program, self._place, self._words, self.count)
+        return self.count / asyncio.run(_limit_by_python(self._place, self._words, self.count))
 
 
 def _limit_by_program(program: str, place: Place, words: list[str], count: int) -> float:

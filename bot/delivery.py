@@ -73,6 +73,11 @@ class Desk:
             if destination != but:
                 await self.add(stored, destination)
 
+    async def add_letters(self, stored: Stored) -> None:
+        """Let wait what people are to be told directly, now that a card stands to which it can point."""
+        for destination in addressed(stored, self._accounts):
+            await self.add(stored, destination)
+
     async def add(self, stored: Stored, destination: str) -> None:
         """Let wait what a request needs at a destination."""
         for errand in self.errands(stored, destination):
@@ -352,6 +357,8 @@ class Delivery:
         for stored in requests:
             if stored is not None:
                 await self._desk.add(stored, self._place)
+                if errand is Errand.POST:
+                    await self._desk.add_letters(stored)
         await self._desk.outbox.settle(self._lease, errand, one)
 
     async def _again(self, requests: Sequence[Stored | None]) -> Sequence[Stored | None]:
@@ -404,7 +411,7 @@ class Delivery:
             record = {"v": 1, "event": "undeliverable", "request": request.id, "destination": self._place}
             await self._store.note({**record, "reason": exc.code}, partition=int(request.id.split("-")[0]))
             await self._let_operators_know(stored, exc)
-        if request.is_due_at(self._place):
+        if request.is_due_at(self._place) or (request.is_news and (post is None or post.state == "intended")):
             tries = post.tries if post is not None else 0
             failed = Post(self._place, "failed", await self._store.now(), problem=exc.code, tries=tries + 1)
             await self._store.record_post(request.id, failed)

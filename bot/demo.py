@@ -32,8 +32,17 @@ from sandbox import Sandbox
 from storage.embedded import EmbeddedServer
 
 ROOT = Path(__file__).resolve().parent.parent
-POLICY = ROOT / "examples" / "policy.yaml"
+POLICY = ROOT / "examples" / "policies" / "five-scenes.yaml"
 AGENTS = ROOT / "examples" / "five_scenes.py"
+
+#: Where each scene plays, who says yes there, and what there is to see.
+SCENES = (
+    ("#deploys", "Alice or Bob", "one SRE. Ask for changes and name another number: it asks again with that"),
+    ("#payments", "Alice, then Bob", "more than 10,000: finance and security, two different people"),
+    ("#data", "Carol", "after ten seconds with it; never Gus, who is of the team that asks"),
+    ("#security", "Alice and Bob", "two people, each with a reason and the code they were shown"),
+    ("#press", "Mara", "the manager, told directly; read page by page"),
+)
 
 out = Console(highlight=False)
 
@@ -82,10 +91,18 @@ async def _place(state: Path, port: int, policy: Path | None) -> AsyncIterator[P
             "slack_app_token": sandbox.app_token,
             "slack_api_url": sandbox.api_url,
         }
-        hint = f"Open [bold]{sandbox.url}[/] and answer as Alice, Bob or Carol (switch users at the top right)."
-        if policy is None:
-            hint += "\nDana owns the agents, so her own yes is refused; Mallory is nobody's approver."
-        yield Place(policy or POLICY, slack, hint)
+        hint = f"Open [bold]{sandbox.url}[/] and answer; who you are is chosen at the top right."
+        yield Place(policy or POLICY, slack, hint if policy else f"{hint}\n\n{_scenes()}")
+
+
+def _scenes() -> str:
+    """What there is to try, a line each."""
+    lines = [f"  [bold]{place:<11}[/]{who:<17}{what}" for place, who, what in SCENES]
+    more = (
+        "The agents act for Dana, so her own yes is refused; Mallory is nobody's approver.",
+        "[bold]/sayso help[/] in any channel says what else you can do.",
+    )
+    return "\n".join((*lines, "", *more))
 
 
 def _as_the_policy_says(policy: Path) -> Place:
@@ -110,7 +127,7 @@ async def _real_workspace(state: Path) -> Place:
                 [f"SAYSO_DEMO_APPROVER: Slack does not know {settings.demo_approver} ({exc})"]
             ) from exc
     path = state / "policy.yaml"
-    path.write_text(_policy_for_one(identity.team, settings.demo_approver), encoding="utf-8")
+    path.write_text(policy_for_one(identity.team, settings.demo_approver), encoding="utf-8")
     hint = (
         f"The cards come as direct messages to [bold]{escape(settings.demo_approver)}[/] in your workspace.\n"
         "You can approve alone because the agents are owned by a made-up service (service:demo), not by you;"
@@ -119,15 +136,19 @@ async def _real_workspace(state: Path) -> Place:
     return Place(path, {"slack_mode": "socket"}, hint)
 
 
-def _policy_for_one(team: str, user: str) -> str:
+def policy_for_one(team: str, user: str) -> str:
     """The demo's policy with everybody replaced by one person of another workspace."""
     policy = yaml.safe_load(POLICY.read_text(encoding="utf-8"))
     policy["people"] = {"you": {"accounts": [f"slack:{team}:{user}"]}}
     policy["groups"] = {"you": {"people": ["you"]}}
+    policy["roles"] = {role: ["you"] for role in policy["roles"]}
+    del policy["break_glass"]  # it takes somebody else who looks at it afterwards
     for agent in policy["agents"].values():
         agent |= {"owner": "service:demo", "principals": ["service:demo"]}
     for demands in (policy["defaults"], *policy["rules"]):
-        demands |= {"factors": [{"from": ["you"], "approvals": 1}], "destinations": [f"slack:{user}"]}
+        demands.pop("exclude_team_of", None)
+        if demands.get("effect") != "allow":
+            demands |= {"factors": [{"from": ["you"], "approvals": 1}], "destinations": [f"slack:{user}"]}
     return yaml.safe_dump(policy, sort_keys=False)
 
 

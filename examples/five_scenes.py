@@ -13,12 +13,12 @@ import asyncio
 import csv
 import hashlib
 import json
+import re
 import shutil
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from email.message import EmailMessage
 from pathlib import Path
-from typing import Any
 
 import sayso
 
@@ -49,33 +49,47 @@ class Stage:
 
 
 async def deploy_config(stage: Stage) -> str:
-    """Deploy a production config change, only if production is still what the approver was shown."""
+    """Deploy a production config change; asked for changes, it asks again with the number it reads there."""
     live = stage.world / "production.json"
     live.write_text(json.dumps({"rate_limit": 100, "region": "eu-west-1"}))
-    before = hashlib.sha256(live.read_bytes()).hexdigest()
     async with stage.client("deploy-bot") as client:
-        pending = await client.ask_nowait(
-            "deploy.config",
-            call=f"{stage.run}/deploy",
-            target="production/api-gateway",
-            arguments={"change": {"rate_limit": {"from": 100, "to": 250}}, "file": live.name},
-            preconditions={"sha256": before},
-            because="p95 latency is fine at 250 in staging",
-        )
-        approval = await stage.answer("deploy-bot", pending)
-
-        def unchanged(conditions: Mapping[str, Any]) -> bool:
-            return bool(conditions["sha256"] == hashlib.sha256(live.read_bytes()).hexdigest())
-
-        async with approval.spend(preconditions=unchanged) as action:
+        approval = await _rate_limit(stage, client, live, 250)
+        async with approval.spend(preconditions=lambda shown: bool(shown["sha256"] == _fingerprint(live))) as action:
             config = json.loads(live.read_text())
-            config["rate_limit"] = action.arguments["change"]["rate_limit"]["to"]
+            config["rate_limit"] = action.arguments["rate_limit"]["to"]
             live.write_text(json.dumps(config))
     return f"rate_limit is now {config['rate_limit']}"
 
 
+async def _rate_limit(
+    stage: Stage, client: sayso.Sayso, live: Path, limit: int, instead_of: str | None = None
+) -> sayso.Approval:
+    """Ask for a rate limit, as long as people name another one."""
+    pending = await client.ask_nowait(
+        "deploy.config",
+        call=f"{stage.run}/deploy/{limit}",
+        target="production/api-gateway",
+        arguments={"cluster": "prod-eu", "rate_limit": {"from": 100, "to": limit}, "file": live.name},
+        preconditions={"sha256": _fingerprint(live)},  # only if production is still what people were shown
+        because=f"p95 latency is fine at {limit} in staging",
+        supersedes=instead_of,
+    )
+    try:
+        return await stage.answer("deploy-bot", pending)
+    except sayso.ChangesRequested as no:
+        number = re.search(r"\d{1,4}", no.changes)
+        if number is None or int(number[0]) == limit:
+            raise
+        stage.say("deploy-bot", f"asked for changes: {no.changes}")
+        return await _rate_limit(stage, client, live, int(number[0]), pending.request)
+
+
+def _fingerprint(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
+
+
 async def release_payment(stage: Stage) -> str:
-    """Release a payment through a gateway: a separate tool, which alone can spend the receipt."""
+    """Release a payment, when finance and security agree, through a tool that alone can spend the receipt."""
     ledger = stage.world / "ledger.csv"
     async with stage.client("payments-bot", audience="payments-gateway") as client:
         pending = await client.ask_nowait(
@@ -102,7 +116,7 @@ async def release_payment(stage: Stage) -> str:
 
 
 async def export_data(stage: Stage) -> str:
-    """Export customer data: the approver sees which columns and how many rows leave the house."""
+    """Export customer data: the owner of the data says so, and nobody of the team that wants it."""
     rows = [{"id": str(number), "country": "DE", "plan": "pro"} for number in range(1, 1205)]
     async with stage.client("data-bot") as client:
         pending = await client.ask_nowait(
@@ -122,7 +136,7 @@ async def export_data(stage: Stage) -> str:
 
 
 async def delete_credentials(stage: Stage) -> str:
-    """Delete an old credential store: cannot be undone, so two people are asked."""
+    """Delete an old credential store: cannot be undone, so two people type the code they were shown."""
     store = stage.world / "legacy-kv"
     store.mkdir(exist_ok=True)
     for number in range(41):
@@ -144,7 +158,8 @@ async def delete_credentials(stage: Stage) -> str:
 
 
 async def publish_mail(stage: Stage) -> str:
-    """Publish an e-mail to a third party; the gate runs the function on exactly what was approved."""
+    """Publish a long e-mail, which is read page by page; the gate runs the function on exactly what was approved."""
+    figures = (f"Region {number:03}: revenue {number * 7919 % 9000 + 1000} kEUR" for number in range(1, 201))
 
     @sayso.gate("mail.publish", target="{to}", because="the quarterly results are public since 09:00")
     async def publish(to: str, subject: str, body: str) -> str:
@@ -159,7 +174,7 @@ async def publish_mail(stage: Stage) -> str:
         return await publish(
             "press@newsroom.example",
             subject="Acme: results of the third quarter",
-            body="Revenue grew by 12 %.\nThe board confirms the outlook.",
+            body="\n".join(["Revenue grew by 12 %. The board confirms the outlook.", *figures]),
         )
 
 

@@ -10,7 +10,7 @@ from sandbox.people import App, Command
 from sandbox.workspace import Workspace
 
 BOT = "U0SAYSO"
-MEMBERS = ["U0DANA", "U0ALICE", "U0BOB", "U0CAROL", "U0MALLORY"]
+MEMBERS = ["U0ALICE", "U0BOB", "U0CAROL", "U0DANA", "U0MARA", "U0GUS", "U0PRIYA", "U0MALLORY"]
 
 CHANNELS = [
     ("C0DEPLOYS", "deploys", "What goes to production, and when"),
@@ -24,13 +24,14 @@ GROUPS = [
     ("S0SRE", "sre", "Site reliability", ["U0ALICE", "U0BOB"]),
     ("S0FINANCE", "finance", "Finance", ["U0ALICE", "U0DANA"]),
     ("S0SECURITY", "security", "Security", ["U0BOB"]),
-    ("S0DATA", "data-owners", "Data owners", ["U0CAROL"]),
+    ("S0DATA", "data-owners", "Data owners", ["U0CAROL", "U0GUS"]),
     ("S0PRESS", "press-desk", "Press desk", ["U0CAROL"]),
 ]
 
 
 def build_demo(*, now: Callable[[], float] | None = None) -> Workspace:
-    """Team Acme: dana asks, alice, bob and carol approve, mallory may not; a guest and a leaver."""
+    """Team Acme: alice, bob and carol approve; agents of priya act for dana, of the team of mara and gus; mallory may
+    nothing; a guest and a leaver."""
     workspace = Workspace("T0SAYSO", "Acme", "acme", demo_app(), now=now or time.time)
     _add_people(workspace)
     for group_id, handle, name, users in GROUPS:
@@ -61,10 +62,13 @@ def demo_app() -> App:
 
 def _add_people(workspace: Workspace) -> None:
     add = workspace.add_user
-    add("U0DANA", "dana", "Dana Okafor", email="dana@acme.example", title="Finance lead")
     add("U0ALICE", "alice", "Alice Berg", email="alice@acme.example", title="SRE and finance")
     add("U0BOB", "bob", "Bob Castellanos", email="bob@acme.example", title="Security and SRE")
-    add("U0CAROL", "carol", "Carol Nakamura", email="carol@acme.example", title="Data owner, press")
+    add("U0CAROL", "carol", "Carol Nakamura", email="carol@acme.example", title="Data owner")
+    add("U0DANA", "dana", "Dana Okafor", email="dana@acme.example", title="The agents act for her")
+    add("U0MARA", "mara", "Mara Lindqvist", email="mara@acme.example", title="Dana's manager")
+    add("U0GUS", "gus", "Gus Ferrari", email="gus@acme.example", title="Data owner, in Dana's team")
+    add("U0PRIYA", "priya", "Priya Raman", email="priya@acme.example", title="Platform, owns the agents")
     add("U0MALLORY", "mallory", "Mallory Voss", email="mallory@acme.example", title="Contractor relations")
     add("U0GUEST", "guest", "Gil Guest", email="gil@partner.example", is_restricted=True)
     add("U0LEFT", "lena", "Lena Left", email="lena@acme.example", deleted=True)

@@ -21,6 +21,7 @@ _Literal = TypeVar("_Literal")
 _ID = re.compile(r"[0-9]{1,4}-[a-z2-7]{24}")
 _PAGE = re.compile(r"[0-9]{1,15}-" + _ID.pattern)  # where a page ended: as a Page's cursor says
 _CODE = re.compile(r"[0-9A-Z]{4}-?[0-9A-Z]{2}")
+_NAME = re.compile(r"[A-Za-z0-9._*-]{1,128}")  # of an agent or a kind, more widely than policy takes it
 _ZONE = re.compile(r"[A-Za-z]+([/_+-][A-Za-z0-9]+){0,4}")
 _LOOKS_LIKE = str.maketrans("ILO", "110")  # a code has none of these letters
 
@@ -467,6 +468,8 @@ def _scope(words: list[str]) -> tuple[Literal["agent", "kind", "all"], str]:
         return scope, ""
     if not words or words[0] == SURE:
         raise _Wrong(f"Say which {scope}")
+    if not _NAME.fullmatch(words[0]):
+        raise _Wrong(f"No {scope} can have this name:", words[0])
     return scope, words.pop(0)
 
 

@@ -246,7 +246,7 @@ def _or_absent(value: Sequence[str]) -> Sequence[str]:
 
 def _before(before: Before, team: str) -> list[Json]:
     """An earlier request for the same, in one quiet line."""
-    line = [emoji("warning"), text(" the same was asked before: "), text(before.status.value, "bold")]
+    line = [emoji("warning"), text(" asked before for the same target: "), text(before.status.value, "bold")]
     if before.by:
         line += [text(" by "), *listed([person(who, team) for who in before.by])]
     return [*line, text(" "), when(before.at)]

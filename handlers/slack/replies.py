@@ -19,7 +19,7 @@ ASK = "sayso:ask"  #: of those that ask for words first
 ASK_FORM = "sayso:ask-form"
 REFRESH = "sayso:home"
 _WORDS = "sayso:words"  #: block and action id of the input
-_SCREEN = "sayso:screen"
+SCREEN = "sayso:screen"
 _LONGEST = 500
 _LABEL = 24  #: characters that Slack takes on a modal's buttons and in its title
 
@@ -47,7 +47,7 @@ class Said:
 
     def carried(self) -> str:
         """As it stands in a button's value or a form's metadata: ids and the person's own words, nothing secret."""
-        return json.dumps({name: value for name, value in vars(self).items() if value})
+        return json.dumps({name: value for name, value in vars(self).items() if value}, ensure_ascii=False)
 
 
 class Replies:
@@ -64,7 +64,7 @@ class Replies:
         """A modal."""
         return {
             "type": "modal",
-            "callback_id": _SCREEN,
+            "callback_id": SCREEN,
             "private_metadata": Said("", channel=channel).carried(),
             "title": _plain("Sayso"),
             "close": _plain("Close"),

@@ -227,7 +227,7 @@ def _was_and_is(changed: Changed) -> tuple[str, ...]:
 
 def _before(before: Before) -> Iterator[Json]:
     """An earlier request for the same, in one quiet line."""
-    yield ours(f"⚠️ the same was asked before: {before.status.value}")
+    yield ours(f"⚠️ asked before for the same target: {before.status.value}")
     if before.by:
         yield ours(" by ")
         yield from _listed(before.by)

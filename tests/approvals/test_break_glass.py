@@ -135,6 +135,13 @@ async def test_a_later_policy_takes_it_away_and_none_gives_it_afterwards() -> No
     assert await refusal(other, late, CAROL) == "no_break_glass"
 
 
+async def test_not_after_the_deadline_even_before_anybody_has_noticed_it() -> None:
+    house = await a_house(**with_glass())
+    request = await house.asked()
+    house.wait(request.expires_at - house.now + 1)
+    assert await refusal(house, request, CAROL) == "not_now"
+
+
 async def test_a_freeze_or_a_rule_that_denies_is_stronger() -> None:
     house = await a_house(**with_glass())
     request = await house.asked()

@@ -105,6 +105,35 @@ async def test_only_the_account_that_asked_confirms_and_only_the_one_that_typed(
     assert reason(await links.confirm(ALICE, OTHER.id)) == "nothing_claimed"
 
 
+async def test_not_even_another_account_of_the_same_person_confirms() -> None:
+    people = a_policy_file()["people"]
+    people["alice"]["accounts"].append(account("alice2").id)
+    house = await a_house(**with_links(people=people))
+    await house.approvals.links.claim(OTHER, await code_of(house))
+    assert reason(await house.approvals.links.confirm(account("alice2"), OTHER.id)) == "nothing_claimed"
+
+
+async def test_what_the_file_says_since_of_an_account_is_not_confirmed_away() -> None:
+    house = await a_house(**with_links())
+    await house.approvals.links.claim(OTHER, await code_of(house))
+    people = a_policy_file()["people"]
+    people["bob"]["accounts"].append(OTHER.id)
+    await house.adopt(**with_links(people=people))
+    assert reason(await house.approvals.links.confirm(ALICE, OTHER.id)) == "linked_already"
+
+
+async def test_the_account_of_somebody_who_left_the_file_is_nobodys() -> None:
+    house = await a_house(**with_links())
+    await linked(house)
+    people, groups = a_policy_file()["people"], a_policy_file()["groups"]
+    del people["alice"]
+    ops = {"people": ["bob", "carol"], "slack_usergroup": "S0SEC"}
+    await house.adopt(**with_links(people=people, groups=groups | {"ops": ops}))
+    await house.policies.refresh()
+    house.directory.groups = {"slack:usergroup:S0SEC": {OTHER.id}}
+    assert await click(house, OTHER) == "unlinked"
+
+
 @pytest.mark.parametrize("who", ["carol", "stranger"])
 async def test_without_the_role_nobody_begins(who: str) -> None:
     house = await a_house(**with_links())

@@ -6,7 +6,7 @@ import pytest
 
 from approvals.errors import ChatRefused
 from approvals.request import Request
-from approvals.terms import Escalation
+from approvals.terms import Escalation, Factor
 from bot.courier import Courier
 from storage.memory import MemoryStore
 from tests.bot.chat import Chat, limited, silent
@@ -161,6 +161,18 @@ async def test_notes_keep_to_the_platforms_pace(store: MemoryStore, clock: Clock
     clock.advance(1)
     await until_quiet(courier)
     assert keys(chat) == ["reminder-1"]
+
+
+async def test_whoever_is_asked_directly_gets_one_letter_once_a_card_stands(store: MemoryStore, chat: Chat) -> None:
+    courier = Courier(store, {"slack": chat}, accounts=lambda person: (f"slack:T0SAYSO:U0{person.upper()}",))
+    factor = Factor(name="ops", sources=("person:alice", "person:bob"), notify="dm")
+    terms = some_terms(factors=(factor,), destinations=(CHANNEL, ELSEWHERE))
+    request = a_request(now=await store.now(), terms=terms)
+    await store.create(request.id, lambda now, earlier: a_change(request, show=True))
+    for _ in range(3):
+        await until_quiet(courier)
+    assert sorted(place for place, _ in chat.announced) == ["slack:U0ALICE", "slack:U0BOB"]
+    assert {chat.messages[note.reference["ts"]].request for _, note in chat.announced} == {request.id}
 
 
 async def test_whom_the_agent_acts_for_is_told_once_how_it_was_decided(

@@ -54,9 +54,9 @@ async def test_only_who_it_concerns_or_who_may_see_all_is_told_of_it(house: Hous
 
 async def test_who_is_no_full_member_or_cannot_be_looked_up_sees_what_stands_in_the_channel_only(house: House) -> None:
     request = await house.asked()
-    house.directory.not_full[account("alice").id] = "a guest"
+    house.directory.not_full |= {account("alice").id: "a guest", account("dana").id: "deactivated"}
     house.directory.unreachable.add(account("carol").id)
-    for who in ("alice", "carol"):
+    for who in ("alice", "carol", "dana"):
         assert (await said(house, who, f"show {request.code}")).title == "There is no such request"
         assert (await in_channel(house, who, f"show {request.code}")).title == "Approval record"
 
@@ -239,6 +239,12 @@ async def test_how_it_ended_is_settled_by_who_says_how_they_know(house: House) -
     assert [one.label for one in offered] == ["It succeeded", "It failed"]
     done = await pressed(house, "dave", await said(house, "dave", offered[0].command), "seen at the bank")
     assert words(done).endswith("is now succeeded.")
+
+
+async def test_a_request_is_looked_at_from_where_its_card_stands_and_from_no_other_channel(house: House) -> None:
+    request = await house.asked()
+    assert (await in_channel(house, OUTSIDE, f"show {request.code}")).title == "Approval record"
+    assert (await said(house, OUTSIDE, f"show {request.code}", "slack:C0ELSE")).title == "There is no such request"
 
 
 async def test_an_account_that_was_linked_is_asked_first_like_any_other_of_its_person() -> None:

@@ -73,6 +73,8 @@ def test_a_command_is_read(text: str, command: object) -> None:
         ("freeze payments-bot", "", "freeze"),
         ("freeze agent", "", "freeze"),
         ("freeze agent --sure", "", "freeze"),
+        (f"freeze agent {'x' * 129}", "", "freeze"),
+        ("unfreeze kind {payments}", "", "unfreeze"),
         ("unfreeze everything", "", "unfreeze"),
         ("delegate bob", "", "delegate"),
         ("delegate until friday", "", "delegate"),

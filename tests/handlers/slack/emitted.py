@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from typing import Any, TypeVar
 
@@ -9,25 +10,29 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from approvals.card import Who
-from approvals.commands.record import record_of
+from approvals.commands.answers import Answer
+from approvals.lifecycle import Status
 from approvals.notes import Note
 from approvals.request import Request
 from approvals.review import Look, review_of
 from approvals.reviewing import Opened
 from approvals.rows import row_of
-from approvals.verdicts import Counted, Late, Refused
-from handlers.slack import answers, notes, reason, replies, review
+from approvals.service import Paused
+from approvals.verdicts import Counted, Done, Late, Refused
+from handlers.slack import answers, command, notes, reason, replies, review
 from handlers.slack.blocks import draw
 from handlers.slack.burst import draw_rows
 from handlers.slack.identity import Identity
 from handlers.slack.press import Press
-from tests.approvals.make import a_policy, a_request, account, an_action, an_approved_request, some_terms
-from tests.handlers.slack.cards import hostile_cards, untrusted
+from tests.approvals.make import a_request, account, an_action, an_approved_request, some_terms
+from tests.handlers.slack.answered import Told, everything_told
+from tests.handlers.slack.cards import MARK, NOW, hostile_cards, untrusted
 
 TEAM = "T0SAYSO"
 VALUE = "1.0-" + "a" * 24 + "." + "0" * 64 + "." + "A" * 43
 LOOK = "0-" + "a" * 24 + "." + "A" * 22
 IDENTITY = Identity(TEAM, "A0", "B0", "U0BOT", "https://acme.slack.com/")
+DRAWS = replies.Replies(IDENTITY)
 PRESS = Press("0-" + "a" * 24, "sha256:" + "0" * 64, account("alice"), "C0OPS", "1.2", VALUE)
 
 Json = dict[str, Any]
@@ -76,27 +81,76 @@ def messages(count: int) -> Iterator[list[Json]]:
         yield draw(card, team=TEAM, value=VALUE).blocks
     for some in zip(cards[::2], cards[1::2], strict=False):
         yield draw_rows([*map(row_of, some), None], [VALUE] * 3, team=TEAM).blocks
-    for note in samples(_NOTES, count // 4):
+    for note in samples(hostile_notes, count // 4):
         yield notes.draw_note(note, team=TEAM).blocks
     yield notes.draw_letter(
         Note(key="l", what="decided", code="7F3K-9Q", title="Pay", status="denied"), "https://x"
     ).blocks
+    for private in _private_answers():
+        yield private.blocks()
+
+
+def _private_answers() -> Iterator[answers.Private]:
+    """What is told about a click: a sentence of ours and, where it came too late, who was faster."""
     approved = an_approved_request()
-    for verdict in (Counted(approved), Counted(approved, safe=False), Late(approved), Refused("x", "A sentence.")):
-        yield answers.about(verdict, "approve", TEAM).blocks()
+    refused, denied = Refused("x", f"The policy does not know {MARK} <!here>."), Counted(approved)
+    for verdict in (denied, Counted(approved, safe=False), Late(approved), refused):
+        yield answers.about(verdict, "approve", TEAM)
+    yield answers.reported(refused)
+    yield answers.reported(Done(None, "reported"))
+    for frozen in (None, refused, Done(None, "frozen")):
+        yield answers.paused(Paused(denied, frozen), TEAM)
+    for status in Status:
+        decision = approved.decision and approved.decision.model_copy(update={"status": status})
+        yield answers.late(approved.model_copy(update={"status": status, "decision": decision}), TEAM)
+    yield from (answers.UNCERTAIN, answers.NOT_OURS, answers.NO_FORM, answers.NO_PAGE, answers.OUTDATED)
 
 
 def views(count: int) -> Iterator[Json]:
     """Reviews in every state, forms, notices and records."""
     for request in samples(hostile_requests, count):
         yield from _reviews(request)
-        yield replies.Replies(IDENTITY).screen(record_of(request, a_policy(), (), ()))
     yield review.LOADING
     for answer in ("approve", "deny", "changes", "pause"):
         yield reason.form(PRESS, answer, presets=["x" * 200, "y"], needed=True)
         yield reason.form(PRESS, answer)
-    yield reason.notice(answers.UNCERTAIN)
-    yield replies.form(replies.Said("deny 0-x", ask="Why?", label="Deny"))
+    for private in _private_answers():
+        yield reason.notice(private)
+
+
+def told(count: int) -> Told:
+    """What people are told who try every command and every button of the answers, over so many hostile requests."""
+    return asyncio.run(everything_told(samples(hostile_requests, count)))
+
+
+def answer_messages(all_told: Told) -> Iterator[list[Json]]:
+    """Every answer to a command as a message."""
+    for answer in _answers(all_told):
+        yield DRAWS.message(answer).blocks()
+
+
+def answer_views(all_told: Told) -> Iterator[Json]:
+    """Every answer as a modal, the forms that its buttons open, and everybody's home tab."""
+    for parts in all_told.homes:
+        yield DRAWS.home(parts, NOW)
+    for answer in _answers(all_told):
+        screen = DRAWS.screen(answer, "C0OPS")
+        yield screen
+        yield from _forms(screen)
+
+
+def _answers(all_told: Told) -> list[Answer]:
+    return [*all_told.answers, command.SORRY, command.WORKING, command.NOT_OURS]
+
+
+def _forms(screen: Json) -> Iterator[Json]:
+    """The forms of the buttons that ask for words, as the listener opens them."""
+    buttons = [one for block in screen["blocks"] if block["type"] == "actions" for one in block["elements"]]
+    for button in buttons:
+        said = replies.said_in(button["value"])
+        assert said is not None
+        if button["action_id"].startswith(replies.ASK):
+            yield replies.form(replies.Said(said.command, said.ask, said.label, "C0OPS"))
 
 
 def _reviews(request: Request) -> Iterator[Json]:
@@ -111,7 +165,7 @@ def _reviews(request: Request) -> Iterator[Json]:
     yield review.page_of(Opened(only, whole, care, pages // 2), TEAM)
 
 
-_NOTES = st.builds(
+hostile_notes = st.builds(
     Note,
     key=st.just("k"),
     what=st.sampled_from(["reminder", "waiting", "undeliverable"]),

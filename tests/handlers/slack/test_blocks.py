@@ -362,8 +362,8 @@ def test_a_card_on_which_nothing_changed_says_that() -> None:
 def test_who_denied_the_same_before_is_named_and_when() -> None:
     earlier = (Before(status=Status.DENIED, at=NOW, by=(ALICE,)), Before(status=Status.UNKNOWN, at=NOW, by=()))
     shown = read(a_card(earlier=earlier))
-    assert any(line.startswith(":warning: the same was asked before: denied by @U0ALICE ") for line in shown)
-    assert any(line.startswith(":warning: the same was asked before: unknown ") for line in shown)
+    assert any(line.startswith(":warning: asked before for the same target: denied by @U0ALICE ") for line in shown)
+    assert any(line.startswith(":warning: asked before for the same target: unknown ") for line in shown)
 
 
 def test_what_a_person_wants_changed_stands_on_the_denied_card() -> None:

@@ -169,7 +169,7 @@ def test_what_changed_since_a_denial_and_what_was_asked_before_stands_on_the_car
 
     assert "asked anew after 4R2C-8M was denied; what changed:\namount | 99.00  →  12400.00" in text
     assert "note | (absent)\n→\na\nb" in text
-    assert "the same was asked before: denied by alice 2026-05-28 20:26 UTC" in text
+    assert "asked before for the same target: denied by alice 2026-05-28 20:26 UTC" in text
 
 
 def test_what_does_not_fit_has_no_approve() -> None:
