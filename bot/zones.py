@@ -21,6 +21,6 @@ def minute_of_day(zone: str, at: int) -> int:
 def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a part of the world, such as America, is a folder
         log.warning("no such time zone", zone=name, taken="UTC")
         return ZoneInfo("UTC")
