@@ -30,6 +30,6 @@ def is_zone(name: str) -> bool:
 def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a part of the world, such as America, is a folder
         log.warning("no such time zone", zone=name, taken="UTC")
         return ZoneInfo("UTC")

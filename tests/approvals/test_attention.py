@@ -31,7 +31,8 @@ def test_hours_may_span_midnight() -> None:
     assert [NIGHT.hold(minute) for minute in (0, 419, 420, 1319, 1320)] == [True, True, False, False, True]
     assert [day.hold(minute) for minute in (0, 539, 540, 1019, 1020)] == [False, False, True, True, False]
     assert minute_of_day("Europe/Berlin", MIDNIGHT) == 0
-    assert minute_of_day("Nowhere/Land", MIDNIGHT) == minute_of_day("UTC", MIDNIGHT) == 22 * 60
+    for nowhere in ("Nowhere/Land", "America", "America/Argentina"):
+        assert minute_of_day(nowhere, MIDNIGHT) == minute_of_day("UTC", MIDNIGHT) == 22 * 60
 
 
 def test_where_policy_says_nothing_everybody_who_is_asked_is_notified() -> None:
