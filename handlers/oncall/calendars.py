@@ -81,7 +81,7 @@ def _zone(calendar: Component) -> ZoneInfo:
     """Where a calendar's days begin and end, if it says so; else UTC."""
     try:
         return ZoneInfo(str(calendar.get("X-WR-TIMEZONE", "UTC")))
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a part of the world, such as America, is a folder
         return ZoneInfo("UTC")
 
 
