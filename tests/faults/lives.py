@@ -162,10 +162,11 @@ async def _go_through(life: Life, step: Step | None) -> tuple[Seen, Sequence[str
         began = len(shift.bot.lines)
         async with world.agent(spend=40.0) as client, asyncio.timeout(60):
             await life.run(shift, client, seen)
+            ended = len(shift.bot.lines)  # what a bot does after that has nobody who would wait for it
         seen.cards = seen.cards or len(world.cards(shift.lane))
         seen.events = _by_request(await world.journal())
         seen.died = -signal.SIGKILL in shift.deaths
-        return seen, [line for line in shift.bot.lines[began:] if line.startswith("port ")]
+        return seen, [line for line in shift.bot.lines[began:ended] if line.startswith("port ")]
 
 
 def _by_request(journal: Sequence[Mapping[str, Any]]) -> list[str]:
