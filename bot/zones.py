@@ -17,6 +17,15 @@ def minute_of_day(zone: str, at: int) -> int:
     return there.hour * 60 + there.minute
 
 
+def is_zone(name: str) -> bool:
+    """Whether this is a time zone that is known here."""
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
+
+
 @lru_cache(maxsize=256)
 def _zone(name: str) -> ZoneInfo:
     try:
