@@ -52,7 +52,7 @@ async def test_the_same_content_as_another_call_is_another_request(world: World)
         third = await client.ask_nowait(lane.kind, **about)
         fourth = await client.ask_nowait(lane.kind, **about)
         for pending in (second, third, fourth):
-            await world.card(lane, pending.request, "needs")
+            await world.card(lane, pending.request)
             assert not pending.done
 
     assert len({pending.request for pending in (first, second, third, fourth)}) == 4

@@ -161,7 +161,8 @@ class World:
     async def click(self, user: str, lane: Lane, request: str, button: str = "approve") -> None:
         """Click a button of the card as soon as it is there; the click must be acknowledged."""
         card = await self.card(lane, request)
-        delivery = await self.sandbox.click(user, lane.channel, card.ts, f"sayso:{button}")
+        value = next((one for one in _values(card.blocks) if f".{request}." in one), None)
+        delivery = await self.sandbox.click(user, lane.channel, card.ts, f"sayso:{button}", value=value)
         assert delivery.ok, delivery
 
     async def until(self, gesture: Callable[[], Awaitable[Delivery]]) -> None:
@@ -315,5 +316,19 @@ def _words(part: Any) -> Iterator[str]:
 
 
 def _is_about(message: Message, request: str | None) -> bool:
+    """Whether it is a card, of this request; one of a message that requests share is known by its buttons."""
     about = (message.metadata or {}).get("event_payload", {}).get("request")
-    return about is not None and request in (None, about)
+    if about is not None:
+        return request in (None, about)
+    return any(request is None or f".{request}." in value for value in _values(message.blocks))
+
+
+def _values(part: Any) -> Iterator[str]:
+    """What the buttons of some blocks carry."""
+    if isinstance(part, list):
+        for one in part:
+            yield from _values(one)
+    elif isinstance(part, dict):
+        if part.get("type") == "button" and "value" in part:
+            yield str(part["value"])
+        yield from _values([*part.values()])
