@@ -57,8 +57,9 @@ def errands(stored: Stored, destination: str, accounts: Accounts, operators: str
 def _of_card(stored: Stored, destination: str, accounts: Accounts) -> tuple[Errand, ...]:
     post = stored.posts.get(destination)
     if post is None or post.state == "failed":
-        # what nobody ever saw, and nobody can decide any more, is not shown
-        return (Errand.POST,) if stored.request.is_due_at(destination) else ()
+        # what nobody ever saw, and nobody can decide any more, is not shown, unless a rule wants it to be
+        is_news = stored.request.is_news and not is_refused(post)
+        return (Errand.POST,) if is_news or stored.request.is_due_at(destination) else ()
     if post.state == "intended":
         return (Errand.POST,)
     edit = () if post.shown == digest_at(stored.request, post) else (Errand.EDIT,)

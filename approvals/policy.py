@@ -31,6 +31,7 @@ from approvals.policy_file import (
     PersonEntry,
     PolicyFile,
     Role,
+    RuleEntry,
     matches,
 )
 from approvals.policy_problems import problems, warnings
@@ -270,6 +271,7 @@ class Policy:
     def _terms(self, facts: Facts, demands: list[Demands], said: tuple[Heard, ...]) -> Terms:
         base, question = self._file.defaults, facts.question
         human = [demand for demand in demands if demand.effect == "require"]
+        told = [demand for demand in demands if isinstance(demand, RuleEntry) and demand.announce]
         return Terms(
             policy=self.digest,
             rules=tuple(one.rule for one in said if one.counts),
@@ -288,8 +290,9 @@ class Policy:
             min_look=max(demand.min_look or base.min_look or 0 for demand in demands),
             confirm_code=base.confirm_code or any(demand.confirm_code for demand in demands),
             unseen=all((base if demand.unseen is None else demand).unseen or False for demand in demands),
-            destinations=_union(demand.destinations for demand in human) or base.destinations,
-            fallback=_union(demand.fallback for demand in human) or base.fallback,
+            announced=bool(told),
+            destinations=_union(demand.destinations for demand in human or told) or base.destinations,
+            fallback=_union(demand.fallback for demand in human or told) or base.fallback,
             within=min(question.within or _FOREVER, _shortest(demands, "within", base.within)),
             use_within=_shortest(demands, "use_within", base.use_within),
             receipt_ttl=_shortest(demands, "receipt_ttl", base.receipt_ttl),

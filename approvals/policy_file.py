@@ -318,6 +318,7 @@ class RuleEntry(Demands):
     match: Match = Match()
     when: Condition | None = None
     exempts: tuple[str, ...] = ()
+    announce: bool = False
 
 
 class Defaults(Demands):

@@ -22,7 +22,7 @@ _MOST_TTL: Final = 300_000
 
 def problems(file: PolicyFile) -> list[Problem]:
     """Why the file cannot be used; where a name leads nowhere, nothing is said that would follow from it."""
-    found = [*_dangling(file), *_exemptions(file), *_overlaps(file), *_windows(file)]
+    found = [*_dangling(file), *_exemptions(file), *_overlaps(file), *_windows(file), *_announced(file)]
     return (
         found or [*_too_few(file), *_escalations(file), *_unreviewed(file), *_strangers(file)] or [*_nobody_left(file)]
     )
@@ -286,6 +286,17 @@ def _factor(file: PolicyFile, entry: FactorEntry, demands: Demands, principal: s
 def _numbered(factors: Iterable[Factor]) -> Iterator[Factor]:
     for number, factor in enumerate(factors):
         yield factor.model_copy(update={"name": str(number)})
+
+
+# -- what nobody is asked -----------------------------------------------------------------------------------------
+
+
+def _announced(file: PolicyFile) -> Iterator[Problem]:
+    """What asks somebody is shown anyway, and what is denied has nothing to announce."""
+    for path, where, rule in _rules(file):
+        if rule.announce and rule.effect != "allow":
+            what = "announce belongs to a rule with effect: allow; people see all that they are asked anyway"
+            yield Problem(what, (*path, "announce"), f"{where}.announce")
 
 
 # -- emergencies --------------------------------------------------------------------------------------------------

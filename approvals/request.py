@@ -253,6 +253,13 @@ class Request(Frozen):
         """Whether people have to see it at a destination where it does not stand yet."""
         return self.status is Status.PENDING or (self.unreviewed and destination in self.announced)
 
+    @property
+    def is_news(self) -> bool:
+        """Whether a rule let it through and wants people to see it: once, where they would have been asked."""
+        decision = self.decision
+        allowed = decision is not None and decision.status is Status.APPROVED and decision.rule is not None
+        return allowed and self.terms.announced
+
     def was_marked(self, did: Did, person: str | None = None) -> bool:
         """Whether somebody, or this person, did that."""
         return any(one.did == did and person in (None, one.person) for one in self.interventions)

@@ -622,7 +622,9 @@ def _asked(
     )
     after = _by_rule(with_care(asked, entry.book, now), now)
     by = f"agent:{agent}" if after.decision is None else f"policy:{after.decision.rule}"
-    return change_of(None, after, policy, {"by": by, **_remarkable(terms)}, show=after.decision is None)
+    return change_of(
+        None, after, policy, {"by": by, **_remarkable(terms)}, show=after.decision is None or after.is_news
+    )
 
 
 def _remarkable(terms: Terms) -> Mapping[str, Any]:

@@ -101,6 +101,7 @@ class Terms(Frozen):
     excluded: tuple[str, ...] = ()  #: people of the principal chain: their votes never count
     barred: tuple[str, ...] = ()  #: sources whose members never count, whatever else they belong to
     destinations: tuple[str, ...] = ()
+    announced: bool = False  #: whether people see what a rule allows without asking them
     fallback: tuple[str, ...] = ()  #: where it is shown if a destination takes no cards, the first that does
     deny_quorum: int = 1  #: how many people have to say no
     reminders: tuple[int, ...] = ()  #: ms from the asking at which those who have not answered are reminded

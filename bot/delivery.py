@@ -411,7 +411,7 @@ class Delivery:
             record = {"v": 1, "event": "undeliverable", "request": request.id, "destination": self._place}
             await self._store.note({**record, "reason": exc.code}, partition=int(request.id.split("-")[0]))
             await self._let_operators_know(stored, exc)
-        if request.is_due_at(self._place):
+        if request.is_due_at(self._place) or (request.is_news and (post is None or post.state == "intended")):
             tries = post.tries if post is not None else 0
             failed = Post(self._place, "failed", await self._store.now(), problem=exc.code, tries=tries + 1)
             await self._store.record_post(request.id, failed)

@@ -56,6 +56,8 @@ def demanded(terms: Terms) -> Iterator[tuple[str, str]]:
         yield "open for", span(terms.within)
         yield from (("escalates", f"after {span(step.after)}: {_step(step)}") for step in terms.escalation)
         yield from _care(terms)
+    if terms.verdict == "allow" and terms.announced:
+        yield "announced in", ", ".join(terms.destinations)
     if terms.verdict != "deny":
         yield "usable for", f"{span(terms.use_within)}, each receipt for {span(terms.receipt_ttl)}"
 

@@ -48,6 +48,19 @@ def test_what_was_decided_unseen_is_not_shown_and_elsewhere_nothing_is_to_be_don
     assert needs(a_request(), at=THERE) == ()
 
 
+def test_what_a_rule_let_through_is_shown_once_where_the_rule_wants_it() -> None:
+    quiet, told = (some_terms(verdict="allow", announced=announced, fallback=(SPARE,)) for announced in (False, True))
+    assert needs(a_request(terms=quiet).decided_by_rule(1, jti="j")) == ()
+    news = a_request(terms=told).decided_by_rule(1, jti="j")
+    assert needs(news) == needs(news, a_post("intended")) == needs(news, a_post("failed", problem=NOT_NOW))
+    assert needs(news) == (Errand.POST,)
+    assert needs(news, a_post(shown=card_of(news).digest())) == ()
+    refused = a_post("failed", problem="is_archived")
+    assert needs(news, refused) == ()
+    assert needs(news, refused, at=SPARE) == (Errand.POST,)
+    assert needs(a_request(terms=told).denied_by("asked-again", "not again", 1)) == ()
+
+
 def test_rows_of_a_message_are_edited_together_and_noted_one_by_one() -> None:
     row = a_post(shared="m")
     assert subject_of("0-a", row, Errand.EDIT) == subject_of("0-b", row, Errand.EDIT) == "message:m"

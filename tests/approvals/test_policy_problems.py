@@ -8,7 +8,7 @@ import pytest
 
 from approvals.errors import PolicyInvalid, Problem
 from approvals.policy import Policy
-from tests.approvals.make import AGENT, a_policy, a_policy_file, a_rule
+from tests.approvals.make import AGENT, a_policy, a_policy_file, a_question, a_rule
 
 FILE = a_policy_file()
 MORE = {"groups": FILE["groups"] | {"leads": {"people": ["carol"]}}}
@@ -201,3 +201,12 @@ def test_a_condition_that_cannot_be_evaluated_is_told_where() -> None:
 def test_an_environment_is_said_in_one_way() -> None:
     kind = FILE["kinds"]["payments.release"] | {"environment": "production", "environment_from": "env"}
     assert "say either environment" in only(kinds={"payments.release": kind})
+
+
+# -- what nobody is asked -----------------------------------------------------------------------------------------
+
+
+def test_only_what_is_allowed_without_asking_can_be_announced() -> None:
+    assert a_policy(rules=[a_rule(effect="allow", announce=True)]).terms(a_question()).announced
+    for effect in ("require", "deny"):
+        assert "announce belongs to a rule with effect: allow" in only(rules=[a_rule(effect=effect, announce=True)])

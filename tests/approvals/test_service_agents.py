@@ -49,6 +49,24 @@ async def test_the_journal_holds_no_argument_no_nonce_and_nobodys_words() -> Non
         assert secret not in text
 
 
+async def test_what_a_rule_allows_is_shown_only_where_the_rule_says_so() -> None:
+    for announce in (False, True):
+        rule = a_rule("small", effect="allow", announce=announce, destinations=["slack:C0NEWS"])
+        house = await a_house(rules=[rule])
+        request = await house.asked(posted=False)
+        assert (request.status, request.is_news) == (Status.APPROVED, announce)
+        assert len(await house.store.due(Queue.CARDS, limit=9, lease=1_000)) == announce
+        assert request.asked.destinations == (("slack:C0NEWS",) if announce else ("slack:C0OPS",))
+
+
+async def test_a_rule_that_announces_what_it_allows_changes_nothing_about_what_people_are_asked() -> None:
+    told = a_rule("small", effect="allow", announce=True, destinations=["slack:C0NEWS"])
+    house = await a_house(rules=[told, a_rule("large")])
+    request = await house.approved()
+    assert (request.status, request.is_news) == (Status.APPROVED, False)
+    assert request.asked.destinations == ("slack:C0OPS",)
+
+
 async def test_the_journal_says_which_rules_were_exempted_from_and_which_count_unclear() -> None:
     exempting = a_rule("trusted", match={"target": ["bank:acme-*"]}, exempts=["large"])
     unclear = a_rule("odd", when="arguments.nothing == 'x'")

@@ -508,6 +508,25 @@ async def test_an_error_of_the_platform_we_do_not_know_keeps_the_card_due(
     assert len(chat.at(CHANNEL)) == 1
 
 
+# ------------------------------------------------------------ what a rule allowed
+
+
+async def test_what_a_rule_let_through_is_posted_decided_and_a_place_that_refuses_it_is_let_be(
+    store: MemoryStore, courier: Courier, chat: Chat, clock: Clock
+) -> None:
+    terms = some_terms(verdict="allow", announced=True, destinations=(CHANNEL, ELSEWHERE))
+    request = a_request(terms=terms, now=await store.now()).decided_by_rule(await store.now(), jti="jti-1")
+    chat.meets("post", ChatRefused("is_archived", "unarchive it"))
+    await store.create(request.id, lambda now, earlier: a_change(request, show=True))
+    await until_quiet(courier)
+    clock.advance(3_600)
+    await until_quiet(courier)
+    (told,) = [*chat.at(CHANNEL), *chat.at(ELSEWHERE)]
+    assert (told.card.status, told.card.buttons) == (Status.APPROVED, ())
+    refused = [post for post in (await store.get(request.id)).posts.values() if post.state == "failed"]
+    assert [post.problem for post in refused] == ["is_archived"]
+
+
 # ------------------------------------------------------------ emergencies
 
 
