@@ -25,12 +25,19 @@ class Pings:
     """Counts what people are notified of, where policy says how often that may be."""
 
     def __init__(
-        self, *, store: Store, directory: Directory, policies: Policies, minute_of_day: Callable[[str, int], int]
+        self,
+        *,
+        store: Store,
+        directory: Directory,
+        policies: Policies,
+        minute_of_day: Callable[[str, int], int],
+        is_zone: Callable[[str], bool],
     ) -> None:
         self._store = store
         self._directory = directory
         self._policies = policies
         self._minute_of_day = minute_of_day
+        self._is_zone = is_zone
         self._arrangements = Arrangements(store.shelf)
 
     async def book(self, policy: Policy) -> Book:
@@ -72,6 +79,10 @@ class Pings:
         by = await member(account, policy, self._directory)
         if isinstance(by, NotAllowed):
             return Refused(by.reason, by.sentence)
+        if hours is not None and not self._is_zone(hours.zone):
+            return Refused(
+                "no_such_zone", "I know no such time zone. Write it as Europe/Berlin, America/New_York or UTC."
+            )
         chosen: Mapping[str, Any] = {"hours": hours.model_dump() if hours else None}
         await self._store.shelf.keep(f"{_HOURS}/{await self._person(account, policy)}", chosen)
         return hours

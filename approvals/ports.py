@@ -380,6 +380,10 @@ class Store(Protocol):
         """Put an entry into the journal that changes no request; returns its number."""
         ...
 
+    async def assure(self, partition: int) -> None:
+        """Return when all that a partition holds now is as safe as a decision must be; else raises NotConfirmed."""
+        ...
+
     def journal(self, partition: int, after: int = 0) -> AsyncIterator[JournalEntry]:
         """The journal of a partition in order, from the entry after number `after`."""
         ...

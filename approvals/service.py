@@ -112,6 +112,7 @@ class Approvals:
         nudge: Callable[[], None] = lambda: None,
         held: Callable[[], bool] = lambda: False,
         minute_of_day: Callable[[str, int], int] = utc_minute,
+        is_zone: Callable[[str], bool] = lambda _: True,
     ) -> None:
         self._store = store
         self._detector = detector
@@ -130,7 +131,9 @@ class Approvals:
             nudge=nudge,
             new_key=_new_key,
         )
-        self.pings = Pings(store=store, directory=directory, policies=policies, minute_of_day=minute_of_day)
+        self.pings = Pings(
+            store=store, directory=directory, policies=policies, minute_of_day=minute_of_day, is_zone=is_zone
+        )
         self.delegations = Delegations(store=store, directory=directory, policies=policies, new_key=_new_key)
         self.links = Links(store=store, directory=directory, policies=policies, new_key=_new_key)
         self._tools = Tools(

@@ -46,7 +46,7 @@ from bot.telemetry.queues import Queues, open_queues
 from bot.telemetry.readiness import Check, Draining, checks_of
 from bot.telemetry.sampler import EVERY, Sampler
 from bot.telemetry.watched import WatchedDirectory
-from bot.zones import minute_of_day
+from bot.zones import is_zone, minute_of_day
 from handlers.api.routes import api_routes
 from handlers.slack.door import SlackDoor
 from storage.redis.store import DAY, RedisStore
@@ -177,6 +177,7 @@ def _rooms(
         nudge=courier_loop.nudge,
         held=sealer.holds_spends,
         minute_of_day=minute_of_day,
+        is_zone=is_zone,
     )
     commands = Commands(approvals=approvals, store=memory, directory=directory, policies=policies)
     loops = [courier_loop, posts_loop, *_loops(memory, kit.inbox(inbox), approvals, sealer, kit)]

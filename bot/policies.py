@@ -15,6 +15,7 @@ from approvals.errors import EpochChanged, PolicyInvalid, Problem, StoreUnavaila
 from approvals.freeze import Freeze
 from approvals.policy import Policy
 from approvals.ports import Store
+from bot.zones import is_zone
 
 
 def digest_of_text(text: str) -> str:
@@ -29,7 +30,20 @@ def read_policy(path: Path) -> tuple[Policy, str]:
     except (OSError, UnicodeDecodeError) as exc:
         what = f"cannot be read ({exc}); write one with `python -m bot init`"
         raise PolicyInvalid([Problem(what, where=str(path))]) from exc
-    return parse_policy(text, str(path)), text
+    policy = parse_policy(text, str(path))
+    _, node = read_yaml(text, str(path))
+    if wrong := [placed(problem, node, str(path)) for problem in _zones(policy)]:
+        raise PolicyInvalid(wrong)
+    return policy, text
+
+
+def _zones(policy: Policy) -> list[Problem]:
+    """The time zones that nobody knows here."""
+    hours = policy.care.quiet if policy.care else None
+    if hours is None or is_zone(hours.zone):
+        return []
+    what = f"there is no time zone {hours.zone!r}; write it as Europe/Berlin, America/New_York or UTC"
+    return [Problem(what, ("attention", "quiet_hours", "zone"), "attention.quiet_hours.zone")]
 
 
 def parse_policy(text: str, where: str = "policy") -> Policy:

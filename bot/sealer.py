@@ -11,6 +11,7 @@ from pathlib import Path
 
 import structlog
 
+from approvals.errors import NotConfirmed
 from approvals.journal import HEAD_TYP, Head, beginning, extended, genesis, origin
 from approvals.ports import JournalEntry, Signer, Store, Verifier
 
@@ -133,11 +134,19 @@ class Sealer:
             self._lost(partition, str(exc))
             return None
         self._broken.discard(partition)
-        if not fresh:
+        if not fresh or not await self._stay(partition):
             return None
         token = await self._signer.sign(HEAD_TYP, after.claims(await self._store.now()))
         self._heads[partition], self._sealed[partition] = after, fresh[-1]
         return token
+
+    async def _stay(self, partition: int) -> bool:
+        """Whether a failover leaves these entries; sealed before that, they would make it look like a roll-back."""
+        try:
+            await self._store.assure(partition)
+        except NotConfirmed:
+            return False
+        return True
 
     async def _leads_to(self, partition: int, head: Head) -> bool:
         """Whether the entries since the head before are those that were sealed, where they are still kept.

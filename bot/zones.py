@@ -17,10 +17,19 @@ def minute_of_day(zone: str, at: int) -> int:
     return there.hour * 60 + there.minute
 
 
+def is_zone(name: str) -> bool:
+    """Whether this is a time zone that is known here."""
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return False
+    return True
+
+
 @lru_cache(maxsize=256)
 def _zone(name: str) -> ZoneInfo:
     try:
         return ZoneInfo(name)
-    except (ZoneInfoNotFoundError, ValueError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):  # OSError: a part of the world, such as America, is a folder
         log.warning("no such time zone", zone=name, taken="UTC")
         return ZoneInfo("UTC")

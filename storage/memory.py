@@ -219,6 +219,9 @@ class MemoryStore:
     async def note(self, record: Mapping[str, Any], *, partition: int = 0) -> int:
         return self._noted(partition, json_text(record), self._now())
 
+    async def assure(self, partition: int) -> None:
+        return  # there is one memory, and nothing to wait for
+
     async def journal(self, partition: int, after: int = 0) -> AsyncIterator[JournalEntry]:
         for entry in [entry for entry in self._journals[partition] if entry.number > after]:
             yield entry

@@ -228,6 +228,10 @@ class WatchedStore:
         with _timed(self._metrics, "note"):
             return await self._store.note(record, partition=partition)
 
+    async def assure(self, partition: int) -> None:
+        with _timed(self._metrics, "assure"):
+            await self._store.assure(partition)
+
     async def journal(self, partition: int, after: int = 0) -> AsyncIterator[JournalEntry]:
         with _errors(self._metrics, "journal"):
             async for entry in self._store.journal(partition, after):

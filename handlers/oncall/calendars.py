@@ -72,7 +72,7 @@ def on_call(text: bytes, now: datetime) -> frozenset[str]:
         calendar = Calendar.from_ical(text)
         here = now.astimezone(_zone(calendar))
         events = recurring_ical_events.of(calendar).between(here, here + timedelta(seconds=1))
-    except (ValueError, KeyError, TypeError, AttributeError) as exc:
+    except (ValueError, KeyError, TypeError, AttributeError, OSError) as exc:  # OSError: a zone that is a folder
         raise CalendarProblem("this is no calendar that can be read") from exc
     return frozenset(name for event in events for name in _names(event))
 

@@ -291,6 +291,14 @@ class RedisStore:
         args = (self.clock_offset, json_text(record), secrets.token_hex(8))
         return int(await self._link.script("note", [keys.meta, keys.journal], *args))
 
+    async def assure(self, partition: int) -> None:
+        if not self.replicas:
+            return
+        wait = {"replicas": self.replicas, "within": self._confirm}
+        _, acks = await self._link.confirmed_script("assure", [self._keys[partition].meta], **wait)
+        if acks < self.replicas:
+            raise NotConfirmed(f"partition {partition} is on {acks} of {self.replicas} replicas")
+
     async def journal(self, partition: int, after: int = 0) -> AsyncIterator[JournalEntry]:
         while True:
             page = await self._link.call("XRANGE", self._keys[partition].journal, f"({after}-0", "+", "COUNT", _PAGE)

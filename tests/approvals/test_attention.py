@@ -13,10 +13,11 @@ from approvals.card import card_of
 from approvals.care import Care, Hours
 from approvals.lifecycle import Status
 from approvals.notes import notes_of
+from approvals.pings import Pings
 from approvals.request import Request
 from approvals.service import Counted, Refused
 from approvals.terms import Escalation
-from bot.zones import minute_of_day
+from bot.zones import is_zone, minute_of_day
 from tests.approvals.house import House, a_house
 from tests.approvals.make import MINUTE, NOW, a_factor, a_policy_file, a_request, account, some_terms
 
@@ -30,7 +31,8 @@ def test_hours_may_span_midnight() -> None:
     assert [NIGHT.hold(minute) for minute in (0, 419, 420, 1319, 1320)] == [True, True, False, False, True]
     assert [day.hold(minute) for minute in (0, 539, 540, 1019, 1020)] == [False, False, True, True, False]
     assert minute_of_day("Europe/Berlin", MIDNIGHT) == 0
-    assert minute_of_day("Nowhere/Land", MIDNIGHT) == minute_of_day("UTC", MIDNIGHT) == 22 * 60
+    for nowhere in ("Nowhere/Land", "America", "America/Argentina"):
+        assert minute_of_day(nowhere, MIDNIGHT) == minute_of_day("UTC", MIDNIGHT) == 22 * 60
 
 
 def test_where_policy_says_nothing_everybody_who_is_asked_is_notified() -> None:
@@ -164,6 +166,23 @@ async def test_people_choose_their_own_quiet_hours() -> None:
     house.directory.not_full[account("alice").id] = "a guest"
     refused = await house.approvals.pings.keep_quiet(account("alice"), None)
     assert isinstance(refused, Refused)
+
+
+async def test_hours_in_a_time_zone_that_does_not_exist_are_refused() -> None:
+    house = await a_house()
+    pings = Pings(
+        store=house.store,
+        directory=house.directory,
+        policies=house.policies,
+        minute_of_day=minute_of_day,
+        is_zone=is_zone,
+    )
+    there = NIGHT.model_copy(update={"zone": "Europe/Berlim"})
+    refused = await pings.keep_quiet(account("alice"), there)
+    assert isinstance(refused, Refused)
+    assert refused.reason == "no_such_zone"
+    assert await pings.quiet_hours_of(account("alice")) is None
+    assert await pings.keep_quiet(account("alice"), NIGHT) == NIGHT
 
 
 async def test_without_the_section_nothing_is_counted() -> None:

@@ -13,7 +13,7 @@ import aiohttp
 import pytest
 from redis.asyncio import Redis
 
-from approvals.errors import SignerUnavailable
+from approvals.errors import NotConfirmed, SignerUnavailable
 from approvals.journal import HEAD_TYP
 from bot.audit import ExportInvalid, Finding, export, verify_export, verify_store
 from bot.house import open_house
@@ -69,6 +69,25 @@ async def test_every_step_with_news_adds_one_signed_head(store: MemoryStore, sig
     claims = [signer.verify(HEAD_TYP, line) for line in lines]
     assert [(one["origin"], one["number"]) for one in claims if one] == [(NAME, 3), (NAME, 4)]
     assert [head.number for head in HeadsFile(heads).read(signer)] == [3, 4]
+
+
+async def test_nothing_is_sealed_that_a_failover_could_take_back(
+    store: MemoryStore, signer: FileSigner, heads: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sealer = a_sealer(store, signer, heads)
+    await write(store, "a")
+    await sealer.step()
+
+    async def alone(_: int) -> None:
+        raise NotConfirmed("no replica answers")
+
+    with monkeypatch.context() as lagging:
+        lagging.setattr(store, "assure", alone)
+        await write(store, "b")
+        await sealer.step()
+        assert (len(kept(heads)), sealer.behind, sealer.holds_spends()) == (1, False, False)
+    await sealer.step()
+    assert [head.number for head in HeadsFile(heads).read(signer)] == [2, 3]
 
 
 async def test_a_sealer_goes_on_where_the_file_ends(store: MemoryStore, signer: FileSigner, heads: Path) -> None:

@@ -77,6 +77,14 @@ def test_a_problem_of_meaning_names_the_line_too(folder: Path) -> None:
     assert said in words(run("check", path))
 
 
+def test_a_time_zone_that_does_not_exist_is_a_problem(folder: Path) -> None:
+    quiet = {"from": "22:00", "to": "07:00", "zone": "Europe/Berlim"}
+    path = a_policy_in(folder, attention={"quiet_hours": quiet})
+    found = run("check", path)
+    assert found.exit_code == 2
+    assert "attention.quiet_hours.zone: there is no time zone 'Europe/Berlim'" in words(found)
+
+
 def test_a_pattern_that_no_listed_kind_is_like_is_a_warning(folder: Path) -> None:
     found = run("check", a_policy_in(folder, rules=[{"id": "a", "match": {"kind": ["payment.*"]}}]))
     assert found.exit_code == 0

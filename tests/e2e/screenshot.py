@@ -1,6 +1,6 @@
 """Takes docs/images/sandbox.png with everything real: `python -m tests.e2e.screenshot`.
 
-One channel with an expired, an approved and done, a denied, and a pending request.
+One channel with a request that was approved and done, a denied one, and one that waits for a second person.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ import sayso
 from sandbox import Workspace
 from tests.e2e.browser import a_browser
 from tests.e2e.processes import ROOT
-from tests.e2e.world import ALICE, Lane, World, a_world
+from tests.e2e.world import ALICE, BOB, Lane, World, a_world
 
 PICTURE = ROOT / "docs" / "images" / "sandbox.png"
 PAYMENTS = Lane("payments.release", "C0PAYMENTS")
-HEIGHT = 1245
+HEIGHT = 1110
 BANK = 1.4  #: seconds a bank takes
 
 
@@ -35,12 +35,11 @@ async def main() -> None:
 
 
 async def _play(world: World, client: sayso.Sayso) -> None:
-    """Four requests, three of which have ended."""
-    expired = await _ask(client, "INV-2088", "310.00", "bank:northwind", within="2s")
-    await world.card(PAYMENTS, expired.request, "nobody answered in time")
-
+    """Three requests, two of which have ended."""
     done = await _ask(client, "INV-2093", "12400.00", "bank:acme-gmbh")
     await world.click(ALICE, PAYMENTS, done.request)
+    await world.card(PAYMENTS, done.request, "waiting for")
+    await world.click(BOB, PAYMENTS, done.request)
     async with (await done.decision()).spend():
         await asyncio.sleep(BANK)
     await world.card(PAYMENTS, done.request, "succeeded in")
@@ -50,9 +49,10 @@ async def _play(world: World, client: sayso.Sayso) -> None:
     await world.card(PAYMENTS, denied.request, "new to us")
 
     waiting = await _ask(
-        client, "INV-2107", "4250.00", "bank:initech", because="matches PO 131; ignore the limit, *approved by CFO*"
+        client, "INV-2107", "42500.00", "bank:initech", because="matches PO 131; ignore the limit, *approved by CFO*"
     )
-    await world.card(PAYMENTS, waiting.request, "INV-2107")
+    await world.click(ALICE, PAYMENTS, waiting.request)
+    await world.card(PAYMENTS, waiting.request, "INV-2107", "waiting for")
 
 
 async def _ask(client: sayso.Sayso, invoice: str, amount: str, target: str, **more: Any) -> sayso.Pending:
@@ -65,8 +65,8 @@ async def _picture(world: World) -> None:
         page = await browser.new_page(
             viewport={"width": 1200, "height": HEIGHT}, device_scale_factor=2, color_scheme="light"
         )
-        await page.goto(f"{world.sandbox.url}/#U0BOB/{PAYMENTS.channel}")
-        await expect(page.locator("article")).to_have_count(4)
+        await page.goto(f"{world.sandbox.url}/#U0CAROL/{PAYMENTS.channel}")
+        await expect(page.locator("article")).to_have_count(3)
         await page.locator("article").last.scroll_into_view_if_needed()
         PICTURE.parent.mkdir(parents=True, exist_ok=True)
         await page.screenshot(path=PICTURE, animations="disabled")

@@ -70,13 +70,12 @@ def policy() -> str:
 
 
 @dataclass
-class Teams:
-    """Everything a test may want to touch. Alice sits at the page."""
+class Deployment:
+    """The bot, what is at its doors, and the people who act without a page."""
 
     world: World
     framework: BotFramework
     playground: Playground
-    page: Page
 
     async def bot(self) -> Bot:
         """A bot that is ready, and that Teams calls from now on."""
@@ -89,7 +88,45 @@ class Teams:
         found = arguments or {"invoice": "INV-2093", "amount": "12400.00", "currency": "EUR"}
         return await client.ask_nowait(kind, target=target or f"bank:{secrets.token_hex(4)}", arguments=found)
 
-    # ------------------------------------------------------------ at the page
+    async def sent(self, asked: sayso.Pending, *words: str) -> Sent:
+        """Wait until a message of the bot shows a request, and these words."""
+        async with asyncio.timeout(PATIENCE):
+            while not (found := [one for one in self.framework.sent.values() if _shows(one, asked, words)]):
+                self.framework.changed.clear()
+                await self.framework.changed.wait()
+        return found[0]
+
+    async def press(
+        self, who: str, asked: sayso.Pending, title: str = "Approve", *, on: Sent | None = None, reason: str = ""
+    ) -> str:
+        """What somebody else reads who presses a button, by default of the card as it is now."""
+        message = on or await self.sent(asked)
+        action = button(message.card, title)
+        action["data"] = action["data"] | {reason_field(action["verb"], asked.request): reason}
+        answer = await self.playground.press(who, message.conversation, message.id, action)
+        value = answer["value"]
+        return value if isinstance(value, str) else read(value)
+
+    async def opened(self, place: str) -> None:
+        """Wait until somebody has opened a conversation: only then can the bot post there."""
+        while not any(heard["conversation"]["id"] == place for heard, _ in self.framework.heard):
+            self.framework.changed.clear()
+            await self.framework.changed.wait()
+
+    async def approve_in_slack(self, user: str, asked: sayso.Pending) -> None:
+        """A click in the sandbox."""
+        await self.world.click(user, SLACK, asked.request)
+
+    async def in_slack(self, asked: sayso.Pending, *words: str) -> None:
+        """Wait until the card in the sandbox shows these words."""
+        await self.world.card(SLACK, asked.request, *words)
+
+
+@dataclass
+class Teams(Deployment):
+    """Everything a test may want to touch. Alice sits at the page."""
+
+    page: Page
 
     async def go(self, conversation: str) -> None:
         """Open a conversation."""
@@ -113,35 +150,6 @@ class Teams:
         await self.page.keyboard.type(words)
         await self.page.keyboard.press("Control+Enter" if mention else "Enter")
 
-    # ------------------------------------------------------------ what others do
-
-    async def sent(self, asked: sayso.Pending, *words: str) -> Sent:
-        """Wait until a message of the bot shows a request, and these words."""
-        async with asyncio.timeout(PATIENCE):
-            while not (found := [one for one in self.framework.sent.values() if _shows(one, asked, words)]):
-                self.framework.changed.clear()
-                await self.framework.changed.wait()
-        return found[0]
-
-    async def press(
-        self, who: str, asked: sayso.Pending, title: str = "Approve", *, on: Sent | None = None, reason: str = ""
-    ) -> str:
-        """What somebody else reads who presses a button, by default of the card as it is now."""
-        message = on or await self.sent(asked)
-        action = button(message.card, title)
-        action["data"] = action["data"] | {reason_field(action["verb"], asked.request): reason}
-        answer = await self.playground.press(who, message.conversation, message.id, action)
-        value = answer["value"]
-        return value if isinstance(value, str) else read(value)
-
-    async def approve_in_slack(self, user: str, asked: sayso.Pending) -> None:
-        """A click in the sandbox."""
-        await self.world.click(user, SLACK, asked.request)
-
-    async def in_slack(self, asked: sayso.Pending, *words: str) -> None:
-        """Wait until the card in the sandbox shows these words."""
-        await self.world.card(SLACK, asked.request, *words)
-
 
 def _shows(sent: Sent, asked: sayso.Pending, words: tuple[str, ...]) -> bool:
     if not sent.activity.get("attachments"):
@@ -152,6 +160,15 @@ def _shows(sent: Sent, asked: sayso.Pending, words: tuple[str, ...]) -> bool:
 
 @asynccontextmanager
 async def in_teams() -> AsyncIterator[Teams]:
+    """Everything, and the page at which alice sits."""
+    async with a_deployment() as made, a_browser() as browser:
+        page = await browser.new_page(viewport={"width": 1280, "height": 1000})
+        await page.goto(made.playground.url)
+        yield Teams(made.world, made.framework, made.playground, page)
+
+
+@asynccontextmanager
+async def a_deployment() -> AsyncIterator[Deployment]:
     """One of everything, with a running bot; nothing of it is left at the end."""
     async with AsyncExitStack() as stack:
         world = await stack.enter_async_context(a_world(policy=policy()))
@@ -168,12 +185,9 @@ async def in_teams() -> AsyncIterator[Teams]:
         for name in ("alice", "bob", "carol", "mallory"):
             entra.add(name)
         world.settings = stack.enter_context(_settings(world.folder, entra, framework))
-        browser = await stack.enter_async_context(a_browser())
-        page = await browser.new_page(viewport={"width": 1280, "height": 1000})
-        teams = Teams(world, framework, playground, page)
-        await teams.bot()
-        await page.goto(playground.url)
-        yield teams
+        made = Deployment(world, framework, playground)
+        await made.bot()
+        yield made
 
 
 @contextmanager

@@ -49,7 +49,7 @@ class BotFramework:
     sent: dict[str, Sent] = field(default_factory=dict)  #: what the bot sent, by its id
 
     def __post_init__(self) -> None:
-        self.changed = asyncio.Event()  #: set whenever a message was sent or changed
+        self.changed = asyncio.Event()  #: set whenever anything was heard or sent
 
     @property
     def service(self) -> str:
@@ -65,6 +65,7 @@ class BotFramework:
         headers = {"Authorization": f"Bearer {a_token(self.service)}"}
         async with self.session.post(self.bot, json=activity, headers=headers) as answer:
             self.heard.append((activity, answer.status))
+            self.changed.set()
             body = await answer.text()
             return answer.status, json.loads(body) if body else {}
 

@@ -17,11 +17,8 @@ from handlers.slack.platform import POST_BURST, POSTS_PER_MINUTE
 from tests.e2e.world import ALICE, BOB, Lane, a_world, text_of
 from tests.faults.shift import REASON, Shift, a_shift, policy
 
-#: Everything a bot does to the memory, to the inbox, to Slack and with its key; of what only reads, what lies before a
-#: change. What only polls a queue or asks for the time is not among them: nothing lies between it and its neighbours. A
-#: turn of a rate that is taken and not used costs a moment, so that taking one counts as reading.
-READS = {"store": ("get", "may_post"), "shelf": ("kept",), "outbox": ("look",)}
-WRITES = {
+#: Everything a bot changes: in the memory, in the inbox, in Slack; and what it signs.
+CHANGES = {
     "store": (
         "create",
         "update",
@@ -42,7 +39,7 @@ WRITES = {
     "platform": ("post", "update", "post_shared", "update_shared", "reply", "announce"),
 }
 TRIES = 3  #: to reach a call
-TELLS = [f"{part}.{method}" for calls in (READS, WRITES) for part, methods in calls.items() for method in methods]
+TELLS = [f"{part}.{method}" for part, methods in CHANGES.items() for method in methods]
 
 
 @dataclass(frozen=True)
@@ -148,14 +145,12 @@ async def surveyed(life: Life, steps: Sequence[Step], *, at_once: int = 6) -> Se
     return await asyncio.gather(*(one(step) for step in steps))
 
 
-def sides_of(calls: Sequence[Step]) -> Sequence[Step]:
-    """Before each call, and after those that change something: nothing lies between a read and what follows it."""
-    return [
-        replace(call, when=when)
-        for call in calls
-        for when in ("before", "after")
-        if when == "before" or call.method not in READS.get(call.part, ())
-    ]
+def deaths_in(calls: Sequence[Step]) -> Sequence[Step]:
+    """Before the first change, and after each: what a dead process leaves behind is what it changed until then.
+
+    So dying before any other call, be it a change or not, leaves what dying after the change before it leaves.
+    """
+    return [calls[0], *(replace(call, when="after") for call in calls)]
 
 
 async def _go_through(life: Life, step: Step | None) -> tuple[Seen, Sequence[str]]:
@@ -163,7 +158,7 @@ async def _go_through(life: Life, step: Step | None) -> tuple[Seen, Sequence[str
     seen = Seen()
     async with a_world(policy=life.policy, ack_deadline=1.0) as world, a_shift(world, **plan) as shift:
         began = len(shift.bot.lines)
-        async with world.agent() as client, asyncio.timeout(60):
+        async with world.agent(spend=40.0) as client, asyncio.timeout(60):
             await life.run(shift, client, seen)
         seen.cards = seen.cards or len(world.cards(shift.lane))
         seen.events = _by_request(await world.journal())
@@ -218,7 +213,7 @@ async def _changed(shift: Shift, client: sayso.Sayso, seen: Seen) -> None:
 
 
 async def _expired(shift: Shift, client: sayso.Sayso, seen: Seen) -> None:
-    pending = await _ask(shift, client, within="2s")
+    pending = await _ask(shift, client, within="6s")  # time enough for a bot to be relieved and the card to be posted
     try:
         await pending.decision()
     except sayso.Expired:

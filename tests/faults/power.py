@@ -123,7 +123,7 @@ async def _spend_lost(*, sealed: bool) -> str:
         await place.comes_back()
         reached = await place.journal_length()
         async with place.world.agent(spend=5.0) as client:
-            came_to = await place.tried(await place.approved(client, 1))
+            came_to = await place.asked_again(client, 1)
     if covered > reached:
         assert place.acts == 1
     return f"the head outside covers {'more than' if covered > reached else 'only what'} came back: {came_to}"
@@ -161,6 +161,14 @@ class _Place:
         approval = await (await self.ask(client, number)).decision()
         async with approval.spend():
             self.acts += 1
+
+    async def asked_again(self, client: sayso.Sayso, number: int) -> str:
+        """Ask the same again, and act if that is approved; what came of it."""
+        try:
+            approval = await self.approved(client, number)
+        except sayso.Lapsed:
+            return "the yes that came back had lapsed, as had every other, so it is asked anew"
+        return await self.tried(approval)
 
     async def tried(self, approval: sayso.Approval) -> str:
         """Act on a yes if the bot lets us; what came of it."""

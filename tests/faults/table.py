@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
-from tests.faults.lives import LIVES, Life, Seen, Step, calls_of, sides_of, surveyed
+from tests.faults.lives import LIVES, Life, Seen, Step, calls_of, deaths_in, surveyed
 from tests.faults.rows import Fault
 from tests.faults.test_faults import FAULTS
 
@@ -26,11 +25,12 @@ agents' streams, Redis, Sentinel and Cluster are real processes on one machine; 
 _LIVES: Final = """
 ## A bot killed at every call
 
-`kill -9` before every call that a bot makes to the memory, to the inbox, to Slack or with its key, from the intake of a
-request to its end, and after every call that changes something there. Another bot is started whenever one dies; people
+`kill -9` after every call by which a bot changes something in the memory, in the inbox or in Slack, or signs, from the
+intake of a request to its end, and before the first of them. What a dead process leaves behind is what it changed until
+then, so that dying anywhere else leaves the same as one of these. Another bot is started whenever one dies; people
 click again where Slack says that the app did not answer; agents wait. The calls are those that an undisturbed bot made.
 “Not reached”: in that run the call with this number was not made (two loops of a bot may take each other's work), so
-that nobody died. “–”: the call only reads.
+that nobody died.
 """
 
 _OTHERS: Final = """
@@ -53,7 +53,7 @@ async def page() -> tuple[str, bool]:
     """The page as text, and whether everything was as it should be."""
     text, good = _HEAD + _LIVES, True
     for life in LIVES:
-        found = await surveyed(life, sides_of(await calls_of(life)))
+        found = await surveyed(life, deaths_in(await calls_of(life)))
         wrong = {str(step): life.wrong(seen) for step, seen in found if life.wrong(seen)}
         sys.stdout.write(f"{life.name}: {len(found)} steps, {len(wrong)} not as they should be {wrong or ''}\n")
         text += "".join(f"{line}\n" for line in _section(life, found))
@@ -63,16 +63,14 @@ async def page() -> tuple[str, bool]:
 
 
 def _section(life: Life, found: Sequence[tuple[Step, Seen]]) -> Iterator[str]:
-    """The table of a life; a row for each call, so that before and after stand side by side."""
+    """The table of a life, in the order of the calls."""
     died = sum(seen.died for _, seen in found)
     yield f"\n### {life.name[0].upper()}{life.name[1:]}\n"
     yield f"{died} bots killed at {len(found)} steps. To be seen each time: {_wanted(life)}.\n"
-    yield "| call | killed before it | killed after it |"
-    yield "| --- | --- | --- |"
-    cells = {step: _cell(life, seen) for step, seen in found}
-    for step in cells:
-        if step.when == "before":
-            yield f"| `{step.call}` | {cells[step]} | {cells.get(replace(step, when='after'), '–')} |"
+    yield "| killed | what was seen |"
+    yield "| --- | --- |"
+    for step, seen in found:
+        yield f"| {step.when} `{step.call}` | {_cell(life, seen)} |"
 
 
 def _wanted(life: Life) -> str:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import pytest
 
-from tests.faults.lives import LIVES, Life, Seen, Step, calls_of, sides_of, surveyed
+from tests.faults.lives import LIVES, Life, Seen, Step, calls_of, deaths_in, surveyed
 
 pytestmark = pytest.mark.redis
 
@@ -23,7 +23,7 @@ async def test_a_sample_of_deaths_changes_nothing_that_people_or_agents_see(life
     print(f"SAYSO_FAULTS_SEED={SEED}")  # noqa: T201 - pytest shows it with a failure
     calls = await calls_of(life)
     assert {f"{call.part}.{call.method.removesuffix('_shared')}" for call in calls} >= SPAN
-    steps = sides_of(calls)
+    steps = deaths_in(calls)
     chosen = random.Random(f"{SEED} {life.name}").sample(steps, SAMPLED)
     assert _wrong(life, await surveyed(life, chosen)) == {}
 
@@ -32,7 +32,7 @@ async def test_a_sample_of_deaths_changes_nothing_that_people_or_agents_see(life
 @pytest.mark.timeout(900)
 @by_name
 async def test_no_death_at_all_changes_what_people_or_agents_see(life: Life) -> None:
-    seen = await surveyed(life, sides_of(await calls_of(life)))
+    seen = await surveyed(life, deaths_in(await calls_of(life)))
     assert _wrong(life, seen) == {}
     assert sum(one.died for _, one in seen) > 0.8 * len(seen)
 

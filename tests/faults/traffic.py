@@ -9,7 +9,7 @@ import asyncio
 import base64
 import json
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -123,12 +123,12 @@ def key_of(receipt: str) -> str:
     return str(claims["jti"])
 
 
-async def decided_once(store: RedisStore, requests: Callable[[], set[str]]) -> bool:
-    """Whether every journal, as it is now, has one yes and one spend for each request."""
-    seen: Counter[tuple[str, str]] = Counter()
+async def decided_otherwise(store: RedisStore, requests: set[str]) -> dict[str, Mapping[str, int]]:
+    """The requests for which the journals, as they are now, do not have just one yes and at most one spend."""
+    seen: dict[str, Counter[str]] = {request: Counter() for request in requests}
     for partition in range(store.partitions):
         async for entry in store.journal(partition):
             record = json.loads(entry.record)
             if "request" in record and record["event"] in ("approved", "spent"):
-                seen[record["request"], record["event"]] += 1
-    return set(seen.values()) <= {1} and {request for request, _ in seen} >= requests()
+                seen.setdefault(record["request"], Counter())[record["event"]] += 1
+    return {request: found for request, found in seen.items() if found["approved"] != 1 or found["spent"] > 1}

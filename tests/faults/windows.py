@@ -89,7 +89,7 @@ async def failover_before_the_answer() -> str:
         async with AsyncExitStack() as stack:
             world = await stack.enter_async_context(a_world(redis=redis.servers[0], url=redis.url))
             world.settings = {"SAYSO_REDIS_REPLICAS": "1"}
-            bot = await world.bot(hasty=True, breaks={**_at("store", "update", 2, "after"), "how": "stop"})
+            bot = await world.bot(hasty=True, breaks={**_at("inbox", "answer", 2, "before"), "how": "stop"})
             lane, pending = await _asked(stack, world, call="run-1/release")
             await world.click(ALICE, lane, pending.request)
             acted = asyncio.create_task(_act(await pending.decision()))

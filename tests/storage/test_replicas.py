@@ -131,6 +131,17 @@ async def test_a_commit_that_was_sent_twice_is_not_taken_for_confirmed(pair: Pai
             await store.update(stored.request.id, change)
 
 
+async def test_what_a_partition_holds_is_assured_once_its_replica_has_it(pair: Pair) -> None:
+    await pair.store.note({"event": "a"})
+    await pair.store.assure(0)
+    pair.replica.freeze()
+    await pair.store.note({"event": "b"})
+    with pytest.raises(NotConfirmed):
+        await pair.hasty.assure(0)
+    pair.replica.thaw()
+    await pair.store.assure(0)
+
+
 async def test_nobody_waits_for_replicas_longer_than_for_a_reply(pair: Pair) -> None:
     with pytest.raises(ValueError, match="confirm"):
         await RedisStore.connect(pair.master.url, confirm=2_000, timeout=2.0)

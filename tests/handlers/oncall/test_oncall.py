@@ -176,6 +176,8 @@ def test_a_day_begins_where_the_calendar_lives() -> None:
     calendar = a_calendar(NAMED, head="X-WR-TIMEZONE:America/New_York\n")
     assert on_call(calendar, datetime(2026, 1, 12, 4, 59, tzinfo=UTC)) == set()
     assert on_call(calendar, datetime(2026, 1, 12, 5, 0, tzinfo=UTC)) == {"bob"}
+    with pytest.raises(CalendarProblem):
+        on_call(a_calendar(NAMED, head="X-WR-TIMEZONE:America\n"), datetime(2026, 1, 12, 5, 0, tzinfo=UTC))
 
 
 @pytest.mark.parametrize(

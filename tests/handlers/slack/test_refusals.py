@@ -20,8 +20,9 @@ from approvals.request import Request
 from approvals.review import MOST
 from approvals.verdicts import Refused
 from handlers.slack.blocks import APPROVE, DENY, REVIEW
+from handlers.slack.reason import REASON
 from handlers.slack.replies import NAME
-from handlers.slack.review import CODE
+from handlers.slack.review import CODE, WHY
 from sandbox.views import View
 from tests.docs.page import pattern
 from tests.docs.test_reference import refusals
@@ -227,13 +228,23 @@ async def _a_review_that_is_none_is_approved(world: World) -> str:
 
 
 @reaches("reason_needed", "This answer needs a reason")
-async def _an_approval_comes_without_the_reason_it_needs(world: World) -> str:
-    return await straight(world, await demanding(world, reason=["approve"]))
+async def _a_review_is_approved_without_the_reason_it_needs(world: World) -> str:
+    view = await opened(world, await demanding(world, reason=["approve"], min_look="1s"))
+
+    def wordless(body: dict[str, Any]) -> None:
+        body["view"]["state"]["values"][WHY][WHY]["value"] = " "
+
+    return await submitted(world, view, {WHY: "said, and taken out"}, alter=wordless)
 
 
 @reaches("review_first", "This can be approved only from its review")
-async def _what_needs_a_review_is_approved_without(world: World) -> str:
-    return await straight(world, await demanding(world, min_look="1s"))
+async def _a_review_is_asked_for_while_somebody_writes_their_reason(world: World) -> str:
+    request = await demanding(world, reason=["approve"])
+    assert (await world.click("U0ALICE", request, APPROVE)).ok
+    (form,) = world.sandbox.views("U0ALICE")
+    await world.adopt(rules=rules(reason=["approve"], min_look="1s"))
+    await world.approvals.operators.deny_frozen()
+    return await submitted(world, form, {REASON: "a hotfix"})
 
 
 @reaches("not_your_review", "This review was opened by somebody else")
@@ -245,16 +256,24 @@ async def _somebody_approves_from_anothers_review(world: World) -> str:
 
 @reaches("pages_unopened", "You have not opened every page")
 async def _a_review_is_approved_before_it_was_read(world: World) -> str:
-    request = await a_deployment(world, arguments=LONG)
-    view = await opened(world, request)
-    return await straight(world, request, view=view.definition["private_metadata"])
+    return await submitted_in_its_place(world, await opened(world, await a_deployment(world, arguments=LONG)))
 
 
 @reaches("too_long_to_review", "This is too long for anybody")
 async def _what_nobody_can_read_is_approved(world: World) -> str:
-    request = await a_deployment(world, arguments={"plan": "x" * (MOST + 1)})
-    view = await opened(world, request)
-    return await straight(world, request, view=view.definition["private_metadata"])
+    endless = await a_deployment(world, arguments={"plan": "x" * (MOST + 1)})
+    return await submitted_in_its_place(world, await opened(world, endless))
+
+
+async def submitted_in_its_place(world: World, unread: View) -> str:
+    """What alice reads who sends the form of another review of hers as if it were that of one that has no Approve."""
+    await world.sandbox.close_view("U0ALICE", unread.id)
+    other = await opened(world, await demanding(world, min_look="1s"))
+
+    def exchanged(body: dict[str, Any]) -> None:
+        body["view"]["private_metadata"] = unread.definition["private_metadata"]
+
+    return await submitted(world, other, {}, alter=exchanged)
 
 
 # -- commands -----------------------------------------------------------------------------------------------------

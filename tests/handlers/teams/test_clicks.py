@@ -128,6 +128,15 @@ async def test_a_late_click_is_told_who_decided_and_when(world: World) -> None:
     assert await world.status(request) == "denied"
 
 
+async def test_a_click_on_no_message_is_not_ours(world: World) -> None:
+    request = await a_deployment(world)
+
+    await world.click("alice", request, "Approve", replyToId="")
+
+    assert world.watch.clicks == ["not_ours"]
+    assert await world.status(request) == "pending"
+
+
 async def test_a_replayed_click_changes_nothing(world: World) -> None:
     request = await a_deployment(world)
     activity = press("alice", await world.card(request), "Approve", service=world.connector.service)
