@@ -275,9 +275,9 @@ def heading_of(request: Request) -> str:
 _NOTES = {
     Status.EXPIRED: "nobody answered in time",
     Status.WITHDRAWN: "the agent no longer asks",
-    Status.REVOKED: "the approval was taken back before it was used",
-    Status.LAPSED: "approved, but not used in time",
-    Status.UNKNOWN: "check what happened before anyone tries again",
+    Status.REVOKED: "the approval was taken back before it was used; approved by",
+    Status.LAPSED: "not used in time; approved by",
+    Status.UNKNOWN: "check what happened before anyone tries again; approved by",
     Status.FAILED: "the tool reports that nothing was done; approved by",
     Status.DENIED: "denied by",
 }

@@ -142,9 +142,9 @@ def became(request: Request, policy: Policy) -> Line:
     decision = request.decision
     if decision is None:
         return line(" · waits, expires ", At(at=request.expires_at))
-    by: list[Piece] = [ours(", "), *people([vote.person for vote in decision.by], policy)] if decision.by else []
+    by: list[Piece] = [ours(" by "), *people([vote.person for vote in decision.by], policy)] if decision.by else []
     rule: list[Piece] = [ours(" by "), theirs(decision.rule)] if decision.rule is not None else []
-    since = [ours(f", {request.status.value}")] if request.status is not decision.status else []
+    since = [ours(f" · now {request.status.value}")] if request.status is not decision.status else []
     return (ours(f" · {decision.status.value} "), At(at=decision.at), *by, *rule, *since)
 
 

@@ -185,7 +185,7 @@ async def test_whoever_the_directory_does_not_vouch_for_changes_nothing_by_any_m
         "request": request.id, "account": account("alice"), "click": click, "reason": "because", "words": "because",
         "more": 60_000, "outcome": "succeeded", "note": "n", "scope": "all", "name": "", "to": "bob", "kinds": ("*",),
         "until": NOW + 60_000, "delegation": "d", "code": "AAAAA-AAAAA", "other": account("bob").id, "view": "a-view",
-        "confirm": "7F3K-9Q",
+        "confirm": "7F3K-9Q", "role": "freeze", "policy": house.policies.current(),
     }  # fmt: skip
     approvals = house.approvals
     for part in (approvals, approvals.operators, approvals.delegations, approvals.links):

@@ -228,12 +228,15 @@ HEADINGS = {
     Status.DENIED: ("Payment not released", "denied by"),
     Status.EXPIRED: ("Payment not released", "nobody answered in time"),
     Status.WITHDRAWN: ("Payment not released", "the agent no longer asks"),
-    Status.REVOKED: ("Payment not released", "the approval was taken back before it was used"),
-    Status.LAPSED: ("Payment not released", "approved, but not used in time"),
+    Status.REVOKED: ("Payment not released", "the approval was taken back before it was used; approved by"),
+    Status.LAPSED: ("Payment not released", "not used in time; approved by"),
     Status.SPENT: ("Under way: Release a payment", "approved by"),
     Status.SUCCEEDED: ("Payment released", "approved by"),
     Status.FAILED: ("Payment not released", "the tool reports that nothing was done; approved by"),
-    Status.UNKNOWN: ("Outcome unknown: Release a payment", "check what happened before anyone tries again"),
+    Status.UNKNOWN: (
+        "Outcome unknown: Release a payment",
+        "check what happened before anyone tries again; approved by",
+    ),
 }
 
 

@@ -6,22 +6,27 @@ Cards in their states, and reviews; the real door and the real service on the st
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from playwright.async_api import Browser, Page, expect
 
 from approvals.commits import change_of
 from approvals.lifecycle import Event
-from approvals.ports import Change, Stored
+from approvals.ports import Account, Change, Stored
 from approvals.request import Request
 from approvals.terms import Piece
 from handlers.slack.blocks import APPROVE, DENY, REVIEW
 from handlers.slack.reason import PRESET, REASON
+from handlers.slack.replies import NAME
 from tests.e2e.browser import a_browser
 from tests.e2e.processes import ROOT
-from tests.handlers.slack.world import DEPLOYS, PAYMENTS, World, a_world
+from tests.handlers.slack.world import DEPLOYS, PAYMENTS, TEAM, World, a_world
 
+Scheme = Literal["light", "dark"]
+
+NEXT = "Next page"
 IMAGES = ROOT / "docs" / "images"
 DIFF = """--- a/prod/eu-west-1.tf
 +++ b/prod/eu-west-1.tf
@@ -47,9 +52,15 @@ async def main(images: Path = IMAGES) -> None:
     async with a_world("http") as world, a_browser() as browser:
         await _payments(world)
         await _deployments(world)
-        await _picture(browser, world, PAYMENTS, images / "cards.png")
-        await _picture(browser, world, DEPLOYS, images / "cards-review.png")
+        await _picture(browser, world, PAYMENTS, images / "cards.png", height=2400)
+        await _picture(browser, world, DEPLOYS, images / "cards-review.png", height=1250)
         await _modals(browser, world, images)
+    async with a_world("http") as world, a_browser() as browser:
+        await _ended(world)
+        await _picture(
+            browser, world, PAYMENTS, images / "cards-dark.png", viewer="U0CAROL", scheme="dark", height=1000
+        )
+        await _private(browser, world, images)
 
 
 async def _payments(world: World) -> None:
@@ -63,7 +74,7 @@ async def _payments(world: World) -> None:
         await world.click(user, done, APPROVE)
     await world.store.update(done.id, lambda now: _spent(now, world))
     world.clock.advance(0.8)
-    await world.store.update(done.id, lambda now: _ended(now, world))
+    await world.store.update(done.id, lambda now: _reported(now, world))
     await world.refresh(done)
     denied = await _changed(world, await world.ask(show=False), denials=("Wrong account", "Not now"))
     await _deny(world, denied)
@@ -80,6 +91,27 @@ async def _payments(world: World) -> None:
         "file": "invoice\u202efdp.exe",
     }
     await world.ask(arguments=address, because=hostile)
+
+
+async def _ended(world: World) -> None:
+    """An approval that nobody used, an outcome that nobody knows, and a yes that was taken back."""
+    lapsed, unknown = [await world.ask(target=f"bank:{name}", because="") for name in ("northwind", "initech")]
+    for request in (lapsed, unknown):
+        await _approve(world, request)
+    await world.store.update(unknown.id, lambda now: _spent(now, world))
+    world.clock.advance(16 * 60)
+    for request in (lapsed, unknown):
+        await world.approvals.after_time(request.id)
+        await world.refresh(request)
+    revoked = await world.ask(because="")
+    await _approve(world, revoked)
+    await world.approvals.operators.revoke(revoked.id, Account("slack", TEAM, "U0CAROL"), "The vendor called: on hold")
+    await world.refresh(revoked)
+
+
+async def _approve(world: World, request: Request) -> None:
+    for user in ("U0ALICE", "U0BOB"):
+        await world.click(user, request, APPROVE)
 
 
 async def _deployments(world: World) -> None:
@@ -114,7 +146,7 @@ def _spent(now: Stored, world: World) -> Change | None:
     return change_of(now.request, after, world.approvals._policies.current(), {"by": "picture"})
 
 
-def _ended(now: Stored, world: World) -> Change | None:
+def _reported(now: Stored, world: World) -> Change | None:
     if now.request.outcome is not None:
         return None
     after = now.request.reported(Event.SUCCEED, now.now, "reference 9931")
@@ -128,15 +160,24 @@ async def _deny(world: World, request: Request) -> None:
     await world.sandbox.submit_view("U0BOB", view.id, entered)
 
 
-async def _page(browser: Browser, world: World, channel: str, height: int, width: int = 860) -> Page:
-    page = await browser.new_page(viewport={"width": width, "height": height}, color_scheme="light")
-    await page.goto(f"{world.sandbox.url}/#U0BOB/{channel}")
+async def _page(
+    browser: Browser,
+    world: World,
+    channel: str,
+    height: int,
+    *,
+    width: int = 860,
+    viewer: str = "U0BOB",
+    scheme: Scheme = "light",
+) -> Page:
+    page = await browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)
+    await page.goto(f"{world.sandbox.url}/#{viewer}/{channel}")
     await expect(page.locator("article").first).to_be_visible()
     return page
 
 
-async def _picture(browser: Browser, world: World, channel: str, path: Path) -> None:
-    page = await _page(browser, world, channel, 2400 if channel == PAYMENTS else 1250)
+async def _picture(browser: Browser, world: World, channel: str, path: Path, *, height: int, **look: Any) -> None:
+    page = await _page(browser, world, channel, height, **look)
     await page.locator("#messages").screenshot(path=path, animations="disabled")
     await page.close()
 
@@ -147,9 +188,51 @@ async def _modals(browser: Browser, world: World, images: Path) -> None:
     careful, long = world.sandbox.messages(DEPLOYS)[1:]
     await _use(world, long.ts, REVIEW)
     await _shot(page, images / "review.png")
+    await _last_page(world)
+    await expect(page.locator("#modal")).to_contain_text("Back")
+    await _shot(page, images / "review-last.png")
     await _close(world)
     await _use(world, careful.ts, REVIEW)
     await _shot(page, images / "review-careful.png")
+    await page.close()
+
+
+async def _last_page(world: World) -> None:
+    """Turn the pages of the review until there is none left."""
+    while turns := [one for one in _buttons(world.sandbox.views("U0BOB")[-1].blocks) if one["text"]["text"] == NEXT]:
+        await world.sandbox.click_in_view("U0BOB", world.sandbox.views("U0BOB")[-1].id, turns[0]["action_id"])
+        await world.door._tasks.drain()
+
+
+def _buttons(blocks: Sequence[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [one for block in blocks if block["type"] == "actions" for one in block["elements"]]
+
+
+async def _private(browser: Browser, world: World, images: Path) -> None:
+    """What one person alone sees: a card on a phone, the form of a denial, an answer to a command, the home tab."""
+    waiting = await _changed(world, await world.ask(show=False), denials=("Wrong account", "Not now"), summary=SENTENCE)
+    page = await _page(browser, world, PAYMENTS, 900, width=390)
+    await page.locator("article").last.screenshot(path=images / "card-phone.png", animations="disabled")
+    await page.close()
+    page = await _page(browser, world, PAYMENTS, 900)
+    await world.click("U0BOB", waiting, DENY)
+    await _shot(page, images / "deny.png")
+    await _close(world)
+    await world.sandbox.command("U0BOB", PAYMENTS, NAME, f"show {waiting.code}")
+    answer = page.locator("article.ephemeral").last
+    await expect(answer).to_contain_text("Approval record")
+    await answer.screenshot(path=images / "command.png", animations="disabled")
+    await page.close()
+    await _home(browser, world, images / "home.png")
+
+
+async def _home(browser: Browser, world: World, path: Path) -> None:
+    page = await browser.new_page(viewport={"width": 860, "height": 780}, color_scheme="light")
+    workspace = world.sandbox.workspace
+    await page.goto(f"{world.sandbox.url}/#U0BOB/{workspace.direct_channel('U0BOB', workspace.app.bot_user).id}")
+    await page.locator("[data-tab=home]").click()
+    await expect(page.locator("#home")).to_contain_text("Quiet hours")
+    await page.locator("#home").screenshot(path=path, animations="disabled")
     await page.close()
 
 

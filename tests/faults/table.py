@@ -80,7 +80,9 @@ def _wanted(life: Life) -> str:
 def _cell(life: Life, seen: Seen) -> str:
     if wrong := life.wrong(seen):
         return _plain("; ".join(wrong))
-    return "as it should be" if seen.died else "not reached"
+    if not seen.died:
+        return "not reached"
+    return "as it should be" if seen.cards else "as it should be, over before a bot was there to post the card"
 
 
 async def _row(fault: Fault) -> str:

@@ -147,6 +147,7 @@ FAULTS = [
 ]
 
 ARGUMENTS = {"amount": "9.50"}
+PATIENT: dict[str, Any] = {"confirm": 10_000, "timeout": 20.0}  #: for what must be confirmed, on a busy machine too
 _BULK = 24  #: MB, more than lies between two sockets: what is written after it does not reach one who hangs
 
 
@@ -158,7 +159,8 @@ async def _promote_the_lagging(wanted: int) -> tuple[list[str], list[str], set[s
         replicas = [stack.enter_context(running(*DURABLE, *QUICK, *follow)) for _ in range(2)]
         await asyncio.to_thread(wait_until, lambda: _online(master) == 2)
         lagging = replicas[1]
-        async with await RedisStore.connect(master.url, replicas=wanted) as store:
+        patience = {} if wanted == 2 else PATIENT
+        async with await RedisStore.connect(master.url, replicas=wanted, **patience) as store:
             await store.adopt(DIGEST, "version: 1", {"event": "policy"})
             told, untold = await _decided(store, 5)
             await asyncio.to_thread(has_caught_up, lagging, master)

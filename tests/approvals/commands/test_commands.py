@@ -100,7 +100,7 @@ async def test_what_was_decided_is_listed_for_who_answered_and_for_the_principal
     await house.asked("run-2/release", action=an_action(target="bank:other"))
     for who in ("alice", "dana", "olga"):
         told = words(await said(house, who, "history"))
-        assert f"{request.code} payments.release → bank:acme-gmbh · approved 20:26, @alice" in told
+        assert f"{request.code} payments.release → bank:acme-gmbh · approved 20:26 by @alice" in told
         assert "bank:other" not in told
     assert words(await said(house, "bob", "history mine")).endswith("Nothing was decided.")
     assert request.code in words(await said(house, "carol", f"history agent:{AGENT}"))
