@@ -231,9 +231,9 @@ class Lines:
     async def aclose(self) -> None:
         """Hang up on the server, for good."""
         self._closed = True
-        if self._opening is not None:
+        while self._opening is not None and not self._opening.done():
             self._opening.cancel()
-            await asyncio.gather(self._opening, return_exceptions=True)
+            await asyncio.wait([self._opening], timeout=0.1)  # asyncio.wait_for in redis-py may lose one (bpo-37658)
         lines = [*self._shared, *self._own, *self._taken]
         for line in lines:
             line.close(LineLost("we hung up"))
@@ -274,7 +274,12 @@ class Lines:
         return min(self._shared, key=lambda line: line.unanswered)
 
     async def _open_shared(self) -> None:
-        line = await self._opened()
+        try:
+            line = await self._opened()
+        except asyncio.CancelledError:
+            if self._closed:  # whoever waits for the line must not take this for an end of its own
+                raise LineLost("we hung up") from None
+            raise
         self._shared.append(line)
 
     async def _alone(self, packed: bytes, count: int) -> list[Any]:

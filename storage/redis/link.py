@@ -169,10 +169,8 @@ class Link:
 
     async def _reach(self, slot: int | None, commands: Sequence[Command], within: float | None = None) -> list[Any]:
         """Replies to commands that belong on one server. Raises what the driver raised last."""
-        problem, replies = await self._attempt(slot, commands, None, within)
-        if problem is None:
-            return replies
         until, pause = time.monotonic() + self._route.patience, _PAUSE
+        problem, replies = await self._attempt(slot, commands, None, within)
         while problem is not None and time.monotonic() < until:
             asked = problem if isinstance(problem, AskError) and not isinstance(problem, MovedError) else None
             if asked is None:

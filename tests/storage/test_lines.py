@@ -175,6 +175,27 @@ async def test_lines_that_were_hung_up_on_are_not_opened_again(server: Server) -
                 await lost
 
 
+async def test_whoever_waits_for_a_line_when_we_hang_up_is_told_so() -> None:
+    greeted, gone = asyncio.Event(), asyncio.Event()
+
+    async def say_nothing(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        greeted.set()
+        await reader.read()
+        writer.close()
+        gone.set()
+
+    silent = await asyncio.start_server(say_nothing, "127.0.0.1", 0)
+    async with some_lines(silent.sockets[0].getsockname()[1]) as lines:
+        waiting = asyncio.create_task(lines.send([("PING",)]))
+        await greeted.wait()
+        await lines.aclose()
+        with pytest.raises(LineLost):
+            await waiting
+    await gone.wait()
+    silent.close()
+    await silent.wait_closed()
+
+
 async def test_nobody_there_is_told_to_everybody() -> None:
     async with some_lines(1) as lines:
         lost = await asyncio.gather(*(lines.send([("PING",)]) for _ in range(3)), return_exceptions=True)
