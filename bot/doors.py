@@ -12,6 +12,7 @@ from aiohttp import web
 from pydantic import SecretStr
 
 from approvals.commands.commands import Commands
+from approvals.errors import DirectoryUnavailable
 from approvals.ports import Account, ChatPlatform, Directory, Store
 from approvals.service import Approvals
 from bot.oncall import open_oncall
@@ -42,7 +43,12 @@ class Directories:
 
     async def is_member(self, account: Account, source: str) -> bool:
         directory = self._by_platform.get(account.via)
-        return directory is not None and await directory.is_member(account, source)
+        if directory is not None:
+            return await directory.is_member(account, source)
+        if source.startswith((f"{account.via}:", f"oncall:{account.via}:")):
+            # "Not in it" would let in whom policy keeps out by a group that nobody can look up.
+            raise DirectoryUnavailable(f"{account.via} is not connected, so nobody can say who is in {source}")
+        return False
 
 
 @dataclass(frozen=True)
