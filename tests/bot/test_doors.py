@@ -8,8 +8,8 @@ from approvals.errors import DirectoryUnavailable
 from approvals.people import NotAllowed, may_answer
 from approvals.ports import Account
 from bot.doors import Directories
-from tests.approvals.house import People, account
-from tests.approvals.make import a_policy, a_policy_file, a_question
+from tests.approvals.make import a_policy, a_policy_file, a_question, account
+from tests.approvals.test_people import People
 
 ABROAD = Account("teams", "11111111-1111-1111-1111-111111111111", "22222222-2222-2222-2222-222222222222")
 
