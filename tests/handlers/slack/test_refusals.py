@@ -411,6 +411,11 @@ async def _a_seat_is_handed_to_oneself(world: World) -> str:
     return await typed(world, "U0ALICE", "delegate @alice until friday")
 
 
+@reaches("no_such_zone", "I know no such time zone")
+async def _quiet_hours_are_kept_somewhere_that_is_nowhere(world: World) -> str:
+    return await typed(world, "U0ALICE", "quiet 22:00-07:30 Europe/Atlantis")
+
+
 @reaches("bad_until", "Name an end")
 async def _a_seat_is_handed_over_for_years(world: World) -> str:
     await with_seats(world)

@@ -24,6 +24,7 @@ from approvals.ports import Post, Stored
 from approvals.request import Request
 from approvals.service import Approvals
 from bot.policies import AdoptedPolicy, parse_policy
+from bot.zones import is_zone
 from handlers.slack.door import SlackDoor, open_door
 from handlers.slack.socket import PING
 from sandbox import Sandbox, Workspace
@@ -258,6 +259,7 @@ async def a_world(transport: Transport = "socket", *, budget: float = 2.0, ping:
             signer=signer,
             issuer=ISSUER,
             nudge=lambda: nudges.append(None),
+            is_zone=is_zone,
         )
 
         commands = Commands(approvals=approvals, store=store, directory=door.directory, policies=policies)
