@@ -5,7 +5,7 @@ Every matching rule is evaluated and the strictest wins, so that adding a rule c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -41,6 +41,7 @@ from approvals.terms import AskedAgain, BreakGlass, Escalation, Factor, Presenta
 from approvals.windows import Share, windows_in
 
 _FOREVER: Final = 10**12
+_REMEMBERED: Final = 1_024  #: terms of one policy
 _NOBODY: Final = PersonEntry()
 
 
@@ -53,6 +54,7 @@ class Policy:
         self._file = file
         self._has_windows = any(windows_in(rule.when) for rule in file.rules if rule.when is not None)
         self._person_of = {account: name for name, entry in file.people.items() for account in entry.accounts}
+        self._known: dict[tuple[Hashable, ...], Terms] = {}
 
     @classmethod
     def parse(cls, mapping: Any, digest: str) -> Policy:
@@ -266,9 +268,20 @@ class Policy:
         certain = facts.kind is not None and any(said.counts and said.certain for said in rules)
         default = Heard("default", not certain, why="a rule applies" if certain else _why_default(facts))
         demands: list[Demands] = [*counting] if certain else [*counting, self._file.defaults]
-        return Explanation((*rules, default), self._terms(facts, demands, (*rules, default)))
+        return Explanation((*rules, default), self._known_terms(facts, demands, (*rules, default)))
+
+    def _known_terms(self, facts: Facts, demands: list[Demands], said: tuple[Heard, ...]) -> Terms:
+        """The terms of what the rules said, computed once for all questions that differ in nothing they depend on."""
+        one = facts.question
+        about = (said, one.agent, one.action.kind, one.principal, one.started_by, one.vouched, one.within)
+        terms = self._known.pop(about, None) or self._terms(facts, demands, said)
+        self._known[about] = terms  # the last ones asked for stay
+        if len(self._known) > _REMEMBERED:
+            del self._known[next(iter(self._known))]
+        return terms
 
     def _terms(self, facts: Facts, demands: list[Demands], said: tuple[Heard, ...]) -> Terms:
+        """The strictest of these demands. Of the question it looks at nothing that `_known_terms` does not name."""
         base, question = self._file.defaults, facts.question
         human = [demand for demand in demands if demand.effect == "require"]
         told = [demand for demand in demands if isinstance(demand, RuleEntry) and demand.announce]

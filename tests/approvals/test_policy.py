@@ -34,6 +34,46 @@ def demanded(*rules: dict[str, Any], question: Question | None = None, **section
     return a_policy(rules=list(rules), **sections).terms(question or a_question())
 
 
+_QUESTIONS = st.builds(
+    lambda kind, target, amount, **members: a_question(
+        action=an_action(kind=kind, target=target, arguments={"amount": amount}), **members
+    ),
+    kind=st.sampled_from(["payments.release", "payments.refund", "payments.wipe"]),
+    target=st.sampled_from(["bank:acme", "bank:other"]),
+    amount=st.sampled_from(["1", "20", None]),
+    principal=st.sampled_from(["dana", "erin"]),
+    started_by=st.sampled_from([None, "bob"]),
+    audience=st.sampled_from(["ledger", AGENT]),
+    vouched=st.booleans(),
+    within=st.sampled_from([None, MINUTE]),
+)
+
+
+@given(st.lists(_QUESTIONS, max_size=12))
+def test_what_was_asked_before_changes_no_terms(questions: list[Question]) -> None:
+    file = a_policy_file(
+        rules=[
+            a_rule("large", match={"arguments": {"amount": {">": "10"}}}, deny_quorum=2),
+            a_rule("other", match={"target": ["bank:other"]}, within="2m", exempts=["large"]),
+            a_rule("refund", match={"kind": ["*.refund"]}, when="request.principal == 'erin'"),
+            a_rule("apart", exclude_team_of=["principal"]),
+        ],
+        people={
+            "dana": {"team": "finance"},
+            "erin": {"team": "security"},
+            "olga": {},
+            "alice": {},
+            "bob": {},
+            "carol": {},
+        },
+        agents={AGENT: {"owner": "olga", "principals": ["dana", "erin"], "kinds": ["*"]}},
+    )
+    policy = Policy.parse(file, "sha256:" + "1" * 64)
+    for question in questions:
+        fresh = Policy.parse(file, "sha256:" + "1" * 64)
+        assert policy.explain(question) == fresh.explain(question)
+
+
 # -- what is demanded ---------------------------------------------------------------------------------------------
 
 
