@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from joserfc import jws
 from joserfc.jwk import ECKey, OKPKey
+from pydantic_core import to_json
 
 from bot.keys import signer_for
 from bot.settings import load
@@ -65,6 +68,16 @@ async def test_what_was_signed_is_recognised(signer: FileSigner) -> None:
     assert signer.verify(TYP, token) == CLAIMS
     header = json.loads(_decoded(token.split(".")[0]))
     assert header == {"alg": "Ed25519", "kid": signer.kid, "typ": TYP}
+
+
+@given(st.text(), st.dictionaries(st.text(), st.none() | st.integers() | st.text() | st.lists(st.text()), max_size=5))
+async def test_it_signs_byte_for_byte_what_joserfc_signs(typ: str, claims: dict[str, Any]) -> None:
+    key = OKPKey.generate_key("Ed25519")
+    signer = FileSigner(key)
+    header = {"alg": "Ed25519", "kid": signer.kid, "typ": typ}
+    registry = jws.JWSRegistry(algorithms=["Ed25519"])
+    for _ in range(2):  # the header is written once
+        assert await signer.sign(typ, claims) == jws.serialize_compact(header, to_json(claims), key, registry=registry)
 
 
 async def test_another_typ_is_not_recognised(signer: FileSigner) -> None:
