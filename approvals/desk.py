@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
+from functools import partial
 
 from approvals import wire
 from approvals.errors import EntryRefused
 from approvals.intake import About, Heartbeat, ReportDocument, SpendDocument, read, read_request
 from approvals.outline import outline
-from approvals.ports import Answer, Entry
+from approvals.ports import Answer, Entry, Taken
+from approvals.request import Request
 from approvals.service import Approvals
 from approvals.tools import Granted, NotGranted
 
@@ -19,9 +21,13 @@ _NOTHING_WRONG = frozenset({"rate_limited", "too_many_open", "not_accepting"})
 
 @dataclass(frozen=True)
 class Handled:
-    """What to tell the sender; `dead_letter` is the reason under which the entry is kept aside, `outline` as what."""
+    """What to tell the sender; `dead_letter` is the reason under which the entry is kept aside, `outline` as what.
+
+    `settled`: the sender was told, and the entry is gone.
+    """
 
     answers: tuple[Answer, ...] = field(default=())
+    settled: bool = False
     dead_letter: str | None = None
     outline: bytes = b""
 
@@ -35,7 +41,7 @@ class Desk:
 
     def __init__(self, approvals: Approvals) -> None:
         self._approvals = approvals
-        self._by_type: dict[tuple[bool, str], Callable[[Entry, bytes], Awaitable[tuple[Answer, ...]]]] = {
+        self._by_type: dict[tuple[bool, str], Callable[[Entry, bytes], Awaitable[tuple[Answer, ...] | None]]] = {
             (False, "request"): self._request,
             (False, "withdraw"): self._withdraw,
             (False, "collect"): self._collect,
@@ -57,15 +63,19 @@ class Desk:
                     field="type",
                     remedy="see docs/reference/redis-contract.md",
                 )
-            return Handled(await read_it(entry, entry.body))
+            answers = await read_it(entry, entry.body)
+            return Handled(settled=True) if answers is None else Handled(answers)
         except EntryRefused as refusal:
             answers = (wire.refused(entry, refusal),)
             if refusal.reason in _NOTHING_WRONG:
                 return Handled(answers)
             return Handled(answers, dead_letter=refusal.reason, outline=outline(entry.body or b""))
 
-    async def _request(self, entry: Entry, body: bytes) -> tuple[Answer, ...]:
-        request = await self._approvals.submit(read_request(body), entry.owner)
+    async def _request(self, entry: Entry, body: bytes) -> tuple[Answer, ...] | None:
+        taken = Taken(entry, partial(_told_at_once, entry))
+        request = await self._approvals.submit(read_request(body), entry.owner, taken=taken)
+        if taken.settled:
+            return None
         return (wire.pending(entry, request),) if request.decision is None else ()
 
     async def _withdraw(self, entry: Entry, body: bytes) -> tuple[Answer, ...]:
@@ -97,6 +107,13 @@ class Desk:
             return (_not_granted("report", entry, document.attempt, result, recorded=False),)
         status = result.status.value
         return (wire.about_attempt("report", entry, result.id, document.attempt, recorded=True, status=status),)
+
+
+def _told_at_once(entry: Entry, request: Request) -> Answer | None:
+    """What the commit of a request may tell its agent: nothing while more has to be done before the entry may go."""
+    if request.decision is not None or request.cancel_on_disconnect:
+        return None
+    return wire.pending(entry, request)
 
 
 def _not_granted(kind: str, entry: Entry, attempt: str, result: NotGranted, **verdict: bool) -> Answer:

@@ -37,7 +37,8 @@ class Account:
 class Entry:
     """One entry of an intake stream, as it lies there.
 
-    `owner` is the agent or, with `tool` true, the audience whose stream it is: identity comes from there alone.
+    `owner` is the agent or, with `tool` true, the audience whose stream it is: identity comes from there alone. `at` is
+    the store's time (ms) when it was handed out for the first time, None where that is not known.
     """
 
     partition: int
@@ -47,6 +48,7 @@ class Entry:
     type: str | None
     body: bytes | None
     deliveries: int = 1
+    at: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,18 @@ class Change:
     decides: bool = False
     announce: bool = False
     show: bool = True
+
+
+@dataclass
+class Taken:
+    """An intake entry of which a request is made; `settled` once the commit has answered and removed it, too.
+
+    `answer` is what the sender is told of a request; where it gives None, the entry is left to whoever took it.
+    """
+
+    entry: Entry
+    answer: Callable[[Request], Answer | None]
+    settled: bool = False
 
 
 class Queue(StrEnum):
@@ -302,12 +316,15 @@ class Store(Protocol):
         *,
         like: str = "",
         limits: Limits | None = None,
+        taken: Taken | None = None,
     ) -> tuple[Stored, bool]:
         """Commit `make(now, earlier)` unless a request of this id exists; returns what is stored, and if it is new.
 
         `earlier` are the newest five requests that were created with the same `like`. A new one takes a turn of its
-        agent's `limits`. Raises OverLimit, EpochChanged and OutsideWindow; raises NotConfirmed when the commit stands
-        (a rule decided at once) but is not yet safe.
+        agent's `limits`. `taken` is the entry that asks for it: of one that was just handed out, `now` may be the
+        instant of that, and the commit settles it. `make` may run more than once. Raises OverLimit, EpochChanged,
+        OutsideWindow and whatever `make` raises; raises NotConfirmed when the commit stands (a rule decided at once)
+        but is not yet safe.
         """
         ...
 

@@ -36,6 +36,7 @@ from approvals.ports import (
     Signer,
     Store,
     Stored,
+    Taken,
 )
 from approvals.publishing import Publisher
 from approvals.request import Earlier, Request, Superseded, Vote
@@ -149,8 +150,8 @@ class Approvals:
 
     # -- agents ---------------------------------------------------------------------------------------------------
 
-    async def submit(self, document: RequestDocument, agent: str) -> Request:
-        """Take a request, or recognise one that was asked before. Raises EntryRefused."""
+    async def submit(self, document: RequestDocument, agent: str, *, taken: Taken | None = None) -> Request:
+        """Take a request, or recognise one that was asked before. `taken`: the entry it came by. Raises EntryRefused."""
         wanted = request_id(agent, document.call, self._store.partitions)
         superseded = await self._superseded(document, agent)
         like = likeness(agent, document.action)
@@ -169,7 +170,7 @@ class Approvals:
                         return _asked(entry, policy, self._detector, now, earlier)
 
                     stored, reserved.kept = await self._store.create(
-                        wanted, make, like=like, limits=policy.limits_of(agent)
+                        wanted, make, like=like, limits=policy.limits_of(agent), taken=taken
                     )
                 return stored, reserved.kept
             except OverLimit as exc:

@@ -20,7 +20,7 @@ from approvals.desk import Desk
 from approvals.errors import ApprovalsError
 from approvals.intake import RequestDocument
 from approvals.lifecycle import Status
-from approvals.ports import Account, Inbox, Post, Stored
+from approvals.ports import Account, Inbox, Post, Stored, Taken
 from approvals.request import Request
 from approvals.service import Approvals, Click, Counted
 from bot.clock import Clock
@@ -111,9 +111,9 @@ class Voted(Approvals):
         self._voting: set[asyncio.Task[None]] = set()
         self.failed: list[str] = []
 
-    async def submit(self, document: RequestDocument, agent: str) -> Request:
+    async def submit(self, document: RequestDocument, agent: str, *, taken: Taken | None = None) -> Request:
         """Take the request, and let a vote be on its way."""
-        request = await super().submit(document, agent)
+        request = await super().submit(document, agent, taken=taken)
         if self.votes and request.status is Status.PENDING:
             vote = asyncio.create_task(self._vote(request.id))
             self._voting.add(vote)

@@ -58,7 +58,8 @@ class Intake:
             try:
                 handled = await self._desk.handle(entry)
                 aside = replace(entry, body=handled.outline) if handled.dead_letter else entry
-                await self._inbox.answer(aside, *handled.answers, dead_letter=handled.dead_letter)
+                if not handled.settled:
+                    await self._inbox.answer(aside, *handled.answers, dead_letter=handled.dead_letter)
             except ApprovalsError as exc:
                 log.warning("entry stays for later", type=entry.type, error=type(exc).__name__)
                 return

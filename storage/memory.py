@@ -13,7 +13,7 @@ from approvals.action import likeness, partition_of, partition_of_request
 from approvals.errors import EpochChanged, NotExported, NotFound, OutsideWindow, OverLimit
 from approvals.indices import Query
 from approvals.limits import Limits
-from approvals.ports import Answer, Change, Entry, JournalEntry, Page, Post, Queue, Stored, Trouble
+from approvals.ports import Answer, Change, Entry, JournalEntry, Page, Post, Queue, Stored, Taken, Trouble
 from approvals.request import Request
 from storage.documents import json_text, read_request, request_text
 from storage.outbox import MemoryOutbox
@@ -114,6 +114,7 @@ class MemoryStore:
         *,
         like: str = "",
         limits: Limits | None = None,
+        taken: Taken | None = None,
     ) -> tuple[Stored, bool]:
         self._partition(request)
         stored = self._load(request)
@@ -125,6 +126,7 @@ class MemoryStore:
             await asyncio.sleep(0)
             committed = self._commit(made, None, limits)
             if committed is not None:
+                self._streams.settle(taken, committed.request)
                 return committed, True
             stored = self._load(request)
         return stored, False
@@ -396,6 +398,22 @@ class _Streams:
     last: int = 0  #: number of the last entry
     arrived: asyncio.Event = field(default_factory=asyncio.Event)
 
+    def settle(self, taken: Taken | None, request: Request) -> None:
+        """Answer and remove the entry of a request that was just made, where there is one and that may be done."""
+        answer = taken.answer(request) if taken is not None else None
+        if taken is not None and answer is not None:
+            self.answer(taken.entry, answer)
+            taken.settled = True
+
+    def answer(self, entry: Entry, *answers: Answer, dead_letter: str | None = None) -> None:
+        """Answer an entry and remove it, once."""
+        stream = (entry.partition, entry.owner, entry.tool)
+        if self.taken.pop((*stream, entry.id), None) is None:
+            return
+        self.out[stream] += [(answer.type, json_text(answer.body)) for answer in answers]
+        if dead_letter:
+            self.dead.append((entry, dead_letter))
+
 
 class MemoryInbox:
     """An Inbox in this process; made by MemoryStore.inbox. `append`, `answers` and `decision` are the other side."""
@@ -443,12 +461,7 @@ class MemoryInbox:
         return [taken.entry for taken in stale[:limit]]
 
     async def answer(self, entry: Entry, *answers: Answer, dead_letter: str | None = None) -> None:
-        stream = (entry.partition, entry.owner, entry.tool)
-        if self._streams.taken.pop((*stream, entry.id), None) is None:
-            return
-        self._streams.out[stream] += [(answer.type, json_text(answer.body)) for answer in answers]
-        if dead_letter:
-            self._streams.dead.append((entry, dead_letter))
+        self._streams.answer(entry, *answers, dead_letter=dead_letter)
 
     def append(
         self, owner: str, type_: str | None, body: bytes | None, *, tool: bool = False, partition: int | None = None

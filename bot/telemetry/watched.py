@@ -33,6 +33,7 @@ from approvals.ports import (
     Signer,
     Store,
     Stored,
+    Taken,
     Trouble,
     Waiting,
     Windows,
@@ -148,11 +149,14 @@ class WatchedStore:
         *,
         like: str = "",
         limits: Limits | None = None,
+        taken: Taken | None = None,
     ) -> tuple[Stored, bool]:
         began = self._time.now()
         with _timed(self._metrics, "create"):
-            stored, new = await self._store.create(request, make, like=like, limits=limits)
+            stored, new = await self._store.create(request, make, like=like, limits=limits, taken=taken)
         self._time.seen(stored.now)
+        if taken is not None and taken.settled:
+            _answered(self._metrics, self._time, taken.entry, (), None)
         if new:
             self._tell(lambda observer: observer.asked(stored.request, began))
         return stored, new
@@ -386,23 +390,11 @@ class WatchedInbox:
     async def answer(self, entry: Entry, *answers: Answer, dead_letter: str | None = None) -> None:
         with _timed(self._metrics, "answer"):
             await self._inbox.answer(entry, *answers, dead_letter=dead_letter)
-        self._answered(entry, answers, dead_letter)
+        _answered(self._metrics, self._time, entry, answers, dead_letter)
 
     async def watch(self, agents: Sequence[str], audiences: Sequence[str]) -> None:
         with _timed(self._metrics, "watch"):
             await self._inbox.watch(agents, audiences)
-
-    def _answered(self, entry: Entry, answers: Sequence[Answer], dead_letter: str | None) -> None:
-        type_ = entry.type if entry.type in ENTRY_TYPES else OTHER
-        came_to = word(dead_letter) if dead_letter else _verdict(answers)
-        self._metrics.entries.labels(type_, came_to).inc()
-        if dead_letter:
-            self._metrics.dead_letters.labels(came_to).inc()
-        elif type_ == "spend" and came_to != "accepted":
-            self._metrics.spends_refused.labels(came_to).inc()
-        waited = self._time.now() - _arrived(entry.id)
-        if 0 <= waited < _PLAUSIBLE_MS:
-            self._metrics.intake.labels(type_).observe(waited / 1000)
 
 
 class WatchedDirectory:
@@ -491,6 +483,22 @@ def _errors(metrics: Metrics, operation: str) -> Iterator[None]:
     except NotConfirmed:
         metrics.not_confirmed.inc()
         raise
+
+
+def _answered(
+    metrics: Metrics, time: StoreTime, entry: Entry, answers: Sequence[Answer], dead_letter: str | None
+) -> None:
+    """Count an entry that was answered, by the inbox or by the commit of its request."""
+    type_ = entry.type if entry.type in ENTRY_TYPES else OTHER
+    came_to = word(dead_letter) if dead_letter else _verdict(answers)
+    metrics.entries.labels(type_, came_to).inc()
+    if dead_letter:
+        metrics.dead_letters.labels(came_to).inc()
+    elif type_ == "spend" and came_to != "accepted":
+        metrics.spends_refused.labels(came_to).inc()
+    waited = time.now() - _arrived(entry.id)
+    if 0 <= waited < _PLAUSIBLE_MS:
+        metrics.intake.labels(type_).observe(waited / 1000)
 
 
 def _verdict(answers: Sequence[Answer]) -> str:

@@ -176,14 +176,15 @@ class RedisInbox:
         wait = max(1, min(block, LONGEST_BLOCK))  # 0 would mean forever
         command: list[Word] = ["XREADGROUP", "GROUP", GROUP, self.consumer, "COUNT", each, "BLOCK", wait, "STREAMS"]
         try:
-            reply = await self._reader.call(*command, *streams, *(">" for _ in streams), within=wait / 1000 + _GRACE)
+            command += [*streams, *(">" for _ in streams)]
+            reply, now = await self._reader.timed(*command, within=wait / 1000 + _GRACE)
         except StoreUnavailable as exc:
             if _code(exc.__cause__) not in _STREAM_GONE:
                 raise
             await self._prepare()
             return []
         return [
-            self._entry(stream.decode(), *owners[stream.decode()], id_, fields)
+            self._entry(stream.decode(), *owners[stream.decode()], id_, fields, at=now + self._clock_offset())
             for stream, entries in reply or ()
             for id_, fields in entries
         ]
@@ -226,10 +227,17 @@ class RedisInbox:
             return ()  # the next call prepares it again
 
     def _entry(
-        self, stream: str, owner: str, tool: bool, id_: bytes, fields: Sequence[bytes], deliveries: int = 1
+        self,
+        stream: str,
+        owner: str,
+        tool: bool,
+        id_: bytes,
+        fields: Sequence[bytes],
+        deliveries: int = 1,
+        at: int | None = None,
     ) -> Entry:
         type_, body = _shape(fields)
-        return Entry(self._partition(stream, owner, tool), owner, tool, id_.decode(), type_, body, deliveries)
+        return Entry(self._partition(stream, owner, tool), owner, tool, id_.decode(), type_, body, deliveries, at)
 
 
 def by_owner(owner: str, tool: bool) -> str:

@@ -93,6 +93,13 @@ class Link:
             (reply,) = await self._reach(self._slot(words), [words], within)
             return _unless_error(reply)
 
+    async def timed(self, *words: Word, within: float) -> tuple[Any, int]:
+        """`call`, and the server's time (ms) when it was done."""
+        with _reaching:
+            reply, time = await self._reach(self._slot(words), [words, ("TIME",)], within)
+            seconds, microseconds = _unless_error(time)
+            return _unless_error(reply), int(seconds) * 1000 + int(microseconds) // 1000
+
     async def together(self, commands: Sequence[Command]) -> list[Any]:
         """Several commands, in one round trip for each server; what one is refused stands in its place."""
         if not commands:

@@ -7,12 +7,13 @@ import json
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeAlias
 
 from redis.exceptions import RedisError
 
 from approvals.action import likeness, partition_of, partition_of_request
 from approvals.errors import (
+    EntryRefused,
     EpochChanged,
     NotConfirmed,
     NotExported,
@@ -23,13 +24,13 @@ from approvals.errors import (
 )
 from approvals.indices import Query, indices, open_of
 from approvals.limits import Limits
-from approvals.ports import Change, JournalEntry, Page, Post, Queue, Stored, Trouble
+from approvals.ports import Answer, Change, JournalEntry, Page, Post, Queue, Stored, Taken, Trouble
 from approvals.request import Request
 from storage.documents import json_text, post_text, read_post, read_request, request_text
 from storage.places import Place, cursor_at, place_of, position
 from storage.redis.checks import WIRE_VERSION, Server, about_replicas, claim_config, examine
 from storage.redis.inbox import OUT_KEPT, RedisInbox
-from storage.redis.keys import NAMES, Keys, home_of
+from storage.redis.keys import GROUP, NAMES, Keys, home_of
 from storage.redis.link import Command, Link, Word
 from storage.redis.outbox import RedisOutbox
 from storage.redis.shelf import RedisShelf
@@ -41,6 +42,18 @@ _PAGE: Final = 500
 _MOST_LOOKED_AT: Final = 500  #: places of a list for one page, however few of them are wanted
 _TIDY_LEASE: Final = 60_000  #: ms for which whoever forgets requests has them for itself
 _FOREVER: Final = 2**53  #: beyond every instant
+_JUST_NOW: Final = 1_000  #: ms for which the instant at which an entry was handed out is good for what is made of it
+
+_Asked: TypeAlias = tuple[int, Stored | None, Sequence[str]]  #: the time, the request, the newest ids of its likeness
+
+
+class _Alike(Exception):
+    """What was to be the first of its likeness is not; these are the newest."""
+
+    def __init__(self, now: int, ids: Sequence[str]) -> None:
+        super().__init__()
+        self.now = now
+        self.ids = ids
 
 
 class RedisStore:
@@ -177,15 +190,34 @@ class RedisStore:
         *,
         like: str = "",
         limits: Limits | None = None,
+        taken: Taken | None = None,
     ) -> tuple[Stored, bool]:
         keys = self._home(request)
-        now, stored, alike = await self._ask(keys, request, like, limits)
-        while stored is None:
-            made = await self._commit(keys, make(now, await self._all(alike)), known=None, limits=limits)
-            if made is not None:
-                return made, True
-            now, stored, alike = await self._ask(keys, request, like, limits)
-        return stored, False
+        made, found = await self._first(keys, make, limits, taken)
+        while made is None:
+            now, stored, alike = found or await self._ask(keys, request, like, limits)
+            if stored is not None:
+                return stored, False
+            change = make(now, await self._all(alike))
+            made, found = await self._commit(keys, change, known=None, limits=limits, taken=taken), None
+        return made, True
+
+    async def _first(
+        self, keys: Keys, make: Callable[[int, Sequence[Request]], Change], limits: Limits | None, taken: Taken | None
+    ) -> tuple[Stored | None, _Asked | None]:
+        """A request made at once of an entry that was just handed out, as if nothing like it had been asked before.
+
+        Where that is not so, the commit makes none, and may tell what has to be known. Raises OverLimit, EpochChanged.
+        """
+        if taken is None or (at := taken.entry.at) is None:
+            return None, None
+        try:
+            change = replace(make(at, ()), not_before=at, not_after=at + _JUST_NOW)
+            return await self._commit(keys, change, known=None, limits=limits, taken=taken, first=True), None
+        except (EntryRefused, OutsideWindow):
+            return None, None  # it takes its turn first, or may have been asked before; or this took too long
+        except _Alike as found:
+            return None, (found.now, None, found.ids)
 
     async def update(
         self, request: str, change: Callable[[Stored], Change | None], *, known: Stored | None = None
@@ -412,17 +444,14 @@ class RedisStore:
         both = [keys.request(request), keys.document(request), keys.posts(request)]
         return _stored(request, *await self._link.script("load", both, self.clock_offset))
 
-    async def _ask(
-        self, keys: Keys, request: str, like: str, limits: Limits | None
-    ) -> tuple[int, Stored | None, Sequence[str]]:
+    async def _ask(self, keys: Keys, request: str, like: str, limits: Limits | None) -> _Asked:
         """The store's time, a request if there is one, and the newest ids of those with this likeness.
 
         Takes a turn where there is none. Raises OverLimit.
         """
-        rate = keys.rate(f"agent:{limits.agent}" if limits else "")
+        rate = keys.rate(_pace_of(limits.agent) if limits else "")
         all_keys = [keys.request(request), keys.document(request), keys.posts(request), keys.like(like), rate]
-        pace: tuple[Word, Word] = (60_000_000 // limits.per_minute, limits.per_minute) if limits else ("", "")
-        *found, alike, wait = await self._link.script("ask", all_keys, self.clock_offset, *pace)
+        *found, alike, wait = await self._link.script("ask", all_keys, self.clock_offset, *_turn(limits))
         if wait:
             raise OverLimit(int(wait))
         return found[0], _stored(request, *found), [id_.decode() for id_ in alike]
@@ -471,16 +500,26 @@ class RedisStore:
     # ---- writing
 
     async def _commit(
-        self, keys: Keys, change: Change, *, known: Stored | None, limits: Limits | None = None
+        self,
+        keys: Keys,
+        change: Change,
+        *,
+        known: Stored | None,
+        limits: Limits | None = None,
+        taken: Taken | None = None,
+        first: bool = False,
     ) -> Stored | None:
-        """Commit a change to what is known; None when the request is no longer that."""
+        """Commit a change to what is known; None when the request is no longer that. `first`: see `_first`."""
         before, after = indices(known.request) if known else frozenset(), indices(change.request)
         open_ones = open_of(change.request.agent)
         joins = sorted(after - before, key=lambda name: (name != open_ones, name))
         names = _touched(keys, change.request, (*joins, *sorted(before - after)))
         most = limits.open if limits is not None and open_ones in joins else None
         version = known.request.version if known else 0
-        args = self._words(change, version=version, joins=len(joins), most_open=most)
+        answer = taken.answer(change.request) if taken is not None else None
+        args = [*self._words(change, version=version, joins=len(joins), most_open=most), *self._settling(taken, answer)]
+        if first:
+            args += (1, *_turn(limits))
         safe = True
         if self.replicas and (change.decides or change.announce):
             wait = {"replicas": self.replicas, "within": self._confirm}
@@ -489,6 +528,8 @@ class RedisStore:
         else:
             reply = await self._link.script("save", names, *args)
         stored = await self._told(keys, change, known, reply)
+        if taken is not None and stored is not None:
+            taken.settled = answer is not None
         if stored is not None and not safe:
             raise NotConfirmed(f"request {change.request.id} is not yet on {self.replicas} replicas")
         return stored
@@ -502,8 +543,10 @@ class RedisStore:
             return Stored(request, now, known.posts if known else {})
         if said == b"landed":
             return await self._load(keys, change.request.id)
-        if said == b"full":
-            raise OverLimit(None)
+        if said in (b"full", b"paced"):
+            raise OverLimit(rest[0] if rest else None)
+        if said == b"alike":
+            raise _Alike(now, [id_.decode() for id_ in rest[0]])
         if said == b"epoch":
             raise EpochChanged(rest[0].decode())
         if said in (b"early", b"late"):
@@ -532,6 +575,12 @@ class RedisStore:
             self._retention if request.is_over else "",
             "" if most_open is None else most_open,
         )
+
+    def _settling(self, taken: Taken | None, answer: Answer | None) -> Sequence[Word]:
+        """How a commit settles the entry that it answers."""
+        if taken is None or answer is None:
+            return ("", "", "", "", "", "")
+        return (GROUP, taken.entry.id, answer.type, json_text(answer.body), self._answers, OUT_KEPT)
 
     async def _confirmed(self, keys: Keys, request: Request) -> bool:
         """Whether the request still has its version; raises NotConfirmed when the replicas do not have it."""
@@ -562,6 +611,16 @@ def _stored(id_: str, now: int, facts: Sequence[Any], flat: Sequence[bytes]) -> 
     names = [name.decode() for name in flat[::2]]
     posts = {name: read_post(name, post) for name, post in zip(names, flat[1::2], strict=True)}
     return Stored(read_request(text, id_, int(version), int(entry) or None), now, posts)
+
+
+def _pace_of(agent: str) -> str:
+    """The name of the pace at which an agent may ask, beside those of destinations."""
+    return f"agent:{agent}"
+
+
+def _turn(limits: Limits | None) -> tuple[Word, Word]:
+    """How a script takes a turn of an agent's pace: microseconds from one to the next, and how many at once."""
+    return (60_000_000 // limits.per_minute, limits.per_minute) if limits else ("", "")
 
 
 def _trouble(by: str, text: str) -> Trouble:
@@ -616,5 +675,8 @@ def _touched(keys: Keys, request: Request, names: Sequence[str]) -> list[str]:
         keys.like(likeness(request.agent, request.action)),
         keys.document(request.id),
         keys.ended,
+        keys.intake(request.agent, tool=False),
+        keys.out(request.agent, tool=False),
+        keys.rate(_pace_of(request.agent)),
         *(keys.index(name) for name in names),
     ]

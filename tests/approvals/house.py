@@ -14,7 +14,7 @@ from approvals.card import card_of
 from approvals.errors import NotConfirmed, SignerUnavailable, StoreUnavailable
 from approvals.intake import ReportDocument, SpendDocument
 from approvals.limits import Limits
-from approvals.ports import Account, Change, Post, Store, Stored
+from approvals.ports import Account, Change, Post, Store, Stored, Taken
 from approvals.receipt import TYP
 from approvals.request import Request
 from approvals.service import Approvals, Click, Granted, NotGranted, Verdict
@@ -50,10 +50,11 @@ class FlakyStore(MemoryStore):
         *,
         like: str = "",
         limits: Limits | None = None,
+        taken: Taken | None = None,
     ) -> tuple[Stored, bool]:
         """Commit a new request, if the memory is up."""
         self._reach()
-        return await super().create(request, make, like=like, limits=limits)
+        return await super().create(request, make, like=like, limits=limits, taken=taken)
 
     async def update(
         self, request: str, change: Callable[[Stored], Change | None], *, known: Stored | None = None

@@ -16,7 +16,7 @@ from approvals.card import card_of
 from approvals.desk import Desk
 from approvals.errors import ApprovalsError
 from approvals.intake import RequestDocument
-from approvals.ports import Post
+from approvals.ports import Post, Taken
 from approvals.request import Request
 from approvals.service import Approvals, Click
 from bot.clock import Clock
@@ -39,9 +39,9 @@ class Remembering(Approvals):
 
     asked: dict[str, Request]
 
-    async def submit(self, document: RequestDocument, agent: str) -> Request:
+    async def submit(self, document: RequestDocument, agent: str, *, taken: Taken | None = None) -> Request:
         """Take a request."""
-        request = await super().submit(document, agent)
+        request = await super().submit(document, agent, taken=taken)
         self.asked[request.id] = request
         return request
 

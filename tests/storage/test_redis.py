@@ -11,7 +11,7 @@ import pytest
 from approvals.errors import EpochChanged, NotFound, StoreUnavailable
 from approvals.indices import Query
 from approvals.lifecycle import Status
-from approvals.ports import Answer, Change, Post, Queue, Stored
+from approvals.ports import Answer, Change, Post, Queue, Stored, Taken
 from storage.redis import RedisStore, ServerUnfit
 from storage.redis.keys import CONFIG, Keys
 from storage.redis.link import scripts
@@ -338,23 +338,23 @@ async def test_what_is_no_url_is_told_without_quoting_it(url: str) -> None:
 # ---- the price
 
 
-async def test_one_approval_costs_seven_round_trips(redis: RedisRoom, server: Server) -> None:
+async def test_one_approval_costs_five_round_trips(redis: RedisRoom, server: Server) -> None:
     async with lossy(server.port) as line, await RedisStore.connect(line.url) as store, store.inbox("bot") as inbox:
         await inbox.watch([AGENT], [])
         assert not await inbox.take(limit=1, block=1)  # both connections are open from here on
         line.forget()
         await redis.append(AGENT, {b"type": b"request", b"body": b"{}"})
         await one_approval(line, store, inbox)
-        assert line.commands == ["XREADGROUP"] + 6 * ["EVALSHA"], line.commands
-        assert line.round_trips <= 7
+        assert line.commands == ["XREADGROUP", "TIME"] + 4 * ["EVALSHA"], line.commands
+        assert line.round_trips <= 5
 
 
 async def one_approval(line: LossyLine, store: RedisStore, inbox: Any) -> None:
     """Intake, answer, click, decision, publication; the chat is not part of it."""
     (entry,) = await inbox.take(limit=1, block=1_000)
     request = a_request()
-    stored, _ = await store.create(request.id, lambda *_: a_change(request))
-    await inbox.answer(entry, Answer("pending", {"request": request.id}))
+    taken = Taken(entry, lambda _: Answer("pending", {"request": request.id}))
+    stored, _ = await store.create(request.id, lambda *_: a_change(request), taken=taken)
     known = await store.get(stored.request.id)
     after = await store.update(stored.request.id, approve, known=known)
     await store.publish(after.request, {"status": "approved"})
