@@ -151,7 +151,7 @@ class Approvals:
     # -- agents ---------------------------------------------------------------------------------------------------
 
     async def submit(self, document: RequestDocument, agent: str, *, taken: Taken | None = None) -> Request:
-        """Take a request, or recognise one that was asked before. `taken`: the entry it came by. Raises EntryRefused."""
+        """Take a request, or recognise one asked before. `taken`: the entry it came by. Raises EntryRefused."""
         wanted = request_id(agent, document.call, self._store.partitions)
         superseded = await self._superseded(document, agent)
         like = likeness(agent, document.action)
