@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, TypeAlias
 
 from approvals.card import Card
 from approvals.freeze import Freeze
@@ -130,11 +130,15 @@ class Post:
 
 @dataclass(frozen=True)
 class Stored:
-    """A request with the store's time at which it was read, and its posts by destination."""
+    """A request with the store's time at which it was read, and its posts by destination.
+
+    `told`: the commit that made it has published its decision, too.
+    """
 
     request: Request
     now: int
     posts: Mapping[str, Post] = field(default_factory=dict)
+    told: bool = False
 
 
 @dataclass(frozen=True)
@@ -274,6 +278,10 @@ class Windows(Protocol):
         ...
 
 
+#: Makes the document by which an agent is told of a decided request; None: something has to be done before that.
+Tell: TypeAlias = Callable[[Request], Awaitable[Mapping[str, Any] | None]]
+
+
 class Store(Protocol):
     """The memory of requests. Every method may raise StoreUnavailable.
 
@@ -329,12 +337,19 @@ class Store(Protocol):
         ...
 
     async def update(
-        self, request: str, change: Callable[[Stored], Change | None], *, known: Stored | None = None
+        self,
+        request: str,
+        change: Callable[[Stored], Change | None],
+        *,
+        known: Stored | None = None,
+        tell: Tell | None = None,
     ) -> Stored:
         """Commit what `change` makes of the current state; None means that nothing is to change.
 
-        `change` may run more than once. `known` saves the first read. Raises NotFound, OutsideWindow, EpochChanged
-        and whatever `change` raises; raises NotConfirmed when the commit stands but is not yet safe.
+        `change` may run more than once. `known` saves the first read. With `tell` a commit that decides may publish the
+        decision in the same step: only where nothing has to be confirmed first, and never without the commit. Raises
+        NotFound, OutsideWindow, EpochChanged and whatever `change` raises; raises NotConfirmed when the commit stands
+        but is not yet safe.
         """
         ...
 

@@ -48,13 +48,18 @@ async def reserving(
         await _release(windows, holder, shares, token)
 
 
+def has_to_settle(request: Request) -> bool:
+    """Whether a request holds shares that its end changes."""
+    return bool(request.shares) and request.status not in _OPEN
+
+
 async def settle(store: Store, request: Request) -> None:
     """Let the shares of a request that is over count no more, and those of a used one as long as it is in the window.
 
     Before its end is published: whoever publishes it after a crash then does this, too. An end that could still be lost
     gives nothing back: raises NotConfirmed. The windows may be down: then the shares count for longer than they need.
     """
-    if not request.shares or request.status in _OPEN:
+    if not has_to_settle(request):
         return
     await store.update(request.id, lambda _: None)
     with suppress(StoreUnavailable):

@@ -419,7 +419,7 @@ class Approvals:
             return change_of(before, after, policy, record, not_after=before.expires_at)
 
         try:
-            after = await self._store.update(stored.request.id, change, known=stored)
+            after = await self._store.update(stored.request.id, change, known=stored, tell=self._publisher.tell)
         except OutsideWindow:
             return Late(await self.after_time(stored.request.id))
         except NotConfirmed:
@@ -435,7 +435,7 @@ class Approvals:
         mine = after.decision is not None and any(vote.person == voter.person for vote in after.decision.by)
         if not mine:
             return Late(after)
-        return Counted(after, safe=await self._publisher.published(after, now=stored.now))
+        return Counted(after, safe=stored.told or await self._publisher.published(after, now=stored.now))
 
     async def _standing_for(self, stored: Stored, click: Click, policy: Policy) -> Mapping[str, Vote]:
         """Whose answer still stands beside this click, and for which factors.

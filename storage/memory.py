@@ -13,7 +13,7 @@ from approvals.action import likeness, partition_of, partition_of_request
 from approvals.errors import EpochChanged, NotExported, NotFound, OutsideWindow, OverLimit
 from approvals.indices import Query
 from approvals.limits import Limits
-from approvals.ports import Answer, Change, Entry, JournalEntry, Page, Post, Queue, Stored, Taken, Trouble
+from approvals.ports import Answer, Change, Entry, JournalEntry, Page, Post, Queue, Stored, Taken, Tell, Trouble
 from approvals.request import Request
 from storage.documents import json_text, read_request, request_text
 from storage.outbox import MemoryOutbox
@@ -132,7 +132,12 @@ class MemoryStore:
         return stored, False
 
     async def update(
-        self, request: str, change: Callable[[Stored], Change | None], *, known: Stored | None = None
+        self,
+        request: str,
+        change: Callable[[Stored], Change | None],
+        *,
+        known: Stored | None = None,
+        tell: Tell | None = None,  # here nothing is won by telling at once
     ) -> Stored:
         stored = known or await self.get(request)
         while (wanted := change(stored)) is not None:

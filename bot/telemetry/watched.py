@@ -34,6 +34,7 @@ from approvals.ports import (
     Store,
     Stored,
     Taken,
+    Tell,
     Trouble,
     Waiting,
     Windows,
@@ -162,7 +163,12 @@ class WatchedStore:
         return stored, new
 
     async def update(
-        self, request: str, change: Callable[[Stored], Change | None], *, known: Stored | None = None
+        self,
+        request: str,
+        change: Callable[[Stored], Change | None],
+        *,
+        known: Stored | None = None,
+        tell: Tell | None = None,
     ) -> Stored:
         tried: list[tuple[Request, Change | None]] = []
 
@@ -174,18 +180,24 @@ class WatchedStore:
         began = self._time.now()
         try:
             with _timed(self._metrics, "update"):
-                after = await self._store.update(request, noted, known=known)
+                after = await self._store.update(request, noted, known=known, tell=tell)
         except NotConfirmed:
             self._committed(tried, began)  # it is, though not safe yet
             raise
         self._time.seen(after.now)
         self._committed(tried, began)
+        if after.told:
+            self._published(after.request)
         return after
 
     async def publish(self, request: Request, document: Mapping[str, Any], *, again: bool = False) -> None:
         with _timed(self._metrics, "publish"):
             await self._store.publish(request, document, again=again)
-        if request.decision is not None and request.status in _FIRST_ANSWERS and not again:
+        if not again:
+            self._published(request)
+
+    def _published(self, request: Request) -> None:
+        if request.decision is not None and request.status in _FIRST_ANSWERS:
             self._metrics.announcement_lag.observe(_seconds(self._time.now() - request.decision.at))
 
     async def list(self, query: Query, cursor: str = "", limit: int = 25) -> Page:

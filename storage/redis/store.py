@@ -24,11 +24,12 @@ from approvals.errors import (
 )
 from approvals.indices import Query, indices, open_of
 from approvals.limits import Limits
-from approvals.ports import Answer, Change, JournalEntry, Page, Post, Queue, Stored, Taken, Trouble
+from approvals.ports import Answer, Change, JournalEntry, Page, Post, Queue, Stored, Taken, Tell, Trouble
 from approvals.request import Request
 from storage.documents import json_text, post_text, read_post, read_request, request_text
 from storage.places import Place, cursor_at, place_of, position
 from storage.redis.checks import WIRE_VERSION, Server, about_replicas, claim_config, examine
+from storage.redis.foresight import Foresight
 from storage.redis.inbox import OUT_KEPT, RedisInbox
 from storage.redis.keys import GROUP, NAMES, Keys, home_of
 from storage.redis.link import Command, Link, Word
@@ -88,6 +89,7 @@ class RedisStore:
         self._confirm = confirm
         self._keys = [Keys(partition) for partition in range(partitions)]
         self._turn = 0
+        self._foresight = [Foresight() for _ in range(partitions)]
         self.shelf = RedisShelf(link, partitions, lambda: self.clock_offset)
         self.outbox = RedisOutbox(link, partitions, lambda: self.clock_offset)
         self.windows = RedisWindows(link, partitions, lambda: self.clock_offset, replicas=replicas, confirm=confirm)
@@ -220,12 +222,17 @@ class RedisStore:
             return None, (found.now, None, found.ids)
 
     async def update(
-        self, request: str, change: Callable[[Stored], Change | None], *, known: Stored | None = None
+        self,
+        request: str,
+        change: Callable[[Stored], Change | None],
+        *,
+        known: Stored | None = None,
+        tell: Tell | None = None,
     ) -> Stored:
         keys = self._home(request)
         stored = known or await self.get(request)
         while (wanted := change(stored)) is not None:
-            committed = await self._commit(keys, wanted, known=stored)
+            committed = await self._commit(keys, wanted, known=stored, tell=tell)
             if committed is not None:
                 return committed
             stored = await self.get(request)  # somebody else was first; every such round is somebody's progress
@@ -248,7 +255,7 @@ class RedisStore:
             request.id,
             request.version,
             json_text(document),
-            max(DAY, request.terms.use_within + request.terms.outcome_within),
+            _kept_for(request),
             int(again),
             self._answers,
             OUT_KEPT,
@@ -441,8 +448,10 @@ class RedisStore:
 
     async def _load(self, keys: Keys, request: str) -> Stored | None:
         """A request, if there is one."""
-        both = [keys.request(request), keys.document(request), keys.posts(request)]
-        return _stored(request, *await self._link.script("load", both, self.clock_offset))
+        all_keys = [keys.request(request), keys.document(request), keys.posts(request), keys.meta]
+        *found, number = await self._link.script("load", all_keys, self.clock_offset)
+        self._foresight[keys.partition].heard(int(number))
+        return _stored(request, *found)
 
     async def _ask(self, keys: Keys, request: str, like: str, limits: Limits | None) -> _Asked:
         """The store's time, a request if there is one, and the newest ids of those with this likeness.
@@ -508,6 +517,7 @@ class RedisStore:
         limits: Limits | None = None,
         taken: Taken | None = None,
         first: bool = False,
+        tell: Tell | None = None,
     ) -> Stored | None:
         """Commit a change to what is known; None when the request is no longer that. `first`: see `_first`."""
         before, after = indices(known.request) if known else frozenset(), indices(change.request)
@@ -518,15 +528,14 @@ class RedisStore:
         version = known.request.version if known else 0
         answer = taken.answer(change.request) if taken is not None else None
         args = [*self._words(change, version=version, joins=len(joins), most_open=most), *self._settling(taken, answer)]
-        if first:
-            args += (1, *_turn(limits))
+        args += (int(first), *_turn(limits if first else None))
         safe = True
         if self.replicas and (change.decides or change.announce):
             wait = {"replicas": self.replicas, "within": self._confirm}
-            reply, acks = await self._link.confirmed_script("save", names, *args, **wait)
+            reply, acks = await self._link.confirmed_script("save", names, *args, "", "", "", **wait)
             safe = acks >= self.replicas
         else:
-            reply = await self._link.script("save", names, *args)
+            reply = await self._save(keys, names, args, change, version + 1, tell if change.decides else None)
         stored = await self._told(keys, change, known, reply)
         if taken is not None and stored is not None:
             taken.settled = answer is not None
@@ -534,13 +543,35 @@ class RedisStore:
             raise NotConfirmed(f"request {change.request.id} is not yet on {self.replicas} replicas")
         return stored
 
+    async def _save(
+        self, keys: Keys, names: Sequence[str], args: Sequence[Word], change: Change, version: int, tell: Tell | None
+    ) -> Sequence[Any]:
+        """Run the script of a commit; where its journal number can be foretold, with what is told of the decision."""
+        foresight = self._foresight[keys.partition]
+        number = foresight.next() if tell is not None else None
+        telling: Sequence[Word] = ("", "", "")
+        if tell is not None and number is not None:
+            decided = change.request.model_copy(update={"version": version, "decision_entry": number})
+            document = await tell(decided)
+            telling = ("", "", "") if document is None else (number, json_text(document), _kept_for(decided))
+        foresight.begins()
+        came_true: bool | None = None
+        try:
+            reply: Sequence[Any] = await self._link.script("save", names, *args, *telling)
+            if reply[0] == b"saved":
+                foresight.heard(reply[4])
+                came_true = bool(reply[5]) if telling[0] else None
+        finally:
+            foresight.ended(foretold=came_true)
+        return reply
+
     async def _told(self, keys: Keys, change: Change, known: Stored | None, reply: Sequence[Any]) -> Stored | None:
         """What the reply of a save means."""
         said, now, *rest = reply
         if said == b"saved":
-            version, entry = rest
+            version, entry, _, told = rest
             request = change.request.model_copy(update={"version": version, "decision_entry": entry or None})
-            return Stored(request, now, known.posts if known else {})
+            return Stored(request, now, known.posts if known else {}, told=bool(told))
         if said == b"landed":
             return await self._load(keys, change.request.id)
         if said in (b"full", b"paced"):
@@ -577,9 +608,9 @@ class RedisStore:
         )
 
     def _settling(self, taken: Taken | None, answer: Answer | None) -> Sequence[Word]:
-        """How a commit settles the entry that it answers."""
+        """How a commit settles the entry that it answers, if it does."""
         if taken is None or answer is None:
-            return ("", "", "", "", "", "")
+            return ("", "", "", "", self._answers, OUT_KEPT)
         return (GROUP, taken.entry.id, answer.type, json_text(answer.body), self._answers, OUT_KEPT)
 
     async def _confirmed(self, keys: Keys, request: Request) -> bool:
@@ -611,6 +642,11 @@ def _stored(id_: str, now: int, facts: Sequence[Any], flat: Sequence[bytes]) -> 
     names = [name.decode() for name in flat[::2]]
     posts = {name: read_post(name, post) for name, post in zip(names, flat[1::2], strict=True)}
     return Stored(read_request(text, id_, int(version), int(entry) or None), now, posts)
+
+
+def _kept_for(request: Request) -> int:
+    """For how long (ms) an agent can read what was decided."""
+    return max(DAY, request.terms.use_within + request.terms.outcome_within)
 
 
 def _pace_of(agent: str) -> str:
@@ -678,5 +714,6 @@ def _touched(keys: Keys, request: Request, names: Sequence[str]) -> list[str]:
         keys.intake(request.agent, tool=False),
         keys.out(request.agent, tool=False),
         keys.rate(_pace_of(request.agent)),
+        keys.decision(request.agent, request.id),
         *(keys.index(name) for name in names),
     ]

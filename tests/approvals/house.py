@@ -14,7 +14,7 @@ from approvals.card import card_of
 from approvals.errors import NotConfirmed, SignerUnavailable, StoreUnavailable
 from approvals.intake import ReportDocument, SpendDocument
 from approvals.limits import Limits
-from approvals.ports import Account, Change, Post, Store, Stored, Taken
+from approvals.ports import Account, Change, Post, Store, Stored, Taken, Tell
 from approvals.receipt import TYP
 from approvals.request import Request
 from approvals.service import Approvals, Click, Granted, NotGranted, Verdict
@@ -57,11 +57,16 @@ class FlakyStore(MemoryStore):
         return await super().create(request, make, like=like, limits=limits, taken=taken)
 
     async def update(
-        self, request: str, change: Callable[[Stored], Change | None], *, known: Stored | None = None
+        self,
+        request: str,
+        change: Callable[[Stored], Change | None],
+        *,
+        known: Stored | None = None,
+        tell: Tell | None = None,
     ) -> Stored:
         """Commit, and say so only when the replicas have it."""
         self._reach()
-        after = await super().update(request, change, known=known)
+        after = await super().update(request, change, known=known, tell=tell)
         self._confirm()
         return after
 

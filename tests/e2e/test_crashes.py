@@ -33,23 +33,21 @@ class Step:
 #: In the order in which they happen: the request comes in, the card goes out, a click decides, the tool spends.
 CALLS = [
     ("store", "create", 1),
-    ("inbox", "answer", 1),
     ("store", "keep_rendering", 1),
     ("store", "intend", 1),
     ("platform", "post", 1),
     ("store", "record_post", 1),
     ("store", "settle", 1),
     ("store", "update", 1),
-    ("store", "publish", 1),
     ("store", "keep_rendering", 2),
     ("platform", "update", 1),
     ("store", "record_post", 2),
     ("store", "settle", 2),
     ("store", "update", 2),
-    ("store", "publish", 2),
-    ("inbox", "answer", 2),
+    ("store", "publish", 1),
+    ("inbox", "answer", 1),
     ("store", "update", 3),
-    ("inbox", "answer", 3),
+    ("inbox", "answer", 2),
 ]
 STEPS = [Step(*call, when) for call in CALLS for when in ("before", "after")]
 SAMPLE = {

@@ -28,20 +28,25 @@ WINDOW = "between commit and publish"
 
 
 async def bot_killed() -> str:
-    """The bot dies when it has committed a yes and signed nothing; the next one publishes."""
-    async with AsyncExitStack() as stack:
-        world = await stack.enter_async_context(a_world(ack_deadline=1.0))
-        doomed = await world.bot(hasty=True, breaks=_at("signer", "sign", 1, "before"))
-        lane, pending = await _asked(stack, world)
-        card = await world.card(lane, pending.request)
-        clicked = await world.sandbox.click(ALICE, lane.channel, card.ts, "sayso:approve")
-        assert await doomed.ended() == -signal.SIGKILL
-        assert not clicked.ok
-        await _is_committed_and_not_released(world, pending)
-        await world.bot(hasty=True)
-        await pending.decision()
-        await world.card(lane, pending.request, "Approved")
-        assert await world.events(pending.request) == ["asked", "approved"]
+    """The bot dies when it has committed a yes and signed nothing; the next one publishes.
+
+    With a replica: without one, the commit may publish, and there is nothing between the two.
+    """
+    with _pair() as (master, _):
+        async with AsyncExitStack() as stack:
+            world = await stack.enter_async_context(a_world(redis=master, ack_deadline=1.0))
+            world.settings = {"SAYSO_REDIS_REPLICAS": "1"}
+            doomed = await world.bot(hasty=True, breaks=_at("signer", "sign", 1, "before"))
+            lane, pending = await _asked(stack, world)
+            card = await world.card(lane, pending.request)
+            clicked = await world.sandbox.click(ALICE, lane.channel, card.ts, "sayso:approve")
+            assert await doomed.ended() == -signal.SIGKILL
+            assert not clicked.ok
+            await _is_committed_and_not_released(world, pending)
+            await world.bot(hasty=True)
+            await pending.decision()
+            await world.card(lane, pending.request, "Approved")
+            assert await world.events(pending.request) == ["asked", "approved"]
     return "the click was not acknowledged and nothing was released; the next bot published the one decision"
 
 
@@ -89,7 +94,7 @@ async def failover_before_the_answer() -> str:
         async with AsyncExitStack() as stack:
             world = await stack.enter_async_context(a_world(redis=redis.servers[0], url=redis.url))
             world.settings = {"SAYSO_REDIS_REPLICAS": "1"}
-            bot = await world.bot(hasty=True, breaks={**_at("inbox", "answer", 2, "before"), "how": "stop"})
+            bot = await world.bot(hasty=True, breaks={**_at("inbox", "answer", 1, "before"), "how": "stop"})
             lane, pending = await _asked(stack, world, call="run-1/release")
             await world.click(ALICE, lane, pending.request)
             acted = asyncio.create_task(_act(await pending.decision()))

@@ -121,6 +121,10 @@ class Faults:
             self.armed.clear()
             raise Crashed(where)
 
+    def apart(self, rest: dict[str, Any]) -> dict[str, Any]:
+        """What `update` is called with: where somebody is to die, a commit and its publication are two steps."""
+        return {**rest, "tell": None} if self.armed else rest
+
 
 class CrashingMemory(MemoryStore):
     """The memory in this process, whose callers may die right after a commit or right before publishing."""
@@ -133,7 +137,7 @@ class CrashingMemory(MemoryStore):
         return made
 
     async def update(self, *args: Any, **rest: Any) -> Stored:
-        after = await super().update(*args, **rest)
+        after = await super().update(*args, **self.faults.apart(rest))
         self.faults.strike("after update")
         return after
 
@@ -154,7 +158,7 @@ class CrashingRedis(RedisStore):
         return made
 
     async def update(self, *args: Any, **rest: Any) -> Stored:
-        after = await super().update(*args, **rest)
+        after = await super().update(*args, **self.faults.apart(rest))
         self.faults.strike("after update")
         return after
 
