@@ -14,7 +14,7 @@ _ANOTHER_TRY: Final = 16  #: the decision after which it is tried once more wher
 
 
 class Foresight:
-    """Of one partition: the last number that was heard of, and one for each commit that is under way.
+    """Of one partition: the one after the last that was heard of, unless a commit of this process is under way.
 
     Another process may be quicker; where that is so too often, nothing is foretold but for a try now and then.
     """
@@ -27,13 +27,13 @@ class Foresight:
 
     def next(self) -> int | None:
         """The number of a decision that is committed at once; None where it is not worth foretelling."""
-        if self._last is None:
+        if self._last is None or self._under_way:  # commits go over several lines, in no order
             return None
         if self._luck < _WORTH_IT and self._skipped < _ANOTHER_TRY:
             self._skipped += 1
             return None
         self._skipped = 0
-        return self._last + self._under_way + 1
+        return self._last + 1
 
     def heard(self, number: int) -> None:
         """The journal has come to a number, or beyond."""
