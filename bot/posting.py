@@ -16,11 +16,12 @@ import structlog
 
 from approvals.card import Card, card_of
 from approvals.errands import NOT_NOW, place_of
-from approvals.errors import ChatRefused, ChatUnavailable, NotFound
+from approvals.errors import ChatRefused, ChatUnavailable
 from approvals.notes import Note
 from approvals.ports import ChatPlatform, Post, Store, Stored
 from approvals.request import Request
 from approvals.rows import Row, row_of
+from approvals.standing import rows_of, shelf_name
 
 log = structlog.get_logger("sayso.courier")
 
@@ -90,7 +91,7 @@ class Posting:
         """Show several requests in one new message."""
         shared = Shared(secrets.token_urlsafe(12), destination, tuple(stored.request.id for stored in requests))
         document = {"rows": list(shared.rows)}
-        await self._store.shelf.keep(_shelf_name(shared), document, version=0, ttl=SHARED_KEPT_MS)
+        await self._store.shelf.keep(shelf_name(destination, shared.name), document, version=0, ttl=SHARED_KEPT_MS)
         intents = [self._store.intend(request, destination, shared.name, shared=True) for request in shared.rows]
         known = await asyncio.gather(*intents)
         if any(known):  # somebody else is at one of them: its row is not ours to show
@@ -149,12 +150,12 @@ class Posting:
 
     async def shared(self, destination: str, name: str) -> Shared | None:
         """The message of a name, as long as it is known."""
-        kept = await self._store.shelf.kept(f"{destination}/{name}")
+        kept = await self._store.shelf.kept(shelf_name(destination, name))
         return None if kept is None else Shared(name, destination, tuple(kept.document["rows"]))
 
     async def rows(self, shared: Shared) -> Sequence[Stored | None]:
         """The requests of a shared message; None for those that are forgotten."""
-        return await asyncio.gather(*(self._find(request) for request in shared.rows))
+        return await rows_of(self._store, shared.rows)
 
     async def forget(self, destination: str, requests: Sequence[Stored], problem: str) -> None:
         """Take back what was intended and surely not done, so that the next try need not search."""
@@ -167,9 +168,7 @@ class Posting:
 
     async def record(self, request: str, post: Post, reference: Mapping[str, str], shown: str) -> None:
         """Write down what stands at a destination; nothing shown means that it must still be made current."""
-        now = await self._store.now()
-        posted = replace(post, state="posted", at=now, reference=reference, shown=shown, problem="", tries=0)
-        await self._store.record_post(request, posted)
+        await self._store.record_post(request, await self._posted(post, reference, shown))
 
     # ---- inside
 
@@ -178,7 +177,7 @@ class Posting:
         await self._keep(card)
         reference = await platform.post(destination, request, card)
         log.info("card posted", destination=destination, code=request.code)
-        await self.record(request.id, Post(destination, "intended", 0), reference, card.digest())
+        await self._record_first(request.id, Post(destination, "intended", 0), reference, card.digest())
         self._watch.shown(request, destination, first=True)
 
     async def _post_shared(self, platform: ChatPlatform, shared: Shared, requests: Sequence[Stored]) -> None:
@@ -187,9 +186,25 @@ class Posting:
         reference = await platform.post_shared(shared.destination, shared.name, rows)
         log.info("shared message posted", destination=shared.destination, requests=len(rows))
         post = Post(shared.destination, "intended", 0, shared=shared.name)
-        await asyncio.gather(*(self.record(row.request, post, reference, row.digest()) for row in rows))
+        others = await asyncio.gather(*(self._record_first(row.request, post, reference, row.digest()) for row in rows))
+        if (first := next(filter(None, others), None)) is not None:  # one row was adopted there, so all stand there
+            await asyncio.gather(*(self.record(row.request, post, first, "") for row in rows))
         for stored in requests:
             self._watch.shown(stored.request, shared.destination, first=True)
+
+    async def _record_first(
+        self, request: str, post: Post, reference: Mapping[str, str], shown: str
+    ) -> Mapping[str, str] | None:
+        """Write down a new message, unless another was adopted meanwhile: then that is the card, and is returned."""
+        known = await self._store.record_post(request, await self._posted(post, reference, shown), unless_posted=True)
+        if known is None or dict(known.reference) == dict(reference):
+            return None
+        log.warning("another message is the card", destination=post.destination, request=request)
+        return known.reference
+
+    async def _posted(self, post: Post, reference: Mapping[str, str], shown: str) -> Post:
+        now = await self._store.now()
+        return replace(post, state="posted", at=now, reference=reference, shown=shown, problem="", tries=0)
 
     async def _found(
         self, platform: ChatPlatform, destination: str, about: str, since: int
@@ -221,14 +236,3 @@ class Posting:
     async def _keep(self, rendering: Card | Row) -> None:
         """Keep what is about to be shown, before anybody can see it."""
         await self._store.keep_rendering(rendering.digest(), rendering.model_dump_json().encode())
-
-    async def _find(self, request: str) -> Stored | None:
-        try:
-            return await self._store.get(request)
-        except NotFound:
-            return None
-
-
-def _shelf_name(shared: Shared) -> str:
-    """In a folder that lies in the destination's home partition."""
-    return f"{shared.destination}/{shared.name}"

@@ -12,6 +12,7 @@ from handlers import verdicts
 from handlers.teams.elements import CONTENT_TYPE, Json, plainly, utc
 
 NOBODY = "Teams did not tell me who you are in Entra, so nothing was counted."
+NOT_LOOKED_UP = "I could not look this up just now, so this may not be how it stands."
 NO_REASON = "Nothing was counted: say why in a few words, and send it again."
 
 

@@ -21,9 +21,11 @@ from handlers.teams.elements import Json, card, fixed, line, literal, local_time
 APPROVE = "approve"
 DENY = "deny"
 CHANGES = "changes"
+REFRESH = "refresh"  #: what a client asks by itself when a card comes into view; it never votes
 DATA = "sayso"  #: where a button carries its sealed value
 ROW = "row"  #: set in what a button carries that stands beside others' in one message
 LIMIT = 28_000  #: bytes of a card; Teams takes more, but not everywhere
+REFRESHED = 60  #: people for whom Teams refreshes a card
 LONGEST = 500  #: characters of a reason
 _HALF_A_DAY = 12 * 3_600_000
 
@@ -104,7 +106,33 @@ def preset_field(answer: str, request: str) -> str:
 def _drawn(shown: Card, value: str, notice: str, spoken: str, room: _Room, denials: Sequence[str]) -> Json:
     body = [*_notice(notice), *_body(shown, room)]
     buttons = buttons_of(_offered(shown, room), shown, {DATA: value}, care=shown.care, denials=denials)
-    return card(body, buttons, spoken=spoken, teams={"width": "Full"})
+    return card(body, buttons, spoken=spoken, teams={"width": "Full"}, refresh=refresh_of([shown], value))
+
+
+def refresh_of(shown: Sequence[Card | Row], value: str) -> Json | None:
+    """What clients do when the message comes into view, while it has buttons: ask for the card as it is.
+
+    Teams does it for everybody in a chat or channel of up to 60 people, else for those who are named here.
+    https://learn.microsoft.com/microsoftteams/platform/task-modules-and-cards/cards/universal-actions-for-adaptive-cards/work-with-universal-actions-for-adaptive-cards
+    """
+    if not any(one.buttons for one in shown):
+        return None
+    asked = (who for one in shown for seat in one.needs for who in seat.people)
+    users = [account.split(":")[2] for who in asked for account in who.accounts if account.startswith("teams:")]
+    named = [f"8:orgid:{user}" for user in dict.fromkeys(users)][:REFRESHED]
+    action = _execute("Refresh", REFRESH, {DATA: value}, "default")
+    return {"action": action} | ({"userIds": named} if named else {})
+
+
+def draw_pointer(shown: Card, to: Json) -> Drawing:
+    """What a copy of a card turns into: no buttons, and the way to the card; it never grows old."""
+    head = [ours("↪️ ", size="Medium"), ours(shown.title, weight="Bolder", size="Medium")]
+    body = [
+        line([*head, ours(f" · code {shown.code}", weight="Bolder")]),
+        line([ours("This was posted twice after a fault, and this copy is closed. The other one counts: "), to]),
+    ]
+    spoken = f"Posted twice; the other one counts ({shown.code})"
+    return Drawing(card(body, spoken=spoken), spoken)
 
 
 def _notice(words: str) -> Iterator[Json]:
