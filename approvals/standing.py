@@ -6,7 +6,6 @@ two messages show the same, and only one of them is the card.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -83,15 +82,11 @@ def shelf_name(destination: str, message: str) -> str:
 async def beside(store: Store, post: Post) -> Sequence[Stored | None]:
     """The requests that share a message, in the order of their rows; None for those that are forgotten."""
     kept = await store.shelf.kept(shelf_name(post.destination, post.shared))
-    return await rows_of(store, () if kept is None else kept.document["rows"])
+    return [] if kept is None else [await kept_of(store, request) for request in kept.document["rows"]]
 
 
-async def rows_of(store: Store, requests: Sequence[str]) -> Sequence[Stored | None]:
-    """These requests as they are now; None for those that are forgotten."""
-    return await asyncio.gather(*(_found(store, request) for request in requests))
-
-
-async def _found(store: Store, request: str) -> Stored | None:
+async def kept_of(store: Store, request: str) -> Stored | None:
+    """A request, if it is still kept."""
     try:
         return await store.get(request)
     except NotFound:

@@ -21,7 +21,7 @@ from approvals.notes import Note
 from approvals.ports import ChatPlatform, Post, Store, Stored
 from approvals.request import Request
 from approvals.rows import Row, row_of
-from approvals.standing import rows_of, shelf_name
+from approvals.standing import kept_of, shelf_name
 
 log = structlog.get_logger("sayso.courier")
 
@@ -155,7 +155,7 @@ class Posting:
 
     async def rows(self, shared: Shared) -> Sequence[Stored | None]:
         """The requests of a shared message; None for those that are forgotten."""
-        return await rows_of(self._store, shared.rows)
+        return await asyncio.gather(*(kept_of(self._store, request) for request in shared.rows))
 
     async def forget(self, destination: str, requests: Sequence[Stored], problem: str) -> None:
         """Take back what was intended and surely not done, so that the next try need not search."""
