@@ -397,6 +397,20 @@ class RedisStore:
         args = (self.clock_offset, kid, json_text(public), json_text(record))
         return bool(await self._link.script("register_key", [home.keys, home.meta, home.journal], *args))
 
+    async def keep_key(
+        self, kid: str, document: Mapping[str, Any], record: Mapping[str, Any], *, known: Mapping[str, Any] | None
+    ) -> bool:
+        """Register a further key, or what is to be known of one in place of `known`; False where other is registered.
+
+        With a journal entry. `document` is the public JWK, and what its predecessor and it say of each other.
+        """
+        home = self._keys[0]
+        before = await self._link.call("HGET", home.keys, kid)
+        if (None if before is None else json.loads(before)) not in (known, document):
+            return False
+        args = (self.clock_offset, kid, json_text(document), before or "", json_text(record))
+        return bool(await self._link.script("keep_key", [home.keys, home.meta, home.journal], *args))
+
     async def troubles(self) -> Sequence[Trouble]:
         """What was last noticed of each owner of an intake stream, the latest first."""
         found = []
