@@ -21,6 +21,9 @@ from handlers.teams.elements import Json, card, fixed, line, literal, local_time
 APPROVE = "approve"
 DENY = "deny"
 CHANGES = "changes"
+PAUSE = "pause"
+REPORT = "report"
+MORE = "more"  #: the form in which both of these are
 REFRESH = "refresh"  #: what a client asks by itself when a card comes into view; it never votes
 DATA = "sayso"  #: where a button carries its sealed value
 ROW = "row"  #: set in what a button carries that stands beside others' in one message
@@ -106,6 +109,7 @@ def preset_field(answer: str, request: str) -> str:
 def _drawn(shown: Card, value: str, notice: str, spoken: str, room: _Room, denials: Sequence[str]) -> Json:
     body = [*_notice(notice), *_body(shown, room)]
     buttons = buttons_of(_offered(shown, room), shown, {DATA: value}, care=shown.care, denials=denials)
+    buttons += [_more(shown.request, {DATA: value})] if buttons else []
     return card(body, buttons, spoken=spoken, teams={"width": "Full"}, refresh=refresh_of([shown], value))
 
 
@@ -395,6 +399,23 @@ def _form(name: Button, request: str, data: Json, presets: Sequence[str]) -> Jso
     fields.append(written)
     inner = card(fields, [_execute(form.submit, name, data, form.style)], spoken=form.title)
     return {"type": "Action.ShowCard", "title": form.title, "style": form.style, "card": inner}
+
+
+def _more(request: str, data: Json) -> Json:
+    """What is rarely needed, behind a button of its own: both take the same words, and neither is one click away."""
+    label = "What is wrong? It stands in the record."
+    field: Json = {"type": "Input.Text", "id": reason_field(MORE, request), "label": label, "isMultiline": True}
+    field |= {"maxLength": LONGEST, "isRequired": True, "errorMessage": "Say it in a few words: it is needed."}
+    words = (
+        "Deny and pause: this is denied and, if the policy lets you, all that the agent asks, until somebody else "
+        "unfreezes it. Report: the operators are told, and this still waits."
+    )
+    actions = [
+        _execute("Deny and pause this agent", PAUSE, data, "destructive"),
+        _execute("Report as suspicious", REPORT, data, "default"),
+    ]
+    inner = card([quiet([ours(words)]), field], actions, spoken="More")
+    return {"type": "Action.ShowCard", "title": "More", "style": "default", "card": inner}
 
 
 def _execute(title: str, verb: str, data: Json, style: str, **more: str) -> Json:

@@ -16,7 +16,7 @@ from handlers import verdicts
 from handlers.seal import Sealed
 from handlers.teams import answers
 from handlers.teams.answers import banner, replaced
-from handlers.teams.cards import APPROVE, CHANGES, DENY, REFRESH
+from handlers.teams.cards import APPROVE, CHANGES, DENY, PAUSE, REFRESH, REPORT
 from handlers.teams.desk import Desk, caller_of
 from handlers.teams.elements import Json
 from handlers.teams.marks import Marks
@@ -33,7 +33,7 @@ BUDGET = 4.0  #: seconds from our taking a click up to its answer
 
 #: What an approval may lack that its button had no place for: a card of before a policy changed, a row.
 _TAKES_A_REVIEW = frozenset({"review_first", "reason_needed"})
-_VERBS = frozenset({REFRESH, SAY, REVIEW, TURN, FROM_REVIEW, BACK, APPROVE, DENY, CHANGES})
+_VERBS = frozenset({REFRESH, SAY, REVIEW, TURN, FROM_REVIEW, BACK, APPROVE, DENY, CHANGES, PAUSE, REPORT})
 
 
 class Clicks:
@@ -96,6 +96,10 @@ class Clicks:
 
     async def _on_card(self, press: Press, verb: str) -> Json:
         """What an answer comes to, or the wish to read the whole."""
+        if verb == PAUSE:
+            return await self._paused(press)
+        if verb == REPORT:
+            return await self._reported(press)
         answer = answer_of(verb)
         if answer is None:
             return await self._reviewed(press)
@@ -107,6 +111,17 @@ class Clicks:
             return await self._reviewed(press)
         return await self._told(press, answer, verdict)
 
+    async def _paused(self, press: Press) -> Json:
+        """Deny, and stop the agent; both are told, whichever of them counted."""
+        if not press.reason:
+            return self._refused("no_reason", answers.NO_REASON)
+        came = await self._approvals.deny_and_pause(press.request, press.click("deny"))
+        return await self._shown(press, came.verdict, answers.paused(came))
+
+    async def _reported(self, press: Press) -> Json:
+        operators = self._approvals.operators
+        return banner(answers.reported(await operators.report_suspicious(press.request, press.account, press.reason)))
+
     async def _reviewed(self, press: Press) -> Json:
         """The first page of the whole action, on which what an approval takes can be given."""
         value, tell = partial(self._value, press), partial(self._told, press, "approve")
@@ -114,8 +129,10 @@ class Clicks:
 
     async def _told(self, press: Press, answer: str, verdict: Verdict) -> Json:
         """The new card where there is one to show alone, else words for a moment; the courier shows the rest."""
+        return await self._shown(press, verdict, answers.about(verdict, answer))
+
+    async def _shown(self, press: Press, verdict: Verdict, words: str) -> Json:
         self._watch.clicked(verdicts.came_to(verdict))
-        words = answers.about(verdict, answer)
         if isinstance(verdict, Refused) or press.beside_others:
             return banner(words)
         return replaced(await self._views.card(verdict.request, press, words))

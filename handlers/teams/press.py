@@ -9,7 +9,20 @@ from typing import Any, Literal
 from approvals.click import Click
 from approvals.ports import Account
 from approvals.standing import MARK, Spot
-from handlers.teams.cards import APPROVE, CHANGES, DATA, DENY, LONGEST, REFRESH, ROW, preset_field, reason_field
+from handlers.teams.cards import (
+    APPROVE,
+    CHANGES,
+    DATA,
+    DENY,
+    LONGEST,
+    MORE,
+    PAUSE,
+    REFRESH,
+    REPORT,
+    ROW,
+    preset_field,
+    reason_field,
+)
 from handlers.teams.marks import Marks
 from handlers.teams.shapes import guid, mapping, place_of, tenant_of, text
 
@@ -100,8 +113,9 @@ def answer_of(verb: str) -> Answer | None:
 
 def _reason(data: Mapping[str, Any], verb: str, request: str) -> str:
     """What was chosen, then what was written, at most as much as the form allows."""
-    chosen = text(data.get(preset_field(verb, request))).strip()[:150]
-    written = text(data.get(reason_field(verb, request))).strip()[:LONGEST]
+    form = MORE if verb in (PAUSE, REPORT) else verb
+    chosen = text(data.get(preset_field(form, request))).strip()[:150]
+    written = text(data.get(reason_field(form, request))).strip()[:LONGEST]
     return f"{chosen}: {written}" if chosen and written else chosen or written
 
 

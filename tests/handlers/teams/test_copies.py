@@ -20,7 +20,7 @@ from tests.handlers.teams.test_platform import sets_of
 from tests.handlers.teams.world import CHAT, Json, World, an_activity, press, read, titles
 
 HERE = f"teams:{CHAT}"
-BUTTONS = ["Approve", "Deny", "Ask for changes"]
+BUTTONS = ["Approve", "Deny", "Ask for changes", "More"]
 
 
 async def left_by_a_crash(world: World) -> tuple[Request, Message]:

@@ -33,7 +33,7 @@ async def use(world: World, who: str, on: Json, title: str, **entered: str) -> J
 
 async def test_what_is_too_long_is_read_page_by_page_and_then_approved(world: World) -> None:
     request = await a_long_one(world)
-    assert titles((await world.card(request)).card) == ["Review", "Deny", "Ask for changes"]
+    assert titles((await world.card(request)).card) == ["Review", "Deny", "Ask for changes", "More"]
 
     page = (await world.click("alice", request, "Review"))["value"]
     seen = read(page)
@@ -108,7 +108,7 @@ async def test_who_may_not_answer_may_read_and_go_back_to_the_card(world: World)
     assert titles(page) == ["Next page", "Back to the card"]
 
     card = (await use(world, "carol", page, "Back to the card"))["value"]
-    assert titles(card) == ["Review", "Deny", "Ask for changes"]
+    assert titles(card) == ["Review", "Deny", "Ask for changes", "More"]
 
 
 async def test_the_code_must_be_typed_where_policy_wants_one(world: World) -> None:

@@ -6,7 +6,7 @@ import asyncio
 import json
 import secrets
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -233,7 +233,8 @@ def press(
     """The invoke of a button, found on the card (or `within` a part of it) by what is written on it."""
     action = button(within or on.card, title)
     request = action["data"]["sayso"].split(".")[1]
-    data = {**action["data"], f"{action['verb']}-reason-{request}": reason}
+    form = "more" if action["verb"] in ("pause", "report") else action["verb"]
+    data = {**action["data"], f"{form}-reason-{request}": reason}
     place = on.conversation.partition(";")[0]
     conversation = {"conversation": an_activity(place=place, service=service)["conversation"]}
     conversation["conversation"]["id"] = f"{place};messageid={on.id}" if place.endswith("tacv2") else place
@@ -254,6 +255,9 @@ def button(card: Json, title: str) -> Json:
             return found
         if action["title"] == title:
             return dict(action)
+        if action["title"] == "More":  # what is in there has buttons of its own names
+            with suppress(LookupError):
+                return button(action["card"], title)
     raise LookupError(f"no button {title!r}")
 
 
