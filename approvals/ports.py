@@ -190,6 +190,7 @@ class Errand(StrEnum):
     POST = "post"  #: somebody has not seen a request at all
     EDIT = "edit"  #: a message does not show how things stand
     SAY = "say"  #: somebody is to be told something, under a card or beside it
+    FILE = "file"  #: the whole of what a card cannot show is to lie under it as a file, too
 
 
 @dataclass(frozen=True)
@@ -494,6 +495,18 @@ class ChatPlatform(Protocol):
 
     async def announce(self, destination: str, note: Note) -> None:
         """Say something that stands under no card. Never retried inside."""
+        ...
+
+    @property
+    def takes_files(self) -> bool:
+        """Whether a file can lie under a card here."""
+        ...
+
+    async def attach(self, reference: Mapping[str, str], request: Request) -> None:
+        """Put the whole action of a request under its card as a file; only where `takes_files`.
+
+        Never retried inside. Nothing rests on it: what an approval needs is shown in the review.
+        """
         ...
 
     async def find_posted(self, destination: str, about: str, since: int) -> Mapping[str, str] | None:

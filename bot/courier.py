@@ -25,6 +25,12 @@ ROOM = 16  #: destinations that one process serves at once
 TRY_UNSAFE_AGAIN_MS = 500
 
 
+def takes_files(platforms: Mapping[str, ChatPlatform], destination: str) -> bool:
+    """Whether a file can lie under a card at a destination."""
+    platform = platforms.get(destination.partition(":")[0])
+    return platform is not None and platform.takes_files
+
+
 class Courier:
     """The steps of the courier's loops. `platforms` by their name, the first part of a destination.
 
@@ -43,7 +49,14 @@ class Courier:
     ) -> None:
         self._store = store
         self._platforms = platforms
-        self._desk = Desk(store, watch or CourierWatch(), accounts=accounts, warm=warm, operators=operators)
+        self._desk = Desk(
+            store,
+            watch or CourierWatch(),
+            accounts=accounts,
+            warm=warm,
+            operators=operators,
+            files=lambda destination: takes_files(platforms, destination),
+        )
         self._serving: set[asyncio.Task[None]] = set()
         self._held: set[Lease] = set()
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
