@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, Protocol
@@ -527,6 +527,14 @@ class Directory(Protocol):
 
     async def is_member(self, account: Account, source: str) -> bool:
         """Whether the account belongs to an approver source of policy, at most 60 s ago."""
+        ...
+
+
+class Rosters(Protocol):
+    """Says who is behind a source now, for whoever wants to notify them; who may answer is the Directory's word."""
+
+    async def accounts(self, source: str) -> Iterable[str]:
+        """The accounts that a source holds, at most 60 s ago. Raises DirectoryUnavailable."""
         ...
 
 
