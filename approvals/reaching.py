@@ -7,7 +7,6 @@ said on the card, and holds up nothing.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Iterator
 from typing import Final
 
@@ -70,8 +69,7 @@ class Reaching:
         now = occasion(stored.request)
 
         async def commit(policy: Policy) -> Stored:
-            found = await asyncio.gather(*(self._behind(source, stored.request, policy) for source in wanted))
-            callees = dict(zip(wanted, found, strict=True))
+            callees = {source: await self._behind(source, stored.request, policy) for source in wanted}
 
             def change(known: Stored) -> Change | None:
                 before = known.request
