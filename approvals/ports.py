@@ -353,7 +353,8 @@ class Store(Protocol):
     async def intend(self, request: str, destination: str, token: str, *, shared: bool = False) -> Post | None:
         """Record that `token` is about to post a card; returns the post that is already intended or made, if any.
 
-        `shared`: the token names a message in which the request is one row.
+        `shared`: the token names a message in which the request is one row. Raises NotConfirmed while the intention
+        could still be lost: then nothing may be posted, for whoever serves next would not know of it.
         """
         ...
 

@@ -156,12 +156,17 @@ class Delivery:
         """Do what waits, until there is nothing, or the platform wants a pause."""
         wait = 0
         while due := await self._desk.outbox.look(self._lease, limit=AT_ONCE, extend=self._lease_ms):
-            came = [
-                await self._posts(due[Errand.POST]),
-                await self._edits(due[Errand.EDIT]),
-                await self._says(due[Errand.SAY], behind=bool(due[Errand.POST])),
-                await self._files(due[Errand.FILE], behind=bool(due[Errand.POST] or due[Errand.SAY])),
-            ]
+            try:
+                came = [
+                    await self._posts(due[Errand.POST]),
+                    await self._edits(due[Errand.EDIT]),
+                    await self._says(due[Errand.SAY], behind=bool(due[Errand.POST])),
+                    await self._files(due[Errand.FILE], behind=bool(due[Errand.POST] or due[Errand.SAY])),
+                ]
+            except NotConfirmed as exc:  # whoever serves after a failover would not know what was posted
+                log.warning("not yet safe to post", destination=self._place, why=str(exc))
+                wait = TRY_UNSAFE_AGAIN_MS
+                break
             if not any(one.done for one in came):
                 wait = min((one.wait for one in came if one.wait), default=0)
                 break

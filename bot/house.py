@@ -38,9 +38,10 @@ from bot.presence import EVERY as HEARTBEAT
 from bot.presence import Presence
 from bot.reload import IDLE, Reload, watching
 from bot.rollback import RollBack
+from bot.rotation import KeyWatch
 from bot.sealer import HeadsFile, Sealer
 from bot.settings import Settings
-from bot.signing import FileSigner, read_key, write_trust
+from bot.signing import FileSigner, write_trust
 from bot.telemetry.kit import Telemetry, open_telemetry
 from bot.telemetry.metrics import metrics_route
 from bot.telemetry.queues import Queues, open_queues
@@ -53,6 +54,8 @@ from handlers.slack.door import SlackDoor
 from storage.redis.store import DAY, RedisStore
 
 log = structlog.get_logger("sayso.house")
+
+KEYS_HEARD = 20.0  #: seconds from one look at the registered keys to the next
 
 
 @dataclass(frozen=True)
@@ -83,11 +86,6 @@ async def open_store(settings: Settings, *, read_only: bool = False) -> AsyncIte
         yield store
 
 
-def open_signer(settings: Settings) -> FileSigner:
-    """The signer with the existing key. Raises KeyProblem."""
-    return FileSigner(read_key(settings.signing_key))
-
-
 @asynccontextmanager
 async def open_house(settings: Settings) -> AsyncIterator[House]:
     """Build everything, run it, and close it: no new clicks, finish what is in hand, then hang up."""
@@ -108,6 +106,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         checks = _checks(rooms, store, queues, doors)
         presence = Presence(rooms.store.shelf, name)
         stack.push_async_callback(presence.leave)
+        keys = Loop("keys", KeyWatch(signer, store, settings).step, idle=KEYS_HEARD, failed=kit.loop_failed)
         being = Loop("presence", presence.step, idle=HEARTBEAT, failed=kit.loop_failed)
         sampler = _sampler(rooms, queues, checks, presence, doors.slack)
         sampling = Loop("sampler", sampler.step, idle=EVERY, failed=kit.loop_failed)
@@ -118,7 +117,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         await reload.step()  # before anybody is told that we are ready: the agents are heard
         reloading = Loop("policy", reload.step, idle=IDLE, failed=kit.loop_failed)
         await stack.enter_async_context(watching(settings.policy, _then(reload.changed, reloading.nudge)))
-        await stack.enter_async_context(_running([*rooms.loops, being, reloading, sampling]))
+        await stack.enter_async_context(_running([*rooms.loops, keys, being, reloading, sampling]))
         routes = api_routes(trust=lambda: signer.trust(settings.issuer), checks=checks)
         await stack.enter_async_context(doors.receiving(rooms.approvals, rooms.commands))
         routes += doors.routes(rooms.approvals, rooms.commands)

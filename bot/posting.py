@@ -1,7 +1,8 @@
 """One act at one destination: a card, a shared message, an edit, a note. Each is intended, done and recorded.
 
 After a crash before the last of these the platform is asked before anything is posted again, and a message that nobody
-could find is adopted on its first click (approvals/service.py).
+could find is adopted on its first click (approvals/service.py). An intention is on the replicas before anything is
+done, so that the same holds after a failover.
 """
 
 from __future__ import annotations
@@ -67,7 +68,10 @@ class Shared:
 
 
 class Posting:
-    """What can be done at a destination of a platform. Raises ChatRefused and ChatUnavailable."""
+    """What can be done at a destination of a platform. Raises ChatRefused and ChatUnavailable.
+
+    Raises NotConfirmed where the intention could still be lost: then nothing was done.
+    """
 
     def __init__(self, store: Store, watch: CourierWatch) -> None:
         self._store = store
@@ -90,10 +94,9 @@ class Posting:
     async def share(self, platform: ChatPlatform, destination: str, requests: Sequence[Stored]) -> None:
         """Show several requests in one new message."""
         shared = Shared(secrets.token_urlsafe(12), destination, tuple(stored.request.id for stored in requests))
-        document = {"rows": list(shared.rows)}
-        await self._store.shelf.keep(_shelf_name(shared), document, version=0, ttl=SHARED_KEPT_MS)
-        intents = [self._store.intend(request, destination, shared.name, shared=True) for request in shared.rows]
-        known = await asyncio.gather(*intents)
+        await self._remember(shared)
+        known = await self._intend(shared, shared.rows)
+        await self._remember(shared)  # a failover between the two may have taken it
         if any(known):  # somebody else is at one of them: its row is not ours to show
             left = [stored for stored, post in zip(requests, known, strict=True) if post is None]
             await self.forget(destination, left, NOT_NOW)
@@ -108,6 +111,7 @@ class Posting:
             since = min(stored.posts[shared.destination].at for stored in lost)
             reference = await self._found(platform, shared.destination, shared.name, since)
         if reference is None:
+            await self._intend(shared, [stored.request.id for stored in lost])
             await self._post_shared(platform, shared, lost)
             return
         for stored in lost:
@@ -197,6 +201,16 @@ class Posting:
         await self._store.record_post(request, posted)
 
     # ---- inside
+
+    async def _remember(self, shared: Shared) -> None:
+        """Keep which requests share a message, unless that is kept."""
+        document = {"rows": list(shared.rows)}
+        await self._store.shelf.keep(_shelf_name(shared), document, version=0, ttl=SHARED_KEPT_MS)
+
+    async def _intend(self, shared: Shared, requests: Sequence[str]) -> Sequence[Post | None]:
+        """Say of each request that this message is about to show it; what was there before, None where nothing was."""
+        intend = self._store.intend
+        return await asyncio.gather(*(intend(one, shared.destination, shared.name, shared=True) for one in requests))
 
     async def _post_card(self, platform: ChatPlatform, destination: str, request: Request) -> None:
         card = card_of(request)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -137,17 +136,3 @@ class TokenOffice:
             return {"error": "invalid_client", "error_description": "AADSTS7000215: secret hunter2 is wrong"}
         self.given.append(scopes[0])
         return {"access_token": f"token-for-{scopes[0].removesuffix('/.default')}", "expires_in": 3600}
-
-
-@asynccontextmanager
-async def on_loopback(routes: list[web.RouteDef]) -> AsyncIterator[str]:
-    """A real HTTP server with these routes; gives its URL."""
-    application = web.Application()
-    application.add_routes(routes)
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.5)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
