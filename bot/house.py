@@ -21,6 +21,7 @@ from approvals.commands.commands import Commands
 from approvals.desk import Desk
 from approvals.errors import ApprovalsError
 from approvals.ports import Inbox, Signer, Store
+from approvals.reaching import Reaching
 from approvals.service import Approvals
 from bot.clock import Clock
 from bot.collector import settle
@@ -161,7 +162,7 @@ def _rooms(
     """The service and its loops, not running yet."""
     memory, signing = kit.store(store), kit.signer(signer)
     directory = kit.directory(doors.directory)
-    courier = _courier(settings, memory, doors, lambda person: policies.current().accounts_of(person), kit)
+    courier = _courier(settings, memory, doors, policies, kit)
     posts_loop = Loop("posts", courier.serve, idle=0.1, failed=kit.loop_failed)
     courier_loop = Loop("courier", partial(_relay, courier, posts_loop), idle=0.25, failed=kit.loop_failed)
     sealer = Sealer(memory, signing, HeadsFile(settings.heads), issuer=settings.issuer)
@@ -250,11 +251,18 @@ def _courier(
     settings: Settings,
     store: Store,
     doors: Doors,
-    accounts: Callable[[str], tuple[str, ...]],
+    policies: AdoptedPolicy,
     kit: Telemetry,
 ) -> Courier:
-    watch, operators = kit.courier(), settings.operators_channel
-    return Courier(store, doors.platforms, warm=doors.warm, accounts=accounts, watch=watch, operators=operators)
+    return Courier(
+        store,
+        doors.platforms,
+        warm=doors.warm,
+        accounts=lambda person: policies.current().accounts_of(person),
+        watch=kit.courier(),
+        operators=settings.operators_channel,
+        reach=Reaching(store=store, policies=policies, rosters=doors.directory),
+    )
 
 
 def _checks(rooms: _Rooms, store: RedisStore, queues: Queues, doors: Doors) -> dict[str, Check]:

@@ -16,7 +16,7 @@ from typing import Final
 import structlog
 
 from approvals.card import Card, card_of
-from approvals.errands import NOT_NOW, place_of
+from approvals.errands import FILE, NOT_NOW, NOTE, place_of, retry_after
 from approvals.errors import ChatRefused, ChatUnavailable
 from approvals.notes import Note
 from approvals.ports import ChatPlatform, Post, Store, Stored
@@ -27,6 +27,7 @@ from approvals.standing import kept_of, shelf_name
 log = structlog.get_logger("sayso.courier")
 
 LOOK_BACK_MS: Final = 10_000  #: how far before the intention a lost post is looked for: clocks differ
+FILE_TRIES: Final = 5  #: how often a file is tried that surely did not get there
 SHARED_KEPT_MS: Final = 90 * 86_400_000  #: for how long it is known which requests share a message
 
 
@@ -151,6 +152,30 @@ class Posting:
     async def tell(self, platform: ChatPlatform, stored: Stored, destination: str, note: Note) -> None:
         """Tell operators or a person something of a request, at most once."""
         await self._once(stored.request, place_of(destination, note), lambda: platform.announce(destination, note))
+
+    async def attach(self, platform: ChatPlatform, stored: Stored, destination: str) -> int | None:
+        """Put the whole action under its card as a file, at most once; the ms after which to try once more, if ever.
+
+        Nothing waits for a file: after a crash, or without an answer, it is missed rather than put there twice.
+        """
+        place, request = f"{destination}{NOTE}{FILE}", stored.request
+        if await self._store.intend(request.id, place, secrets.token_urlsafe(16)) is not None:
+            return None
+        tries = stored.posts[place].tries + 1 if place in stored.posts else 1
+        try:
+            await platform.attach(stored.posts[destination].reference, request)
+        except ChatRefused as exc:
+            log.warning("file refused", place=place, code=exc.code, remedy=exc.remedy)
+            self._watch.failed(destination, exc.code)
+        except ChatUnavailable as exc:
+            log.warning("file not put there", place=place, error=str(exc), maybe_done=exc.maybe_done)
+            self._watch.failed(destination, "unavailable")
+            if not exc.maybe_done and tries < FILE_TRIES:
+                failed = Post(place, "failed", await self._store.now(), problem=NOT_NOW, tries=tries)
+                await self._store.record_post(request.id, failed)
+                return max(retry_after(tries), int(exc.retry_after * 1000))
+        await self.record(request.id, Post(place, "intended", 0), {}, "")
+        return None
 
     async def shared(self, destination: str, name: str) -> Shared | None:
         """The message of a name, as long as it is known."""

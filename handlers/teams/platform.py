@@ -112,7 +112,7 @@ class TeamsPlatform:
         await self._post(await self._place(f"teams:{person}"), drawing)
 
     async def find_posted(self, destination: str, about: str, since: int) -> Mapping[str, str] | None:
-        """Nothing: Teams lets a bot search no conversation. A copy is closed when somebody sees it (copies.py)."""
+        """Nothing: Teams lets a bot search no conversation. A copy is closed when somebody sees it (views.py)."""
         return None
 
     def pointer(self, request: Request, original: Mapping[str, str]) -> Drawing:
@@ -123,6 +123,15 @@ class TeamsPlatform:
     async def close(self, copy: Mapping[str, str], request: Request, original: Mapping[str, str]) -> None:
         """Take the buttons from a copy of a card, for everybody. Idempotent."""
         await self._change(copy, self.pointer(request, original), waits=True)
+
+    @property
+    def takes_files(self) -> bool:
+        """No: in a channel a bot cannot put one, only a link to where an organisation keeps its files."""
+        return False
+
+    async def attach(self, reference: Mapping[str, str], request: Request) -> None:
+        """Refused; the review shows the whole."""
+        raise ChatRefused("no_files", "read the whole in the review")
 
     def rows(self, destination: str) -> int:
         """How many requests fit into one message."""
