@@ -1,7 +1,8 @@
 """One act at one destination: a card, a shared message, an edit, a note. Each is intended, done and recorded.
 
 After a crash before the last of these the platform is asked before anything is posted again, and a message that nobody
-could find is adopted on its first click (approvals/service.py).
+could find is adopted on its first click (approvals/service.py). An intention is on the replicas before anything is
+done, so that the same holds after a failover.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Final
 import structlog
 
 from approvals.card import Card, card_of
-from approvals.errands import NOT_NOW, place_of
+from approvals.errands import FILE, NOT_NOW, NOTE, place_of, retry_after
 from approvals.errors import ChatRefused, ChatUnavailable, NotFound
 from approvals.notes import Note
 from approvals.ports import ChatPlatform, Post, Store, Stored
@@ -25,6 +26,7 @@ from approvals.rows import Row, row_of
 log = structlog.get_logger("sayso.courier")
 
 LOOK_BACK_MS: Final = 10_000  #: how far before the intention a lost post is looked for: clocks differ
+FILE_TRIES: Final = 5  #: how often a file is tried that surely did not get there
 SHARED_KEPT_MS: Final = 90 * 86_400_000  #: for how long it is known which requests share a message
 
 
@@ -66,7 +68,10 @@ class Shared:
 
 
 class Posting:
-    """What can be done at a destination of a platform. Raises ChatRefused and ChatUnavailable."""
+    """What can be done at a destination of a platform. Raises ChatRefused and ChatUnavailable.
+
+    Raises NotConfirmed where the intention could still be lost: then nothing was done.
+    """
 
     def __init__(self, store: Store, watch: CourierWatch) -> None:
         self._store = store
@@ -89,10 +94,9 @@ class Posting:
     async def share(self, platform: ChatPlatform, destination: str, requests: Sequence[Stored]) -> None:
         """Show several requests in one new message."""
         shared = Shared(secrets.token_urlsafe(12), destination, tuple(stored.request.id for stored in requests))
-        document = {"rows": list(shared.rows)}
-        await self._store.shelf.keep(_shelf_name(shared), document, version=0, ttl=SHARED_KEPT_MS)
-        intents = [self._store.intend(request, destination, shared.name, shared=True) for request in shared.rows]
-        known = await asyncio.gather(*intents)
+        await self._remember(shared)
+        known = await self._intend(shared, shared.rows)
+        await self._remember(shared)  # a failover between the two may have taken it
         if any(known):  # somebody else is at one of them: its row is not ours to show
             left = [stored for stored, post in zip(requests, known, strict=True) if post is None]
             await self.forget(destination, left, NOT_NOW)
@@ -107,6 +111,7 @@ class Posting:
             since = min(stored.posts[shared.destination].at for stored in lost)
             reference = await self._found(platform, shared.destination, shared.name, since)
         if reference is None:
+            await self._intend(shared, [stored.request.id for stored in lost])
             await self._post_shared(platform, shared, lost)
             return
         for stored in lost:
@@ -147,6 +152,30 @@ class Posting:
         """Tell operators or a person something of a request, at most once."""
         await self._once(stored.request, place_of(destination, note), lambda: platform.announce(destination, note))
 
+    async def attach(self, platform: ChatPlatform, stored: Stored, destination: str) -> int | None:
+        """Put the whole action under its card as a file, at most once; the ms after which to try once more, if ever.
+
+        Nothing waits for a file: after a crash, or without an answer, it is missed rather than put there twice.
+        """
+        place, request = f"{destination}{NOTE}{FILE}", stored.request
+        if await self._store.intend(request.id, place, secrets.token_urlsafe(16)) is not None:
+            return None
+        tries = stored.posts[place].tries + 1 if place in stored.posts else 1
+        try:
+            await platform.attach(stored.posts[destination].reference, request)
+        except ChatRefused as exc:
+            log.warning("file refused", place=place, code=exc.code, remedy=exc.remedy)
+            self._watch.failed(destination, exc.code)
+        except ChatUnavailable as exc:
+            log.warning("file not put there", place=place, error=str(exc), maybe_done=exc.maybe_done)
+            self._watch.failed(destination, "unavailable")
+            if not exc.maybe_done and tries < FILE_TRIES:
+                failed = Post(place, "failed", await self._store.now(), problem=NOT_NOW, tries=tries)
+                await self._store.record_post(request.id, failed)
+                return max(retry_after(tries), int(exc.retry_after * 1000))
+        await self.record(request.id, Post(place, "intended", 0), {}, "")
+        return None
+
     async def shared(self, destination: str, name: str) -> Shared | None:
         """The message of a name, as long as it is known."""
         kept = await self._store.shelf.kept(f"{destination}/{name}")
@@ -172,6 +201,16 @@ class Posting:
         await self._store.record_post(request, posted)
 
     # ---- inside
+
+    async def _remember(self, shared: Shared) -> None:
+        """Keep which requests share a message, unless that is kept."""
+        document = {"rows": list(shared.rows)}
+        await self._store.shelf.keep(_shelf_name(shared), document, version=0, ttl=SHARED_KEPT_MS)
+
+    async def _intend(self, shared: Shared, requests: Sequence[str]) -> Sequence[Post | None]:
+        """Say of each request that this message is about to show it; what was there before, None where nothing was."""
+        intend = self._store.intend
+        return await asyncio.gather(*(intend(one, shared.destination, shared.name, shared=True) for one in requests))
 
     async def _post_card(self, platform: ChatPlatform, destination: str, request: Request) -> None:
         card = card_of(request)

@@ -293,7 +293,7 @@ def seats(needs: Sequence[Seat]) -> Iterator[Json]:
     for index, seat in enumerate(needs):
         yield from [ours(" and ")] if index else []
         yield from literal(seat.name)
-        yield ours(f" {seat.got} of {seat.need}")
+        yield ours(f" {seat.got} of {seat.need}{f' ({seat.hitch})' if seat.hitch else ''}")
     if not needs:
         yield ours("nobody")
 

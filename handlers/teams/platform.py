@@ -111,6 +111,15 @@ class TeamsPlatform:
         """Nothing: Teams lets a bot search no conversation. Such a card is adopted on its first click."""
         return None
 
+    @property
+    def takes_files(self) -> bool:
+        """No: in a channel a bot cannot put one, only a link to where an organisation keeps its files."""
+        return False
+
+    async def attach(self, reference: Mapping[str, str], request: Request) -> None:
+        """Refused; the review shows the whole."""
+        raise ChatRefused("no_files", "read the whole in the review")
+
     def rows(self, destination: str) -> int:
         """How many requests fit into one message."""
         return ROWS

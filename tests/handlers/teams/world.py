@@ -30,7 +30,8 @@ from handlers.teams.identity import Identity
 from handlers.teams.watch import TeamsWatch
 from storage.memory import MemoryStore
 from tests.fakes.connector import FakeConnector, Message
-from tests.fakes.entra import APP, TENANT, Entra, TokenOffice, a_token, on_loopback, person_id
+from tests.fakes.entra import APP, TENANT, Entra, TokenOffice, a_token, person_id
+from tests.loopback import served
 
 START = 1_780_000_000.0  #: s; an instant in May 2026
 CHANNEL = "19:payments@thread.tacv2"
@@ -287,8 +288,8 @@ async def a_world(*, budget: float = 4.0, everybody: str = "", sections: Json | 
         entra.add(name, *([SRE] if name in ("alice", "bob") else []))
     connector.installed = {CHANNEL, CHAT, TEAM}
     async with AsyncExitStack() as stack:
-        entra.url = await stack.enter_async_context(on_loopback(entra.routes()))
-        connector.url = await stack.enter_async_context(on_loopback(connector.routes()))
+        entra.url = await stack.enter_async_context(served(entra.routes()))
+        connector.url = await stack.enter_async_context(served(connector.routes()))
         session = await stack.enter_async_context(aiohttp.ClientSession())
         store = FailingStore(clock.ms)
         door = TeamsDoor(
@@ -319,7 +320,7 @@ async def a_world(*, budget: float = 4.0, everybody: str = "", sections: Json | 
             nudge=lambda: nudges.append(None),
         )
         commands = Commands(approvals=approvals, store=store, directory=door.directory, policies=policies)
-        url = await stack.enter_async_context(on_loopback(door.routes(approvals, commands)))
+        url = await stack.enter_async_context(served(door.routes(approvals, commands)))
         await stack.enter_async_context(door.receiving())
         stack.callback(connector.silent.set)
         world = World(clock, entra, connector, office, store, approvals, door, session, url, watch, nudges)
