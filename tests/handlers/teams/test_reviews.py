@@ -115,7 +115,8 @@ async def test_the_code_must_be_typed_where_policy_wants_one(world: World) -> No
     rules: list[dict[str, Any]] = [
         {"id": "careful", "match": {"kind": ["deploy.*"]}, "factors": [{"from": ["sre"]}], "confirm_code": True}
     ]
-    rules[0] |= {"destinations": policy_file()["rules"][1]["destinations"], "reason": ["approve"]}
+    rules[0] |= {"exempts": ["defaults"], "reason": ["approve"]}
+    rules[0] |= {"destinations": policy_file()["rules"][1]["destinations"]}
     await world.adopt(rules=rules)
     request = await world.ask(kind="deploy.run", target="prod", arguments={"version": "4.2.0"})
     page = (await world.click("alice", request, "Review"))["value"]

@@ -126,6 +126,7 @@ def policy_file() -> Json:
             {
                 "id": "prod",
                 "match": {"kind": ["deploy.*"]},
+                "exempts": ["defaults"],
                 "factors": [{"from": ["sre"]}],
                 "destinations": [f"teams:{CHAT}"],
             },
