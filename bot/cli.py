@@ -14,6 +14,7 @@ from approvals.errors import NotFound, PolicyInvalid
 from approvals.indices import Query
 from bot import audit as audits
 from bot import initial, logs
+from bot.keys_cli import keys_app
 from bot.policy_cli import policy_app
 from bot.settings import SettingsInvalid, load
 from bot.terminal import err, out
@@ -35,6 +36,7 @@ app.add_typer(policy_app, name="policy")
 app.add_typer(slack_app, name="slack")
 app.add_typer(teams_app, name="teams")
 app.add_typer(audit_app, name="audit")
+app.add_typer(keys_app, name="keys")
 
 File = Annotated[Path | None, typer.Option(exists=True, dir_okay=False, help="Another file than the settings name.")]
 
@@ -265,7 +267,8 @@ def audit_export(
     Dropping takes the rights of the user `archivist`, and the signing key, which seals the point where the journal
     then begins.
     """
-    from bot.house import open_signer, open_store
+    from bot.house import open_store
+    from bot.keys import open_signer
 
     if form != "jsonl":
         _fail(f"there is no format {form!r}; jsonl is")

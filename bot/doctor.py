@@ -89,7 +89,7 @@ def _tampered(trouble: Trouble) -> Finding:
 
 
 def _key(settings: Settings) -> list[Finding]:
-    from bot.house import open_signer
+    from bot.keys import open_signer
 
     try:
         signer = open_signer(settings)

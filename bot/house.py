@@ -21,6 +21,7 @@ from approvals.commands.commands import Commands
 from approvals.desk import Desk
 from approvals.errors import ApprovalsError
 from approvals.ports import Inbox, Signer, Store
+from approvals.reaching import Reaching
 from approvals.service import Approvals
 from bot.clock import Clock
 from bot.collector import settle
@@ -37,9 +38,10 @@ from bot.presence import EVERY as HEARTBEAT
 from bot.presence import Presence
 from bot.reload import IDLE, Reload, watching
 from bot.rollback import RollBack
+from bot.rotation import KeyWatch
 from bot.sealer import HeadsFile, Sealer
 from bot.settings import Settings
-from bot.signing import FileSigner, read_key, write_trust
+from bot.signing import FileSigner, write_trust
 from bot.telemetry.kit import Telemetry, open_telemetry
 from bot.telemetry.metrics import metrics_route
 from bot.telemetry.queues import Queues, open_queues
@@ -52,6 +54,8 @@ from handlers.slack.door import SlackDoor
 from storage.redis.store import DAY, RedisStore
 
 log = structlog.get_logger("sayso.house")
+
+KEYS_HEARD = 20.0  #: seconds from one look at the registered keys to the next
 
 
 @dataclass(frozen=True)
@@ -82,11 +86,6 @@ async def open_store(settings: Settings, *, read_only: bool = False) -> AsyncIte
         yield store
 
 
-def open_signer(settings: Settings) -> FileSigner:
-    """The signer with the existing key. Raises KeyProblem."""
-    return FileSigner(read_key(settings.signing_key))
-
-
 @asynccontextmanager
 async def open_house(settings: Settings) -> AsyncIterator[House]:
     """Build everything, run it, and close it: no new clicks, finish what is in hand, then hang up."""
@@ -107,6 +106,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         checks = _checks(rooms, store, queues, doors)
         presence = Presence(rooms.store.shelf, name)
         stack.push_async_callback(presence.leave)
+        keys = Loop("keys", KeyWatch(signer, store, settings).step, idle=KEYS_HEARD, failed=kit.loop_failed)
         being = Loop("presence", presence.step, idle=HEARTBEAT, failed=kit.loop_failed)
         sampler = _sampler(rooms, queues, checks, presence, doors.slack)
         sampling = Loop("sampler", sampler.step, idle=EVERY, failed=kit.loop_failed)
@@ -117,7 +117,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         await reload.step()  # before anybody is told that we are ready: the agents are heard
         reloading = Loop("policy", reload.step, idle=IDLE, failed=kit.loop_failed)
         await stack.enter_async_context(watching(settings.policy, _then(reload.changed, reloading.nudge)))
-        await stack.enter_async_context(_running([*rooms.loops, being, reloading, sampling]))
+        await stack.enter_async_context(_running([*rooms.loops, keys, being, reloading, sampling]))
         routes = api_routes(trust=lambda: signer.trust(settings.issuer), checks=checks)
         await stack.enter_async_context(doors.receiving(rooms.approvals, rooms.commands))
         routes += doors.routes(rooms.approvals, rooms.commands)
@@ -162,7 +162,7 @@ def _rooms(
     """The service and its loops, not running yet."""
     memory, signing = kit.store(store), kit.signer(signer)
     directory = kit.directory(doors.directory)
-    courier = _courier(settings, memory, doors, lambda person: policies.current().accounts_of(person), kit)
+    courier = _courier(settings, memory, doors, policies, kit)
     posts_loop = Loop("posts", courier.serve, idle=0.1, failed=kit.loop_failed)
     courier_loop = Loop("courier", partial(_relay, courier, posts_loop), idle=0.25, failed=kit.loop_failed)
     sealer = Sealer(memory, signing, HeadsFile(settings.heads), issuer=settings.issuer)
@@ -251,11 +251,18 @@ def _courier(
     settings: Settings,
     store: Store,
     doors: Doors,
-    accounts: Callable[[str], tuple[str, ...]],
+    policies: AdoptedPolicy,
     kit: Telemetry,
 ) -> Courier:
-    watch, operators = kit.courier(), settings.operators_channel
-    return Courier(store, doors.platforms, warm=doors.warm, accounts=accounts, watch=watch, operators=operators)
+    return Courier(
+        store,
+        doors.platforms,
+        warm=doors.warm,
+        accounts=lambda person: policies.current().accounts_of(person),
+        watch=kit.courier(),
+        operators=settings.operators_channel,
+        reach=Reaching(store=store, policies=policies, rosters=doors.directory),
+    )
 
 
 def _checks(rooms: _Rooms, store: RedisStore, queues: Queues, doors: Doors) -> dict[str, Check]:

@@ -25,11 +25,13 @@ from handlers.teams.gate import Gate
 from handlers.teams.http import teams_routes
 from handlers.teams.identity import Identity
 from handlers.teams.keys import Keys
+from handlers.teams.marks import Marks
 from handlers.teams.places import Places
 from handlers.teams.platform import LOOK_AGAIN, TeamsPlatform
 from handlers.teams.press import INVOKE
 from handlers.teams.shapes import Json
 from handlers.teams.tokens import Build, Tokens
+from handlers.teams.views import Views
 from handlers.teams.watch import TeamsWatch
 
 
@@ -74,8 +76,8 @@ class TeamsDoor:
         self.places = Places(store.shelf)
         self.graph = Graph(Rest(session, self.tokens, GRAPH, watch=options.watch), url=addresses.graph)
         connector = Connector(Rest(session, self.tokens, BOTS, watch=options.watch))
-        self._seal = Seal(seal_key, team=identity.tenant, app=identity.app)
-        self.platform = TeamsPlatform(connector, self.places, identity, self._seal, look_again=options.look_again)
+        self._marks = Marks(Seal(seal_key, team=identity.tenant, app=identity.app))
+        self.platform = TeamsPlatform(connector, self.places, identity, self._marks, look_again=options.look_again)
         self.directory = TeamsDirectory(
             self.graph, connector, self.places, identity, now=clocks.monotonic, everybody=options.everybody
         )
@@ -90,7 +92,8 @@ class TeamsDoor:
         """What Teams calls."""
         options = self._options
         desk = Desk(commands, self.platform, self.identity, self._tasks)
-        clicks = Clicks(approvals, self._seal, self._store, desk, budget=options.budget, watch=options.watch)
+        views = Views(approvals, self.platform, self._store, self._tasks)
+        clicks = Clicks(approvals, self._marks, desk, views, budget=options.budget, watch=options.watch)
 
         async def dispatch(activity: Mapping[str, Any]) -> Json:
             if activity.get("type") == "invoke" and activity.get("name") == INVOKE:
@@ -112,6 +115,10 @@ class TeamsDoor:
             await self._tasks.drain()
             await self.directory.close()
             self.tokens.close()
+
+    async def idle(self) -> None:
+        """Return when what was started for activities is done."""
+        await self._tasks.idle()
 
     async def is_connected(self) -> bool:
         """Whether clicks could be checked here, as far as can be seen: Microsoft's keys are known."""

@@ -259,16 +259,22 @@ class RedisStore:
     async def intend(self, request: str, destination: str, token: str, *, shared: bool = False) -> Post | None:
         keys = self._home(request)
         args = (self.clock_offset, destination, token, token if shared else "")
-        reply = await self._link.script("intend", [keys.request(request), keys.posts(request)], *args)
+        reply, acks = await self._safely("intend", [keys.request(request), keys.posts(request)], *args)
         if reply[0] == b"missing":
             raise NotFound(f"there is no request {request}")
-        return read_post(destination, reply[1]) if reply[0] == b"known" else None
+        known = read_post(destination, reply[1]) if reply[0] == b"known" else None
+        if acks < self.replicas and (known is None or known.state == "intended"):
+            raise NotConfirmed(f"that {request} is about to be posted is on {acks} of {self.replicas} replicas")
+        return known
 
-    async def record_post(self, request: str, post: Post) -> None:
+    async def record_post(self, request: str, post: Post, *, unless_posted: bool = False) -> Post | None:
         keys = self._home(request)
         both = [keys.request(request), keys.posts(request)]
-        if not await self._link.script("post", both, post.destination, post_text(post)):
+        args = (post.destination, post_text(post), "1" if unless_posted else "")
+        reply = await self._link.script("post", both, *args)
+        if reply[0] == b"missing":
             raise NotFound(f"there is no request {request}")
+        return read_post(post.destination, reply[1]) if reply[0] == b"known" else None
 
     async def keep_rendering(self, digest: str, rendering: bytes) -> None:
         key = self._at_home(digest).shown(digest)
@@ -294,8 +300,7 @@ class RedisStore:
     async def assure(self, partition: int) -> None:
         if not self.replicas:
             return
-        wait = {"replicas": self.replicas, "within": self._confirm}
-        _, acks = await self._link.confirmed_script("assure", [self._keys[partition].meta], **wait)
+        _, acks = await self._safely("assure", [self._keys[partition].meta])
         if acks < self.replicas:
             raise NotConfirmed(f"partition {partition} is on {acks} of {self.replicas} replicas")
 
@@ -394,6 +399,20 @@ class RedisStore:
         home = self._keys[0]
         args = (self.clock_offset, kid, json_text(public), json_text(record))
         return bool(await self._link.script("register_key", [home.keys, home.meta, home.journal], *args))
+
+    async def keep_key(
+        self, kid: str, document: Mapping[str, Any], record: Mapping[str, Any], *, known: Mapping[str, Any] | None
+    ) -> bool:
+        """Register a further key, or what is to be known of one in place of `known`; False where other is registered.
+
+        With a journal entry. `document` is the public JWK, and what its predecessor and it say of each other.
+        """
+        home = self._keys[0]
+        before = await self._link.call("HGET", home.keys, kid)
+        if (None if before is None else json.loads(before)) not in (known, document):
+            return False
+        args = (self.clock_offset, kid, json_text(document), before or "", json_text(record))
+        return bool(await self._link.script("keep_key", [home.keys, home.meta, home.journal], *args))
 
     async def troubles(self) -> Sequence[Trouble]:
         """What was last noticed of each owner of an intake stream, the latest first."""
@@ -533,10 +552,15 @@ class RedisStore:
             "" if most_open is None else most_open,
         )
 
+    async def _safely(self, name: str, keys: Sequence[str], *args: Word) -> tuple[Any, int]:
+        """The reply of a script that writes, and how many replicas have it; those that are wanted are waited for."""
+        if not self.replicas:
+            return await self._link.script(name, keys, *args), 0
+        return await self._link.confirmed_script(name, keys, *args, replicas=self.replicas, within=self._confirm)
+
     async def _confirmed(self, keys: Keys, request: Request) -> bool:
         """Whether the request still has its version; raises NotConfirmed when the replicas do not have it."""
-        wait = {"replicas": self.replicas, "within": self._confirm}
-        reply, acks = await self._link.confirmed_script("confirm", [keys.request(request.id)], request.version, **wait)
+        reply, acks = await self._safely("confirm", [keys.request(request.id)], request.version)
         if reply and acks < self.replicas:
             raise NotConfirmed(f"request {request.id} is on {acks} of {self.replicas} replicas")
         return bool(reply)

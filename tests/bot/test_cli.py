@@ -15,6 +15,7 @@ from typer.testing import CliRunner, Result
 
 from approvals.request import Request
 from bot.cli import app
+from bot.keys import signer_for
 from bot.policies import read_policy
 from bot.sealer import HeadsFile, Sealer
 from bot.settings import load
@@ -344,6 +345,37 @@ def test_an_auditor_needs_no_private_key_but_the_right_public_ones(deployment: S
     assert "heads.jsonl:1: this head was not signed by our key" in words(refused.stderr)
     theirs.write_text('{"keys": [{"kid": "x", "kty": "oct"}]}')
     assert "is not a trust document" in words(run("audit", "verify", "--trust", "theirs.json").stderr)
+
+
+def test_a_signing_key_is_changed_and_the_journal_that_both_sealed_is_unbroken(deployment: Server) -> None:
+    def seal_anew() -> str:
+        async def seal(store: RedisStore) -> str:
+            settings = load()
+            signer = await signer_for(settings, store)
+            await store.note({"event": "x"})
+            write_trust(settings.trust, signer.trust(settings.issuer))
+            await Sealer(store, signer, HeadsFile(settings.heads), issuer=settings.issuer).step()
+            return signer.kid
+
+        return in_redis(deployment, seal)
+
+    old = seal_anew()
+    made = run("keys", "rotate")
+    assert made.exit_code == 0, made.output
+    assert f"{old}  signs" in run("keys", "list").output
+    too_early = run("keys", "switch")
+    assert (too_early.exit_code, "wait" in too_early.output) == (2, True)
+    assert run("keys", "switch", "--at-once").exit_code == 0
+    new = seal_anew()
+    assert f"made {new}" in made.output
+    assert run("keys", "retire", new).exit_code == 2
+    assert "good for 0 s more" in run("keys", "retire", "--at-once", old).output
+    assert seal_anew() == new
+    listed = run("keys", "list").output.splitlines()
+    assert sorted(listed) == sorted([f"{old}  retired", f"{new}  signs"])
+    verified = run("audit", "verify")
+    assert verified.exit_code == 0, verified.output
+    assert "unbroken" in verified.output
 
 
 def test_another_format_is_none(policy: Path) -> None:

@@ -16,7 +16,7 @@ from prometheus_client.parser import text_string_to_metric_families
 import sayso
 from tests.e2e.processes import Bot
 from tests.e2e.world import ALICE, MALLORY, Lane, Mode, World, a_world
-from tests.handlers.slack.world import served
+from tests.loopback import served
 
 pytestmark = pytest.mark.redis
 

@@ -81,7 +81,7 @@ class Camera:
         """The page as somebody sees it, at the time of the stage; each has a window of their own."""
         page = self._windows.get(user)
         if page is None:
-            page = self._windows[user] = await self._browser.new_page(timezone_id="UTC")
+            page = self._windows[user] = await self._browser.new_page(timezone_id="UTC", bypass_csp=True)
             await page.add_init_script(_SNUG)
         await page.clock.set_fixed_time(self._world.clock.at)
         await page.goto(f"{self._world.sandbox.url}/#{user}/{channel}")

@@ -48,6 +48,7 @@ from handlers.slack.blocks import APPROVE
 from handlers.slack.errors import ApiSilent
 from handlers.tasks import Tasks
 from tests.handlers.slack.world import World, a_world
+from tests.loopback import served
 
 HERE = Path(__file__).parent
 DOOR = Path(app.__file__).parent
@@ -117,18 +118,11 @@ async def test_all_calls_share_connections(http_world: World) -> None:
         seen.add(request.transport)
         return web.json_response({"ok": True})
 
-    application = web.Application()
-    application.router.add_route("*", "/api/{method}", answer)
-    runner = web.AppRunner(application)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
+    async with served([web.route("*", "/api/{method}", answer)]) as url:
         client = http_world.door._client
-        client.base_url = f"http://127.0.0.1:{runner.addresses[0][1]}/api/"
+        client.base_url = f"{url}/api/"
         for _ in range(5):
             await called(client.auth_test())
-    finally:
-        await runner.cleanup()
     assert len(seen) == 1
 
 
