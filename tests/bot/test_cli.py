@@ -25,6 +25,7 @@ from bot.signing import FileSigner, create_key, read_key, write_trust
 from storage.redis import RedisStore
 from storage.redis.keys import Keys
 from tests.build import DIGEST, a_change, a_request, an_action, policy_mapping
+from tests.logs import logging_left_alone
 from tests.servers import Server
 
 T = TypeVar("T")
@@ -32,7 +33,8 @@ T = TypeVar("T")
 
 def run(*arguments: str) -> Result:
     """One command."""
-    return CliRunner().invoke(app, list(arguments))
+    with logging_left_alone():
+        return CliRunner().invoke(app, list(arguments))
 
 
 def words(text: str) -> str:
