@@ -36,7 +36,7 @@ from approvals.policy_file import (
     RuleEntry,
     matches,
 )
-from approvals.policy_problems import problems
+from approvals.policy_problems import destinations_in, problems
 from approvals.policy_remarks import remarks, warnings
 from approvals.question import Question
 from approvals.summaries import filled
@@ -101,11 +101,11 @@ class Policy:
     @property
     def destinations(self) -> tuple[str, ...]:
         """Every place a card could be shown in."""
-        demands = [self._file.defaults, *self._file.rules]
-        found = [d for demand in demands for d in (*demand.destinations, *demand.fallback)]
-        found += [d for demand in demands for step in demand.escalate for d in step.destinations]
-        found += self._file.break_glass.announce if self._file.break_glass else ()
-        return tuple(dict.fromkeys(found))
+        return tuple(dict.fromkeys(name for name, _, _ in self.destinations_in_text()))
+
+    def destinations_in_text(self) -> Iterator[tuple[str, tuple[str | int, ...], str]]:
+        """Every destination as often as the file names it: with its path in the file, and where that is in words."""
+        return destinations_in(self._file)
 
     @property
     def sources(self) -> tuple[str, ...]:
