@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from approvals.care import Care, Hours
-from approvals.request import Request
-from approvals.terms import Factor
+from approvals.request import Callee, Request
+from approvals.terms import Factor, Notify
 
 HOUR: Final = 3_600_000
 DAY: Final = 24 * HOUR
@@ -63,12 +63,18 @@ def with_care(request: Request, book: Book, now: int) -> Request:
     return after.model_copy(update={"quiet": tuple(quiet)})
 
 
-def notified(request: Request) -> tuple[str, ...]:
-    """The sources that a request notifies: of open demands, as their rule says, without those left in peace."""
-    got = request.got()
-    loud = [one for one in request.asked.factors if one.notify != "none" and got[one.name] < one.need]
+def notified(request: Request, *ways: Notify) -> tuple[str, ...]:
+    """The sources that a request notifies (in these ways only, where some are given), without those left in peace."""
+    got, asked = request.got(), ways or ("mention", "dm")
+    loud = [one for one in request.asked.factors if one.notify in asked and got[one.name] < one.need]
     sources = dict.fromkeys(source for factor in loud for source in factor.sources)
     return tuple(source for source in sources if source not in request.quiet)
+
+
+def called(request: Request, source: str) -> tuple[Callee, ...]:
+    """The people behind a source, as far as they were looked up."""
+    found = request.callees.get(source)
+    return found.people if found is not None else ()
 
 
 def _overflowing(request: Request, book: Book, now: int) -> Request:

@@ -7,11 +7,13 @@ A Card holds text that is safe to look at (text.py), marked by where it came fro
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field
 
 from approvals.action import Action, Frozen, digest_of
+from approvals.attention import ON_CALL, called
 from approvals.hosts import Host, odd_hosts
 from approvals.lifecycle import Status
 from approvals.lines import Line, lines_of, texts_in
@@ -43,8 +45,8 @@ class Who(Frozen):
 class Seat(Frozen):
     """One factor: who is needed, and how many have said yes.
 
-    `people` and `groups` (directory sources) are those who are asked and have not answered. A new card notifies them
-    by mentions, except where `notify` says otherwise; with `dm` people get a letter, and groups are mentioned even so.
+    `people`, those on call among them, and `groups` (directory sources) are asked and have not answered. A new card
+    notifies them by mentions, except where `notify` says otherwise. `hitch` is what kept somebody from being notified.
     """
 
     name: str
@@ -53,6 +55,7 @@ class Seat(Frozen):
     people: tuple[Who, ...] = ()
     groups: tuple[str, ...] = ()
     notify: Notify = "mention"
+    hitch: str = ""  #: words of ours
 
 
 class Care(Frozen):
@@ -329,10 +332,31 @@ def _seat(factor: Factor, got: int, request: Request) -> Seat:
         return seat
     done = {vote.person for vote in request.votes} | {*request.terms.excluded}
     sources = [source for source in factor.sources if source not in request.quiet]
-    people = [source.removeprefix("person:") for source in sources if source.startswith("person:")]
-    groups = tuple(source for source in sources if not source.startswith("person:"))
-    asked = tuple(_asked(person, request) for person in people if person not in done)
-    return seat.model_copy(update={"people": asked, "groups": groups})
+    named = [source.removeprefix("person:") for source in sources if source.startswith("person:")]
+    on_call = [one for source in sources if source.startswith(ON_CALL) for one in called(request, source)]
+    people = [_asked(person, request) for person in named]
+    people += [Who(person=one_line(one.person), accounts=one.accounts) for one in on_call if one.person not in named]
+    return seat.model_copy(
+        update={
+            "people": tuple(who for who in people if who.person not in done),
+            "groups": tuple(source for source in sources if not source.startswith(("person:", ON_CALL))),
+            "hitch": _hitch(request, factor, sources),
+        }
+    )
+
+
+def _hitch(request: Request, factor: Factor, sources: Sequence[str]) -> str:
+    """Why not everybody of a factor is notified, where they are known by a look-up alone."""
+    looked_up = {source: request.callees[source] for source in sources if source in request.callees}
+    if factor.notify == "none" or not looked_up:
+        return ""
+    on_call = [found for source, found in looked_up.items() if source.startswith(ON_CALL)]
+    groups = [found for source, found in looked_up.items() if not source.startswith(ON_CALL)]
+    hitches = ["nobody is on call"] if on_call and not any(one.people or one.unknown for one in on_call) else []
+    hitches += ["who is on call could not be looked up"] if any(one.unknown for one in on_call) else []
+    hitches += ["who is in the group could not be looked up"] if any(one.unknown for one in groups) else []
+    hitches += [f"{one.more} more were not written to" for one in looked_up.values() if one.more]
+    return ", ".join(hitches)
 
 
 def _asked(person: str, request: Request) -> Who:

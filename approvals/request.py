@@ -91,6 +91,24 @@ class Intervention(Frozen):
     reason: str = ""
 
 
+class Callee(Frozen):
+    """Somebody who is notified because of what they are on call for, or a member of; with their accounts."""
+
+    person: str
+    accounts: tuple[str, ...]
+
+
+class Callees(Frozen):
+    """Whom a source stood for when people were last notified: the first of them, and how many `more` there were.
+
+    `unknown`: nobody could say, so nobody was notified for it.
+    """
+
+    people: tuple[Callee, ...] = ()
+    more: int = 0
+    unknown: bool = False
+
+
 class Spend(Frozen):
     """Who used the receipt, and when."""
 
@@ -144,6 +162,8 @@ class Request(Frozen):
     shares: tuple[Share, ...] = ()  #: what it takes of windows
     sums: dict[str, int] = Field(default_factory=dict)  #: what these came to when it was asked
     quiet: tuple[str, ...] = ()  #: approver sources that are asked and not notified: often enough, or not at this hour
+    callees: dict[str, Callees] = Field(default_factory=dict)  #: by source: whom a card calls, a letter is written to
+    called_for: str = ""  #: on which occasion they were looked up
     review_reminded: int = 0  #: how many reminders to review an emergency were due
 
     version: int = Field(default=0, exclude=True)  #: set by the store: how many times it was committed

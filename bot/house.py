@@ -20,7 +20,9 @@ from aiohttp.typedefs import Handler
 from approvals.commands.commands import Commands
 from approvals.desk import Desk
 from approvals.errors import ApprovalsError
+from approvals.policy import Policy
 from approvals.ports import Inbox, Signer, Store
+from approvals.reaching import Reaching
 from approvals.service import Approvals
 from bot.clock import Clock
 from bot.collector import settle
@@ -30,6 +32,7 @@ from bot.doors import Doors, open_doors
 from bot.identity import TokenFiles
 from bot.intake import Intake
 from bot.keys import signer_for
+from bot.known_places import must_be_open
 from bot.loops import Loop
 from bot.oncall import unasked
 from bot.policies import AdoptedPolicy, read_policy
@@ -95,6 +98,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         inbox = await stack.enter_async_context(store.inbox(name))
         signer = await signer_for(settings, store)
         write_trust(settings.trust, signer.trust(settings.issuer))
+        await _fits(settings, store, policy, text)
         policies = AdoptedPolicy(store, policy, text)
         await policies.put_in_force()
         kit = await stack.enter_async_context(open_telemetry(settings, policies, store.server))
@@ -161,7 +165,7 @@ def _rooms(
     """The service and its loops, not running yet."""
     memory, signing = kit.store(store), kit.signer(signer)
     directory = kit.directory(doors.directory)
-    courier = _courier(settings, memory, doors, lambda person: policies.current().accounts_of(person), kit)
+    courier = _courier(settings, memory, doors, policies, kit)
     posts_loop = Loop("posts", courier.serve, idle=0.1, failed=kit.loop_failed)
     courier_loop = Loop("courier", partial(_relay, courier, posts_loop), idle=0.25, failed=kit.loop_failed)
     sealer = Sealer(memory, signing, HeadsFile(settings.heads), issuer=settings.issuer)
@@ -190,7 +194,8 @@ def _reload(settings: Settings, store: RedisStore, inbox: Inbox, policies: Adopt
         await inbox.watch(agents, audiences)
         await store.publish_names(agents, audiences)
 
-    return Reload(settings.policy, policies, store, serve=served, counted=kit.policy_file)
+    fits = partial(_fits, settings, store)
+    return Reload(settings.policy, policies, store, serve=served, counted=kit.policy_file, fits=fits)
 
 
 def _then(first: Callable[[], None], second: Callable[[], None]) -> Callable[[], None]:
@@ -236,6 +241,12 @@ async def serve(settings: Settings) -> None:
             await asyncio.wait_for(at_once.wait(), settings.drain_seconds)
 
 
+async def _fits(settings: Settings, store: Store, policy: Policy, text: str) -> None:
+    """Raises PolicyInvalid where a policy contradicts what is known of a platform that is on."""
+    if settings.teams_app_id is not None:
+        await must_be_open(policy, text, settings.policy, store.shelf)
+
+
 def _is_external(policies: AdoptedPolicy, destination: str) -> bool:
     """Whether the policy in force lets people of other organisations read what is posted at a destination."""
     return destination in policies.current().external_channels
@@ -250,11 +261,18 @@ def _courier(
     settings: Settings,
     store: Store,
     doors: Doors,
-    accounts: Callable[[str], tuple[str, ...]],
+    policies: AdoptedPolicy,
     kit: Telemetry,
 ) -> Courier:
-    watch, operators = kit.courier(), settings.operators_channel
-    return Courier(store, doors.platforms, warm=doors.warm, accounts=accounts, watch=watch, operators=operators)
+    return Courier(
+        store,
+        doors.platforms,
+        warm=doors.warm,
+        accounts=lambda person: policies.current().accounts_of(person),
+        watch=kit.courier(),
+        operators=settings.operators_channel,
+        reach=Reaching(store=store, policies=policies, rosters=doors.directory),
+    )
 
 
 def _checks(rooms: _Rooms, store: RedisStore, queues: Queues, doors: Doors) -> dict[str, Check]:

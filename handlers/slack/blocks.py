@@ -288,17 +288,19 @@ def _needed(card: Card, team: str) -> list[Json]:
 
 
 def _asked(seat: Seat, team: str) -> list[Json]:
-    """Those who are asked for one demand, in brackets: mentioned, or by name where a card does not call them."""
+    """Who is asked for one demand, in brackets: mentioned, or by name where a card does not call them; and a hitch."""
     by_name = [text(who.person, "code") for who in seat.people] if seat.notify != "mention" else []
-    asked = [*people_of(seat, team), *by_name]
-    return [text(" ("), *listed(asked, " or "), text(")")] if asked else []
+    asked = listed([*people_of(seat, team), *by_name], " or ")
+    hitch = [text(f"; {seat.hitch}" if asked else seat.hitch)] if seat.hitch else []
+    return [text(" ("), *asked, *hitch, text(")")] if asked or hitch else []
 
 
 def people_of(seat: Seat, team: str) -> list[Json]:
     """Those who are called for one demand by being mentioned: their groups here, and each of them by name."""
+    if seat.notify != "mention":
+        return []
     groups = [usergroup(source.removeprefix(GROUP)) for source in seat.groups if source.startswith(GROUP)]
-    people = [person(who, team) for who in seat.people] if seat.notify == "mention" else []
-    return [*(groups if seat.notify != "none" else []), *people]
+    return [*groups, *(person(who, team) for who in seat.people)]
 
 
 def _so_far(card: Card, team: str) -> list[Json]:

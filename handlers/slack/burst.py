@@ -82,7 +82,10 @@ def _asks(row: Row, team: str) -> list[Json]:
     if row.said:
         line += [_DOT, *listed([_voice(said, team) for said in row.said])]
     if row.needs:
-        line += [text(" · needs "), *listed([_seat(seat) for seat in row.needs])]
+        line += [text(" · needs ")]
+        for place, seat in enumerate(row.needs):
+            line += [text(" and ")] if place else []
+            line += _seat(seat)
     return [*line, text(" · expires "), when(row.expires_at, TIME)] if row.expires_at is not None else line
 
 
@@ -91,8 +94,9 @@ def _voice(said: Said, team: str) -> Json:
     return person(said.who, team) if said.answer == "approve" else text(f"{said.who.person}: no")
 
 
-def _seat(seat: Seat) -> Json:
-    return text(f"{seat.name} {seat.got} of {seat.need}", "bold")
+def _seat(seat: Seat) -> Sequence[Json]:
+    progress = text(f"{seat.name} {seat.got} of {seat.need}", "bold")
+    return [progress, text(f" ({seat.hitch})")] if seat.hitch else [progress]
 
 
 def _line(elements: Sequence[Json]) -> Json:

@@ -71,6 +71,7 @@ class Entra:
             web.get("/keys", self._answer(self._keys)),
             web.get("/graph/users/{user}", self._answer(self._user)),
             web.get("/graph/groups/{group}", self._answer(self._group)),
+            web.get("/graph/groups/{group}/transitiveMembers/microsoft.graph.user", self._answer(self._members)),
             web.post("/graph/users/{user}/checkMemberGroups", self._answer(self._member_groups)),
         ]
 
@@ -105,6 +106,14 @@ class Entra:
         if group not in self.groups:
             return web.json_response({"error": {"code": "Request_ResourceNotFound"}}, status=404)
         return web.json_response({"id": group})
+
+    async def _members(self, request: web.Request) -> web.Response:
+        group, most = request.match_info["group"], int(request.query["$top"])
+        if group not in self.groups:
+            return web.json_response({"error": {"code": "Request_ResourceNotFound"}}, status=404)
+        wanted = request.query["$select"].split(",")
+        found = [self.users[user] for user in sorted(self.groups[group])][:most]
+        return web.json_response({"value": [{name: one[name] for name in wanted if name in one} for one in found]})
 
     async def _member_groups(self, request: web.Request) -> web.Response:
         wanted = (await request.json())["groupIds"]
