@@ -45,11 +45,16 @@ class Clocks:
 
 @dataclass(frozen=True)
 class Options:
-    """What a door may be built with beside its credentials; `everybody` is a team whose roster is the directory."""
+    """What a door may be built with beside its credentials.
+
+    `everybody` is a team whose roster is the directory; `external` says of a destination whether people of other
+    organisations may read it.
+    """
 
     addresses: Addresses = field(default_factory=Addresses)
     clocks: Clocks = field(default_factory=Clocks)
     everybody: str = ""
+    external: Callable[[str], bool] = lambda destination: False
     budget: float = BUDGET
     look_again: tuple[float, ...] = LOOK_AGAIN
     watch: TeamsWatch = field(default_factory=TeamsWatch)
@@ -77,7 +82,15 @@ class TeamsDoor:
         self.graph = Graph(Rest(session, self.tokens, GRAPH, watch=options.watch), url=addresses.graph)
         connector = Connector(Rest(session, self.tokens, BOTS, watch=options.watch))
         self._marks = Marks(Seal(seal_key, team=identity.tenant, app=identity.app))
-        self.platform = TeamsPlatform(connector, self.places, identity, self._marks, look_again=options.look_again)
+        self.platform = TeamsPlatform(
+            connector,
+            self.places,
+            identity,
+            self._marks,
+            look_again=options.look_again,
+            external=options.external,
+            now=clocks.monotonic,
+        )
         self.directory = TeamsDirectory(
             self.graph, connector, self.places, identity, now=clocks.monotonic, everybody=options.everybody
         )
@@ -100,6 +113,7 @@ class TeamsDoor:
                 self._tasks.start(self.places.heard(activity), "teams place")  # no click waits for it
                 return await clicks.answered(activity)
             await self.places.heard(activity)
+            self._tasks.start(self.platform.learn(activity), "teams channels")
             if activity.get("type") == "message":
                 desk.heard(activity)
             return {}

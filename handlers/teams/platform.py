@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
@@ -19,12 +20,14 @@ from approvals.standing import MARK
 from handlers.seal import Sealed
 from handlers.teams.burst import draw_rows
 from handlers.teams.cards import Drawing, draw, draw_pointer
+from handlers.teams.channels import Channels
 from handlers.teams.connector import Connector
 from handlers.teams.elements import CHANNELS, link, message
 from handlers.teams.errors import ApiLimited, ApiRefused, ApiSilent
 from handlers.teams.identity import Identity
 from handlers.teams.marks import Marks, new_mark
 from handlers.teams.notes import draw_note
+from handlers.teams.outsiders import Outsiders
 from handlers.teams.places import Place, Places
 from handlers.teams.press import reference_to
 from handlers.teams.shapes import guid
@@ -47,6 +50,8 @@ _CREDENTIALS = "check SAYSO_TEAMS_APP_ID, SAYSO_TEAMS_TENANT_ID and the secret o
 _REMEDIES: Mapping[str, str] = {
     "not_installed": _INSTALL,
     "private_channel": "bots cannot post to private channels; choose a standard channel, or a chat",
+    "roster_too_long": "so many people read there that it cannot be told who; choose another place, or list it under "
+    "external_channels",
     "BotNotInConversationRoster": _INSTALL,
     "ConversationNotFound": _INSTALL,
     "ConversationBlockedByUser": "the person blocked the app; choose another destination in the policy",
@@ -73,7 +78,11 @@ class TeamsPlatform:
         marks: Marks,
         *,
         look_again: tuple[float, ...] = LOOK_AGAIN,
+        external: Callable[[str], bool] = lambda destination: False,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._channels = Channels(connector, places, now=now)
+        self._outsiders = Outsiders(self._roster, tenant=identity.tenant, allowed=external, now=now)
         self._connector = connector
         self._places = places
         self._identity = identity
@@ -197,10 +206,19 @@ class TeamsPlatform:
         name = destination.removeprefix("teams:")
         if person := guid(name):
             return await self._places.person(person) or await self._opened(person)
-        known = await self._places.channel(name)
-        if known is not None and known.private:
+        known = await self._places.channel(name) or Place(id=name, service=await self._service(name), kind="")
+        place = await self._channels.kind_of(known)
+        if place.private:
             raise _refused("private_channel")
-        return known or Place(id=name, service=await self._service(name), kind="")
+        await self._outsiders.must_not_read(destination, place)
+        return place
+
+    async def learn(self, activity: Mapping[str, Any]) -> None:
+        """Learn from an activity which kinds of channels its team has."""
+        await self._channels.learn(activity)
+
+    async def _roster(self, place: Place) -> Sequence[Mapping[str, Any]]:
+        return await _teams(self._connector.members(place.service, place.id), changes=False)
 
     async def _opened(self, person: str) -> Place:
         service = await self._service("")

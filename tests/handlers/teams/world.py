@@ -291,6 +291,7 @@ async def a_world(*, budget: float = 4.0, everybody: str = "", sections: Json | 
     for name in ("alice", "bob", "carol", "dana", "mallory"):
         entra.add(name, *([SRE] if name in ("alice", "bob") else []))
     connector.installed = {CHANNEL, CHAT, TEAM}
+    connector.rosters[CHAT] = list(people_in("alice", "bob", "carol"))
     async with AsyncExitStack() as stack:
         entra.url = await stack.enter_async_context(served(entra.routes()))
         connector.url = await stack.enter_async_context(served(connector.routes()))
@@ -307,6 +308,7 @@ async def a_world(*, budget: float = 4.0, everybody: str = "", sections: Json | 
                 clocks=Clocks(monotonic=clock),
                 budget=budget,
                 everybody=everybody,
+                external=lambda destination: destination in policies.current().external_channels,
                 look_again=(0.0, 0.0),
                 watch=watch,
             ),
