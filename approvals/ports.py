@@ -358,8 +358,11 @@ class Store(Protocol):
         """
         ...
 
-    async def record_post(self, request: str, post: Post) -> None:
-        """Record what is at a destination now, replacing an intention or an older post."""
+    async def record_post(self, request: str, post: Post, *, unless_posted: bool = False) -> Post | None:
+        """Record what is at a destination now, replacing an intention or an older post.
+
+        With `unless_posted` nothing is recorded where a card already is, and that one is returned.
+        """
         ...
 
     async def keep_rendering(self, digest: str, rendering: bytes) -> None:

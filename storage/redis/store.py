@@ -267,11 +267,14 @@ class RedisStore:
             raise NotConfirmed(f"that {request} is about to be posted is on {acks} of {self.replicas} replicas")
         return known
 
-    async def record_post(self, request: str, post: Post) -> None:
+    async def record_post(self, request: str, post: Post, *, unless_posted: bool = False) -> Post | None:
         keys = self._home(request)
         both = [keys.request(request), keys.posts(request)]
-        if not await self._link.script("post", both, post.destination, post_text(post)):
+        args = (post.destination, post_text(post), "1" if unless_posted else "")
+        reply = await self._link.script("post", both, *args)
+        if reply[0] == b"missing":
             raise NotFound(f"there is no request {request}")
+        return read_post(post.destination, reply[1]) if reply[0] == b"known" else None
 
     async def keep_rendering(self, digest: str, rendering: bytes) -> None:
         key = self._at_home(digest).shown(digest)

@@ -52,7 +52,11 @@ def person(name: str, **says: Any) -> dict[str, Any]:
             {"rules": [a_rule(match={"kind": ["payments.relase"]})]},
             "rules.payments.match.kind: there is no kind 'payments.relase' (did you mean 'payments.release'?)",
         ),
-        ({"rules": [a_rule("default")]}, "no rule can be called 'default'"),
+        (
+            {"rules": [a_rule("default")]},
+            "no rule can be called 'default': the defaults hold beside every rule; rename it",
+        ),
+        ({"rules": [a_rule("defaults", exempts=[])]}, "no rule can be called 'defaults'"),
         ({"rules": [a_rule("pay-ments"), a_rule("payments")]}, "rules.payments: reads like 'pay-ments'; rename one"),
         ({"groups": FILE["groups"] | {"0ps": {"people": ["bob"]}}}, "groups.0ps: reads like 'ops'; rename one"),
         (
@@ -79,7 +83,7 @@ def test_a_pattern_may_be_for_kinds_that_nobody_has_listed_yet() -> None:
     ("exempts", "problem"),
     [
         (["larg"], "there is no rule 'larg' (did you mean 'large'?)"),
-        (["default"], "the default gives way to every rule that applies to a listed kind"),
+        (["default"], "there is no rule 'default' (did you mean 'defaults'?)"),
         (["never"], "'never' denies, and nothing exempts from a denial; narrow what it matches instead"),
     ],
 )

@@ -52,6 +52,7 @@ def policy() -> str:
         {
             "id": kind.replace(".", "-"),
             "match": {"kind": [kind]},
+            "exempts": ["defaults"],
             "factors": [{"name": group, "from": [group], "approvals": need}],
             "destinations": places,
         }

@@ -89,7 +89,7 @@ def policy_text() -> str:
                 "asked_again": {"within": "1450s", "effect": "deny"},
             },
             "rules": [
-                {"id": "reports", "match": {"kind": ["reports.*"]}, "effect": "allow"},
+                {"id": "reports", "match": {"kind": ["reports.*"]}, "effect": "allow", "exempts": ["defaults"]},
                 {"id": "careful", "match": {"arguments": {"amount": {"==": "6200.00"}}}, "confirm_code": True},
                 {
                     "id": "limit",

@@ -97,6 +97,7 @@ def policy_file() -> dict[str, Any]:
             {
                 "id": "prod-change",
                 "match": {"kind": ["deploy.*"]},
+                "exempts": ["defaults"],
                 "factors": [{"name": "sre", "from": ["sre"]}],
                 "destinations": [f"slack:{DEPLOYS}"],
             },
