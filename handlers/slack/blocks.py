@@ -102,9 +102,9 @@ def person(who: Who, team: str) -> Json:
     return text(who.person, "code")
 
 
-def mark(status: Status, risk: Risk) -> str:
-    """The emoji of a status; of what still waits, that of its risk."""
-    return _MARKS.get(status, _RISKS[risk][0])
+def mark(status: Status, risk: Risk, *, emergency: bool = False) -> str:
+    """The emoji of a status; of what still waits, that of its risk; of what one person let through, an alarm."""
+    return "rotating_light" if emergency else _MARKS.get(status, _RISKS[risk][0])
 
 
 def risk_words(risk: Risk) -> str:
@@ -119,7 +119,7 @@ def _blocks(card: Card, team: str, value: str) -> Iterator[Json]:
     yield section([*_about(card)])
     yield from _warnings(card)
     yield from _members(arguments, preconditions) if fits else _members(arguments[:1], [])
-    yield from _since_denied(card)
+    yield from _since_denied(card, team)
     if card.reason:
         lead = [text("Please change: ", "bold")] if card.asks_for_changes else []
         yield quote([*lead, text(card.reason)])
@@ -142,7 +142,7 @@ def _fit(blocks: Sequence[Json]) -> bool:
 
 def _heading(card: Card, team: str) -> list[Json]:
     """What would happen, or what became of it."""
-    line = [emoji(mark(card.status, card.risk)), text(" ")]
+    line = [emoji(mark(card.status, card.risk, emergency=card.emergency)), text(" ")]
     if card.status is Status.PENDING and card.summary:
         line += sentence(card.summary)
     else:
@@ -206,6 +206,7 @@ def _care(card: Card, fits: bool) -> Iterator[Json]:
         return
     care = [f"at least {_seconds(card.care.look_ms)} in front of you"] if card.care.look_ms else []
     care += ["a code that it shows you"] if card.care.confirm_code else []
+    care += ["a reason"] if "approve" in card.care.reasons else []
     yield quiet([emoji("eyes"), text(" Approve it after "), _REVIEW_WORD, text(f"; it takes {' and '.join(care)}")])
 
 
@@ -218,14 +219,15 @@ def _offered(card: Card, fits: bool) -> list[Button]:
     return ["review" if name == "approve" and not fits else name for name in card.buttons]
 
 
-def _since_denied(card: Card) -> Iterator[Json]:
+def _since_denied(card: Card, team: str) -> Iterator[Json]:
     """What is another than in the denied request that this one answers."""
     if not card.supersedes:
         return
     rows = _that_fit([Line(name=changed.name, value=_was_and_is(changed)) for changed in card.changed])
     first = f", the first {len(rows)} of {card.changes}" if card.changes > len(rows) else ""
     what = f"what changed{first}:" if card.changed else "nothing changed"
-    yield quiet([emoji("arrows_counterclockwise"), text(f" asked anew after {card.supersedes} was denied; {what}")])
+    line = [emoji("arrows_counterclockwise"), text(f" asked anew after {card.supersedes} was denied")]
+    yield quiet([*line, *(_by_whom(card.answers, team) if card.answers else []), text(f"; {what}")])
     yield from members(rows)
 
 
@@ -247,9 +249,12 @@ def _or_absent(value: Sequence[str]) -> Sequence[str]:
 def _before(before: Before, team: str) -> list[Json]:
     """An earlier request for the same, in one quiet line."""
     line = [emoji("warning"), text(" asked before for the same target: "), text(before.status.value, "bold")]
-    if before.by:
-        line += [text(" by "), *listed([person(who, team) for who in before.by])]
-    return [*line, text(" "), when(before.at)]
+    return [*line, *_by_whom(before, team)]
+
+
+def _by_whom(before: Before, team: str) -> list[Json]:
+    by = [text(" by "), *listed([person(who, team) for who in before.by])] if before.by else []
+    return [*by, text(" "), when(before.at)]
 
 
 def _asks(card: Card, team: str) -> list[Json]:
@@ -334,7 +339,7 @@ def _told(step: Step, card: Card, began: int | None) -> list[Json]:
         return [text(f"{step.word} in {card.took_ms / 1000:.1f} s")]
     line = [text(f"{step.word} "), when(step.at, form)]
     if step.by and step.word not in _OUTCOMES:
-        line += [text(" by "), text(step.by, "code")]
+        line += [text(f" ({step.by})")] if " " in step.by else [text(" by "), text(step.by, "code")]
     return line
 
 

@@ -68,7 +68,7 @@ def _parts(row: Row, team: str) -> Iterator[Json]:
 def _heading(row: Row, team: str) -> list[Json]:
     notes = [risk_words(row.risk), row.note] if row.status is Status.PENDING else [row.note]
     words = sentence(row.summary) if row.status is Status.PENDING else []
-    line = [text(row.code, "bold"), text("  "), emoji(mark(row.status, row.risk)), text(" ")]
+    line = [text(row.code, "bold"), text("  "), emoji(mark(row.status, row.risk, emergency=row.emergency)), text(" ")]
     line += words or [text(row.heading, "bold")]
     line += [text(f" · {note}") for note in notes if note]
     return [*line, text(" "), *listed([person(who, team) for who in row.by])] if row.by else line
