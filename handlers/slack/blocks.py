@@ -17,6 +17,7 @@ from approvals.lifecycle import Status
 from approvals.lines import Line
 from approvals.rows import Row
 from approvals.terms import Piece, Risk
+from handlers.slack import forms
 from handlers.slack.directory import GROUP
 from handlers.slack.elements import (
     DAY_AND_TIME,
@@ -33,7 +34,6 @@ from handlers.slack.elements import (
     usergroup,
     when,
 )
-from handlers.slack.forms import plain_text
 from handlers.slack.members import members
 
 APPROVE = "sayso:approve"
@@ -132,7 +132,7 @@ def _blocks(card: Card, team: str, value: str) -> Iterator[Json]:
     yield from _words(card)
     if card.buttons:
         buttons = [button(name, card, value) for name in _offered(card, fits)]
-        yield {"type": "actions", "elements": [*buttons, _more(value)]}
+        yield forms.actions([*buttons, _more(value)])
 
 
 def _fit(blocks: Sequence[Json]) -> bool:
@@ -355,20 +355,14 @@ def _words(card: Card) -> Iterator[Json]:
 def button(name: Button, card: Card | Row, value: str) -> Json:
     """A button of a card or of a row; `value` is what it carries."""
     label, action, style = _BUTTONS[name]
-    return {
-        "type": "button",
-        "text": plain_text(label),
-        "accessibility_label": f"{label} request {card.code}"[:75],
-        "action_id": action,
-        "value": value,
-        **({"style": style} if style else {}),
-    }
+    drawn = forms.button(label, action, value=value, style=style)
+    return drawn | {"accessibility_label": f"{label} request {card.code}"[:75]}
 
 
 def _more(value: str) -> Json:
     """What is done seldom: it stops more than this one request, or calls somebody."""
     ways = ((PAUSE, "Deny and pause this agent"), (REPORT, "Report as suspicious"))
-    shown = [{"text": plain_text(words), "value": f"{way}{value}"} for way, words in ways]
+    shown = [{"text": forms.plain_text(words), "value": f"{way}{value}"} for way, words in ways]
     return {"type": "overflow", "action_id": MORE, "options": shown}
 
 

@@ -419,7 +419,8 @@ async def test_quiet_hours_are_chosen_told_and_given_up(house: House) -> None:
     chosen = await said(house, "alice", "quiet 22:00-07:00 Europe/Berlin")
     assert "left in peace from 22:00 to 07:00, Europe/Berlin" in words(chosen)
     assert words((await home(house, "alice"))[-1]) == words(chosen)
-    (off,) = buttons(chosen)
+    choose, off = buttons(chosen)
+    assert (choose.command, "22:00-07:00" in choose.asks) == ("quiet", True)
     assert words(await said(house, "alice", off.command)).endswith("You are notified at any hour.")
     house.directory.not_full[account("bob").id] = "a guest"
     assert (await said(house, "bob", "quiet 22:00-07:00")).title == "Nothing was done"
