@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from approvals.care import Care, Hours
-from approvals.request import Request
-from approvals.terms import Factor
+from approvals.request import Callee, Request
+from approvals.terms import Factor, Notify
 
 HOUR: Final = 3_600_000
 DAY: Final = 24 * HOUR
@@ -52,6 +52,10 @@ class Book:
         hours = self.hours.get(source, usual)
         return hours is not None and hours.hold(self.minute_of_day(hours.zone, now))
 
+    def leaves_in_peace(self, source: str, now: int) -> bool:
+        """Whether a source is not to be notified now."""
+        return self.is_spent(source, now) or self.is_quiet(source, now)
+
 
 def with_care(request: Request, book: Book, now: int) -> Request:
     """The request that is about to notify people, with those whom it leaves in peace."""
@@ -59,16 +63,22 @@ def with_care(request: Request, book: Book, now: int) -> Request:
         return request
     after = _overflowing(request, book, now)
     asked = {source for factor in after.asked.factors for source in factor.sources}
-    quiet = sorted(source for source in asked if book.is_spent(source, now) or book.is_quiet(source, now))
+    quiet = sorted(source for source in asked if book.leaves_in_peace(source, now))
     return after.model_copy(update={"quiet": tuple(quiet)})
 
 
-def notified(request: Request) -> tuple[str, ...]:
-    """The sources that a request notifies: of open demands, as their rule says, without those left in peace."""
-    got = request.got()
-    loud = [one for one in request.asked.factors if one.notify != "none" and got[one.name] < one.need]
+def notified(request: Request, *ways: Notify) -> tuple[str, ...]:
+    """The sources that a request notifies (in these ways only, where some are given), without those left in peace."""
+    got, asked = request.got(), ways or ("mention", "dm")
+    loud = [one for one in request.asked.factors if one.notify in asked and got[one.name] < one.need]
     sources = dict.fromkeys(source for factor in loud for source in factor.sources)
     return tuple(source for source in sources if source not in request.quiet)
+
+
+def called(request: Request, source: str) -> tuple[Callee, ...]:
+    """The people behind a source, as far as they were looked up."""
+    found = request.callees.get(source)
+    return found.people if found is not None else ()
 
 
 def _overflowing(request: Request, book: Book, now: int) -> Request:

@@ -7,15 +7,18 @@ A Card holds text that is safe to look at (text.py), marked by where it came fro
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import Literal
 
 from pydantic import Field
 
 from approvals.action import Action, Frozen, digest_of
+from approvals.attention import ON_CALL, called
+from approvals.freeze import FREEZE
 from approvals.hosts import Host, odd_hosts
 from approvals.lifecycle import Status
 from approvals.lines import Line, lines_of, texts_in
-from approvals.request import Request, Superseded, Vote
+from approvals.request import Intervention, Request, Superseded, Vote
 from approvals.terms import Factor, Notify, Piece, Risk
 from approvals.text import clipped, has_hidden, one_line, visible
 
@@ -43,8 +46,8 @@ class Who(Frozen):
 class Seat(Frozen):
     """One factor: who is needed, and how many have said yes.
 
-    `people` and `groups` (directory sources) are those who are asked and have not answered. A new card notifies them
-    by mentions, except where `notify` says otherwise; with `dm` people get a letter, and groups are mentioned even so.
+    `people`, those on call among them, and `groups` (directory sources) are asked and have not answered. A new card
+    notifies them by mentions, except where `notify` says otherwise. `hitch` is what kept somebody from being notified.
     """
 
     name: str
@@ -53,6 +56,7 @@ class Seat(Frozen):
     people: tuple[Who, ...] = ()
     groups: tuple[str, ...] = ()
     notify: Notify = "mention"
+    hitch: str = ""  #: words of ours
 
 
 class Care(Frozen):
@@ -106,6 +110,7 @@ class Card(Frozen):
     v: Literal[1] = 1
     request: str
     status: Status
+    emergency: bool = False  #: whether one person alone let it through
     title: str
     heading: str
     summary: tuple[Piece, ...] = ()  #: what would happen, in one sentence; empty: the title has to do
@@ -125,6 +130,7 @@ class Card(Frozen):
     reason: str = ""
     asks_for_changes: bool = False  #: whether the reason says what to change
     supersedes: str = ""  #: the code of the denied request that this one answers
+    answers: Before | None = None  #: that request
     changed: tuple[Changed, ...] = ()  #: clipped: the whole of what is now stands above
     changes: int = 0  #: how many there are; `changed` holds the first
     earlier: tuple[Before, ...] = ()
@@ -155,6 +161,7 @@ def card_of(request: Request) -> Card:
     return Card(
         request=request.id,
         status=request.status,
+        emergency=bool(request.decision and request.decision.break_glass),
         title=request.presentation.title,
         heading=heading_of(request),
         summary=tuple(_safe(piece) for piece in request.presentation.summary),
@@ -176,7 +183,8 @@ def card_of(request: Request) -> Card:
         supersedes=request.superseded.code if request.superseded else "",
         changed=changed[:CHANGES],
         changes=len(changed),
-        earlier=tuple(Before(status=one.status, at=one.at, by=_named(one.by)) for one in request.earlier),
+        answers=next(iter(_earlier(request, answered=True)), None),
+        earlier=_earlier(request, answered=False),
         agent=request.agent,
         principal=Who(person=one_line(request.principal), accounts=request.principal_accounts),
         audience=request.audience,
@@ -230,6 +238,13 @@ def _care(request: Request) -> Care:
 
 def _safe(piece: Piece) -> Piece:
     return piece if piece.ours else Piece(text=one_line(piece.text))
+
+
+def _earlier(request: Request, *, answered: bool) -> tuple[Before, ...]:
+    """Those asked before for the same: the one that this answers, or all others."""
+    denied = request.superseded.request if request.superseded else ""
+    found = (one for one in request.earlier if (one.request == denied) is answered)
+    return tuple(Before(status=one.status, at=one.at, by=_named(one.by)) for one in found)
 
 
 def _named(people: tuple[str, ...]) -> tuple[Who, ...]:
@@ -289,16 +304,17 @@ def _note(request: Request) -> str:
     if request.decision is not None and request.decision.break_glass:
         return _emergency_note(request)
     note = _NOTES.get(request.status, "approved by")
-    if note.endswith(" by") and request.decision is not None and request.decision.rule is not None:
-        return f"{note} policy"
-    return note
+    rule = request.decision.rule if request.decision else None
+    if not note.endswith(" by") or rule is None:
+        return note
+    return "stopped by an operator" if rule.startswith(FREEZE) else f"{note} policy"
 
 
 def _emergency_note(request: Request) -> str:
     """That one person alone let it through, for as long as the card stands."""
     reviewed = "not reviewed yet" if request.unreviewed else "reviewed"
     ended = {Status.APPROVED: "", Status.SUCCEEDED: ""}.get(request.status, f"{request.status.value}; ")
-    return f"{ended}let through in an emergency ({reviewed}), alone, by"
+    return f"{ended}let through in an emergency, {reviewed}; by one person alone,"
 
 
 def _deciders(request: Request) -> tuple[Who, ...]:
@@ -312,9 +328,17 @@ def _who(vote: Vote) -> Who:
 
 
 def _reason(request: Request) -> str:
+    """Why it was decided so; or why a person took it back, or how they know the way it ended."""
     if request.decision is None:
         return ""
+    if overruled := _overruled(request):
+        return visible(overruled.reason)
     return visible(request.decision.changes or request.decision.reason)
+
+
+def _overruled(request: Request) -> Intervention | None:
+    """What a person did last where neither votes nor the tool say how it stands."""
+    return next((one for one in reversed(request.interventions) if one.did in ("revoked", "resolved")), None)
 
 
 def _needs(request: Request) -> tuple[Seat, ...]:
@@ -329,10 +353,31 @@ def _seat(factor: Factor, got: int, request: Request) -> Seat:
         return seat
     done = {vote.person for vote in request.votes} | {*request.terms.excluded}
     sources = [source for source in factor.sources if source not in request.quiet]
-    people = [source.removeprefix("person:") for source in sources if source.startswith("person:")]
-    groups = tuple(source for source in sources if not source.startswith("person:"))
-    asked = tuple(_asked(person, request) for person in people if person not in done)
-    return seat.model_copy(update={"people": asked, "groups": groups})
+    named = [source.removeprefix("person:") for source in sources if source.startswith("person:")]
+    on_call = [one for source in sources if source.startswith(ON_CALL) for one in called(request, source)]
+    people = [_asked(person, request) for person in named]
+    people += [Who(person=one_line(one.person), accounts=one.accounts) for one in on_call if one.person not in named]
+    return seat.model_copy(
+        update={
+            "people": tuple(who for who in people if who.person not in done),
+            "groups": tuple(source for source in sources if not source.startswith(("person:", ON_CALL))),
+            "hitch": _hitch(request, factor, sources),
+        }
+    )
+
+
+def _hitch(request: Request, factor: Factor, sources: Sequence[str]) -> str:
+    """Why not everybody of a factor is notified, where they are known by a look-up alone."""
+    looked_up = {source: request.callees[source] for source in sources if source in request.callees}
+    if factor.notify == "none" or not looked_up:
+        return ""
+    on_call = [found for source, found in looked_up.items() if source.startswith(ON_CALL)]
+    groups = [found for source, found in looked_up.items() if not source.startswith(ON_CALL)]
+    hitches = ["nobody is on call"] if on_call and not any(one.people or one.unknown for one in on_call) else []
+    hitches += ["who is on call could not be looked up"] if any(one.unknown for one in on_call) else []
+    hitches += ["who is in the group could not be looked up"] if any(one.unknown for one in groups) else []
+    hitches += [f"{one.more} more were not written to" for one in looked_up.values() if one.more]
+    return ", ".join(hitches)
 
 
 def _asked(person: str, request: Request) -> Who:
@@ -362,7 +407,7 @@ def _story(request: Request) -> tuple[Step, ...]:
     if request.closed_at is not None and request.status is not Status.REVOKED:
         steps.append(Step(word=request.status.value, at=request.closed_at))
     if request.outcome is not None:
-        note = clipped(one_line(request.outcome.note), 120)
+        note = "" if _overruled(request) else clipped(one_line(request.outcome.note), 120)
         steps.append(Step(word=f"{request.outcome.status.value}", at=request.outcome.at, by=note))
     return tuple(steps)
 
@@ -395,4 +440,8 @@ def _untrusted(action: Action) -> list[object]:
 
 def _summary(lines: tuple[Line, ...]) -> tuple[Line, ...]:
     """The beginning of what is too long: enough to know what it is about, never enough to approve it."""
-    return tuple(Line(name=line.name[:60], value=(clipped(line.value[0], 120),)) for line in lines[:10])
+    return tuple(Line(name=line.name[:60], value=_begun(line.value)) for line in lines[:10])
+
+
+def _begun(value: tuple[str, ...]) -> tuple[str, ...]:
+    return (clipped(value[0], 120), *(("…",) if len(value) > 1 else ()))

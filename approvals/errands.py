@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from approvals.card import card_of
+from approvals.card import Card, card_of
 from approvals.letters import Letter, Stand, letters_of
+from approvals.lifecycle import Status
 from approvals.notes import Note, notes_of, to_operators
 from approvals.ports import Errand, Post, Stored
-from approvals.request import Request
 from approvals.rows import row_of
 
 NOTE = "#"  #: between a destination and the key of a note there
+FILE = "file"  #: the key of the file with the whole action, which stays what it was for as long as the request lives
 MESSAGE = "message:"  #: before the name of a shared message, as the subject of an errand
 NOT_NOW = "not now"  #: the problem of a post that was not refused, only not made
 ALONE = "alone"  #: the problem of a post that is to be a card of its own, because a message it shared was refused
@@ -40,21 +41,28 @@ def route(stored: Stored) -> tuple[str, ...]:
     return tuple(dict.fromkeys(places))
 
 
+def cards(stored: Stored) -> tuple[Post, ...]:
+    """The posts that people see the request in; what was said beside them is none."""
+    return tuple(post for post in stored.posts.values() if post.state == "posted" and NOTE not in post.destination)
+
+
 def is_refused(post: Post | None) -> bool:
     """Whether a platform would not take a card."""
     return post is not None and post.state == "failed" and post.problem not in (NOT_NOW, ALONE)
 
 
-def errands(stored: Stored, destination: str, accounts: Accounts, operators: str | None = None) -> tuple[Errand, ...]:
-    """What is to be done for a request at a destination, the most urgent first."""
-    found = list(_of_card(stored, destination, accounts)) if destination in destinations(stored) else []
+def errands(
+    stored: Stored, destination: str, accounts: Accounts, operators: str | None = None, *, files: bool = False
+) -> tuple[Errand, ...]:
+    """What is to be done for a request at a destination, the most urgent first; `files`: they can lie under a card."""
+    found = list(_of_card(stored, destination, accounts, files)) if destination in destinations(stored) else []
     told = untold(stored, operators) if destination == operators else ()
-    if (told or letters(stored, destination, accounts)) and Errand.SAY not in found:
+    if told or letters(stored, destination, accounts):
         found.append(Errand.SAY)
-    return tuple(found)
+    return tuple(errand for errand in Errand if errand in found)
 
 
-def _of_card(stored: Stored, destination: str, accounts: Accounts) -> tuple[Errand, ...]:
+def _of_card(stored: Stored, destination: str, accounts: Accounts, files: bool) -> tuple[Errand, ...]:
     post = stored.posts.get(destination)
     if post is None or post.state == "failed":
         # what nobody ever saw, and nobody can decide any more, is not shown, unless a rule wants it to be
@@ -62,14 +70,25 @@ def _of_card(stored: Stored, destination: str, accounts: Accounts) -> tuple[Erra
         return (Errand.POST,) if is_news or stored.request.is_due_at(destination) else ()
     if post.state == "intended":
         return (Errand.POST,)
-    edit = () if post.shown == digest_at(stored.request, post) else (Errand.EDIT,)
-    return (*edit, Errand.SAY) if unsaid(stored, destination, accounts) else edit
+    card = card_of(stored.request)
+    found = [] if post.shown == digest_at(card, post) else [Errand.EDIT]
+    found += [Errand.SAY] if unsaid(stored, destination, accounts) else []
+    found += [Errand.FILE] if files and wants_file(stored, destination, card) else []
+    return tuple(found)
 
 
-def digest_at(request: Request, post: Post) -> str:
+def digest_at(card: Card, post: Post) -> str:
     """The digest of what should be on screen at a post: a card, or a row."""
-    card = card_of(request)
     return row_of(card).digest() if post.shared else card.digest()
+
+
+def wants_file(stored: Stored, destination: str, card: Card) -> bool:
+    """Whether the whole of an action that no card can show is still to be put under the one at a destination.
+
+    Whoever must answer reads it in the review; with the decision nobody needs to read it any more.
+    """
+    post = stored.posts.get(f"{destination}{NOTE}{FILE}")
+    return card.status is Status.PENDING and not card.complete and (post is None or post.state == "failed")
 
 
 def subject_of(request: str, post: Post | None, errand: Errand) -> str:
@@ -106,8 +125,7 @@ def addressed(stored: Stored, accounts: Accounts) -> tuple[str, ...]:
 
 
 def _letters(stored: Stored, accounts: Accounts) -> tuple[Letter, ...]:
-    posted = (post for post in stored.posts.values() if post.state == "posted" and NOTE not in post.destination)
-    stands = (Stand(post.destination, post.reference) for post in posted if post.reference)
+    stands = (Stand(post.destination, post.reference) for post in cards(stored) if post.reference)
     return letters_of(stored.request, next(stands, None), accounts)
 
 

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
 
+from approvals.attention import notified
 from approvals.card import UNNAMED, heading_of
 from approvals.lifecycle import Status
-from approvals.notes import Note
+from approvals.notes import Note, What, people_in
 from approvals.request import Request
 
 #: What whom the agent acts for is told: decisions and outcomes, not every step between them.
@@ -57,27 +57,25 @@ def letters_of(request: Request, stand: Stand | None, accounts: Callable[[str], 
 
 
 def _asked(request: Request, stand: Stand, accounts: Callable[[str], tuple[str, ...]]) -> tuple[Letter, ...]:
-    got = request.got()
+    """To everybody who is to be asked by a letter, and again with every reminder; of several only the last."""
     done = {vote.person for vote in request.votes} | {*request.terms.excluded}
-    quiet = [one for one in request.asked.factors if one.notify == "dm" and got[one.name] < one.need]
-    sources = dict.fromkeys(source for factor in quiet for source in factor.sources)
-    loud = (source for source in sources if source not in request.quiet)
-    people = [source.removeprefix("person:") for source in loud if source.startswith("person:")]
-    found = ((person, _of(accounts(person), stand)) for person in people if person not in done)
-    note = _note(request, stand, "asked").model_copy(update={"expires_at": request.expires_at})
-    return tuple(Letter(place, note) for _, place in found if place)
+    people = people_in(request, notified(request, "dm"), accounts)
+    places = dict.fromkeys(_of(who.accounts, stand) for who in people if who.person not in done)
+    what: What = "reminder" if request.reminded else "asked"
+    key = f"reminder-{request.reminded}" if request.reminded else what
+    note = _note(request, stand, key, what).model_copy(update={"expires_at": request.expires_at})
+    return tuple(Letter(place, note) for place in places if place)
 
 
 def _decided(request: Request, stand: Stand) -> tuple[Letter, ...]:
     place = _of(request.principal_accounts, stand)
     if not place or request.status not in _NEWS or request.decision is None or request.decision.rule is not None:
         return ()
-    return (Letter(place, _note(request, stand, request.status.value)),)
+    return (Letter(place, _note(request, stand, request.status.value, "decided")),)
 
 
-def _note(request: Request, stand: Stand, key: str) -> Note:
+def _note(request: Request, stand: Stand, key: str, what: What) -> Note:
     heading = heading_of(request)
-    what: Literal["asked", "decided"] = "asked" if request.status is Status.PENDING else "decided"
     return Note(
         key=f"letter-{key}",
         what=what,

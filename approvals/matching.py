@@ -14,7 +14,7 @@ from typing import Any, Final
 from approvals import conditions
 from approvals.money import is_currency, millionths
 from approvals.paths import value_at
-from approvals.policy_file import EVERYTHING, Comparison, KindEntry, RuleEntry, matches
+from approvals.policy_file import DEFAULTS, EVERYTHING, Comparison, KindEntry, RuleEntry, matches
 from approvals.question import Question
 from approvals.terms import Terms
 from approvals.windows import Scope, Share, Window, functions, windows_in
@@ -191,22 +191,35 @@ class Heard:
 
 @dataclass(frozen=True)
 class Explanation:
-    """Every rule of the policy, the default last, and the terms that those that count come to."""
+    """Every rule of the policy, the defaults last, and the terms that those that count come to."""
 
     rules: tuple[Heard, ...]
     terms: Terms
 
 
 def heard(rules: Sequence[RuleEntry], facts: Facts) -> tuple[Heard, ...]:
-    """Every rule, in the file's order. Only a rule that applies for certain, and is not exempted from, exempts."""
-    found = {rule.id: judged(rule, facts) for rule in rules}
+    """Every rule, in the file's order, and the defaults.
+
+    Only a rule that applies for certain, and is not exempted from, exempts; and nothing exempts a kind that nobody has
+    described from the defaults.
+    """
+    found = {rule.id: judged(rule, facts) for rule in rules} | {DEFAULTS: _always(facts)}
     exempting = [rule for rule in rules if rule.exempts and found[rule.id].applies]
 
     def exempted_by(name: str) -> str | None:
+        if name == DEFAULTS and facts.kind is None:
+            return None
         by = (rule.id for rule in exempting if name in rule.exempts)
         return next((one for one in by if exempted_by(one) is None), None)
 
     return tuple(_heard(name, said, exempted_by(name) if exempting else None) for name, said in found.items())
+
+
+def _always(facts: Facts) -> Judgement:
+    """Why the defaults count."""
+    if facts.kind is None:
+        return Judgement(True, "its kind is not listed, so nothing exempts from them")
+    return Judgement(True, "no rule exempts from them")
 
 
 def _heard(name: str, judgement: Judgement, by: str | None) -> Heard:

@@ -5,13 +5,13 @@ A note is given once; editing a card notifies nobody, a note does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Literal
 
 from pydantic import Field
 
 from approvals.action import Frozen
-from approvals.attention import notified
+from approvals.attention import ON_CALL, called, notified
 from approvals.card import Who
 from approvals.lifecycle import Status
 from approvals.request import Request
@@ -110,13 +110,12 @@ def _emergency(request: Request, accounts: Callable[[str], tuple[str, ...]]) -> 
     emergency, decision = request.terms.break_glass, request.decision
     sources = emergency.reviewers if emergency else ()
     alone = {vote.person for vote in decision.by} if decision else set()
-    people = [source.removeprefix("person:") for source in sources if source.startswith("person:")]
     return Note(
         key=f"emergency-{request.review_reminded}",
         what="emergency",
         code=request.code,
-        asked=tuple(Who(person=one, accounts=accounts(one)) for one in people if one not in alone),
-        groups=tuple(source for source in sources if not source.startswith("person:")),
+        asked=tuple(who for who in people_in(request, sources, accounts) if who.person not in alone),
+        groups=groups_in(sources),
     )
 
 
@@ -125,8 +124,8 @@ def _waiting(request: Request, accounts: Callable[[str], tuple[str, ...]]) -> tu
     got = request.got()
     open_factors = [factor for factor in request.asked.factors if got[factor.name] < factor.need]
     done = {vote.person for vote in request.votes} | {*request.terms.excluded}
-    sources = notified(request)
-    people = [source.removeprefix("person:") for source in sources if source.startswith("person:")]
+    sources = notified(request, "mention")
+    asked = tuple(who for who in people_in(request, sources, accounts) if who.person not in done)
     return tuple(
         Note(
             key=key,
@@ -134,11 +133,28 @@ def _waiting(request: Request, accounts: Callable[[str], tuple[str, ...]]) -> tu
             code=request.code,
             factors=tuple(factor.name for factor in open_factors),
             expires_at=request.expires_at,
-            asked=tuple(Who(person=one, accounts=accounts(one)) for one in people if one not in done),
-            groups=tuple(source for source in sources if not source.startswith("person:")),
+            asked=asked,
+            groups=groups_in(sources),
         )
         for key, what in _due(request)
     )
+
+
+def people_in(request: Request, sources: Iterable[str], accounts: Callable[[str], tuple[str, ...]]) -> tuple[Who, ...]:
+    """The people of these sources, each once: those who are named, and those who were looked up."""
+    found: dict[str, Who] = {}
+    for source in sources:
+        if source.startswith("person:"):
+            person = source.removeprefix("person:")
+            found.setdefault(person, Who(person=person, accounts=accounts(person)))
+        for one in called(request, source):
+            found.setdefault(one.person, Who(person=one_line(one.person), accounts=one.accounts))
+    return tuple(found.values())
+
+
+def groups_in(sources: Iterable[str]) -> tuple[str, ...]:
+    """Those of the sources that can be mentioned as a whole."""
+    return tuple(source for source in sources if not source.startswith(("person:", ON_CALL)))
 
 
 def _due(request: Request) -> Iterator[tuple[str, What]]:

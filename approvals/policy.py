@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Iterator
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -20,7 +21,7 @@ from approvals.limits import Limits
 from approvals.matching import Explanation, Facts, Heard, heard, shares
 from approvals.money import is_currency, millionths
 from approvals.paths import value_at
-from approvals.policy_errors import explained
+from approvals.policy_errors import all_explained
 from approvals.policy_file import (
     AgentEntry,
     AskedAgainEntry,
@@ -30,11 +31,13 @@ from approvals.policy_file import (
     IdentityEntry,
     PersonEntry,
     PolicyFile,
+    ReminderEntry,
     Role,
     RuleEntry,
     matches,
 )
-from approvals.policy_problems import problems, warnings
+from approvals.policy_problems import destinations_in, problems
+from approvals.policy_remarks import remarks, warnings
 from approvals.question import Question
 from approvals.summaries import filled
 from approvals.terms import AskedAgain, BreakGlass, Escalation, Factor, Presentation, Terms, joined, strictest
@@ -62,7 +65,7 @@ class Policy:
         try:
             file = PolicyFile.model_validate(mapping)
         except ValidationError as exc:
-            raise PolicyInvalid(explained(error) for error in exc.errors(include_url=False)) from exc
+            raise PolicyInvalid(all_explained(exc.errors(include_url=False))) from exc
         if found := problems(file):
             raise PolicyInvalid(found)
         return cls(file, digest)
@@ -71,6 +74,11 @@ class Policy:
     def warnings(self) -> list[Problem]:
         """What may be meant as it stands, and probably is not."""
         return warnings(self._file)
+
+    @property
+    def remarks(self) -> list[str]:
+        """Which rules loosen, and beside which the defaults ask for more than their author may have thought."""
+        return remarks(self._file)
 
     @property
     def agents(self) -> tuple[str, ...]:
@@ -95,11 +103,11 @@ class Policy:
     @property
     def destinations(self) -> tuple[str, ...]:
         """Every place a card could be shown in."""
-        demands = [self._file.defaults, *self._file.rules]
-        found = [d for demand in demands for d in (*demand.destinations, *demand.fallback)]
-        found += [d for demand in demands for step in demand.escalate for d in step.destinations]
-        found += self._file.break_glass.announce if self._file.break_glass else ()
-        return tuple(dict.fromkeys(found))
+        return tuple(dict.fromkeys(name for name, _, _ in self.destinations_in_text()))
+
+    def destinations_in_text(self) -> Iterator[tuple[str, tuple[str | int, ...], str]]:
+        """Every destination as often as the file names it: with its path in the file, and where that is in words."""
+        return destinations_in(self._file)
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -110,6 +118,14 @@ class Policy:
         """The approver sources that a group names; none of a group that there is not."""
         entry = self._file.groups.get(group)
         return () if entry is None else entry.sources()
+
+    def sources_behind(self, name: str) -> tuple[str, ...]:
+        """The approver sources of a group, or of a person by themselves. Raises ValueError for what is neither."""
+        if name in self._file.groups:
+            return self.sources_of(name)
+        if name in self._file.people:
+            return (f"person:{name}",)
+        raise ValueError(f"the policy has no group and no person {name!r}")
 
     def frozen(self, freezes: tuple[Freeze, ...]) -> Policy:
         """The same policy while these freezes are in force."""
@@ -253,22 +269,19 @@ class Policy:
             )
 
     def terms(self, question: Question) -> Terms:
-        """What is demanded of an admitted question: the strictest of every rule that counts.
+        """What is demanded of an admitted question: the strictest of every rule that counts, and of the defaults.
 
-        What a rule leaves out it demands as the default does, so that no rule beside it can loosen that. The default
-        itself holds where no rule applies for certain, and always for a kind that is not listed.
+        What a rule leaves out it demands as the defaults do, also where a rule exempts from them; so whatever rule is
+        added can only tighten.
         """
         return self.explain(question).terms
 
     def explain(self, question: Question) -> Explanation:
         """Every rule with whether it counts and why, and the terms that this comes to."""
         facts = self._facts(question)
-        rules = heard(self._file.rules, facts)
-        counting = [rule for rule, said in zip(self._file.rules, rules, strict=True) if said.counts]
-        certain = facts.kind is not None and any(said.counts and said.certain for said in rules)
-        default = Heard("default", not certain, why="a rule applies" if certain else _why_default(facts))
-        demands: list[Demands] = [*counting] if certain else [*counting, self._file.defaults]
-        return Explanation((*rules, default), self._known_terms(facts, demands, (*rules, default)))
+        said = heard(self._file.rules, facts)
+        every = zip((*self._file.rules, self._file.defaults), said, strict=True)
+        return Explanation(said, self._known_terms(facts, [demands for demands, one in every if one.counts], said))
 
     def _known_terms(self, facts: Facts, demands: list[Demands], said: tuple[Heard, ...]) -> Terms:
         """The terms of what the rules said, computed once for all questions that differ in nothing they depend on."""
@@ -282,7 +295,7 @@ class Policy:
 
     def _terms(self, facts: Facts, demands: list[Demands], said: tuple[Heard, ...]) -> Terms:
         """The strictest of these demands. Of the question it looks at nothing that `_known_terms` does not name."""
-        base, question = self._file.defaults, facts.question
+        base, question, each = self._file.defaults, facts.question, partial(_each, demands, self._file.defaults)
         human = [demand for demand in demands if demand.effect == "require"]
         told = [demand for demand in demands if isinstance(demand, RuleEntry) and demand.announce]
         return Terms(
@@ -291,24 +304,24 @@ class Policy:
             exempted=tuple(one.rule for one in said if one.exempted_by),
             unclear=tuple(one.rule for one in said if one.counts and not one.certain),
             verdict=strictest(*(demand.effect for demand in demands)),
-            factors=joined(*(self._factors(demand if demand.factors else base, facts) for demand in human)),
+            factors=joined(*(self._factors(demand, facts) for demand in human)),
             excluded=self._chain(question),
-            barred=self._barred([*demands, base], question),
-            deny_quorum=min(demand.deny_quorum or base.deny_quorum or 1 for demand in demands),
-            reminders=_reminders(human or [base], base),
+            barred=self._barred(each("exclude"), each("exclude_team_of"), question),
+            deny_quorum=min(quorum or 1 for quorum in each("deny_quorum")),
+            reminders=_reminders(_each(human or [base], base, "reminders")),
             escalation=self._escalation(human or [base], facts),
-            longest=_longest(demands, base),
-            asked_again=_asked_again(demands, base),
-            reasons=tuple(sorted({answer for demand in (*demands, base) for answer in demand.reason})),
-            min_look=max(demand.min_look or base.min_look or 0 for demand in demands),
-            confirm_code=base.confirm_code or any(demand.confirm_code for demand in demands),
-            unseen=all((base if demand.unseen is None else demand).unseen or False for demand in demands),
+            longest=_longest(each("extend_to")),
+            asked_again=_asked_again(each("asked_again")),
+            reasons=tuple(sorted({answer for answers in each("reason") for answer in answers or ()})),
+            min_look=max(look or 0 for look in each("min_look")),
+            confirm_code=any(each("confirm_code")),
+            unseen=all(each("unseen")),
             announced=bool(told),
-            destinations=_union(demand.destinations for demand in human or told) or base.destinations,
+            destinations=_union(self._places(demand) for demand in human or told) or base.destinations,
             fallback=_union(demand.fallback for demand in human or told) or base.fallback,
-            within=min(question.within or _FOREVER, _shortest(demands, "within", base.within)),
-            use_within=_shortest(demands, "use_within", base.use_within),
-            receipt_ttl=_shortest(demands, "receipt_ttl", base.receipt_ttl),
+            within=min(question.within or _FOREVER, *each("within")),
+            use_within=min(each("use_within")),
+            receipt_ttl=min(each("receipt_ttl")),
             outcome_within=base.outcome_within,
             break_glass=self._break_glass(question.action.kind),
         )
@@ -387,7 +400,13 @@ class Policy:
         return entry is not None and matches(entry.kinds, kind)
 
     def _factors(self, demands: Demands, facts: Facts) -> tuple[Factor, ...]:
-        return tuple(factor for entry in demands.factors for factor in self._asked(entry, facts))
+        """Whom demands ask; those whom the defaults ask, where they do not say."""
+        entries = demands.factors or self._file.defaults.factors
+        return tuple(factor for entry in entries for factor in self._asked(entry, facts))
+
+    def _places(self, demands: Demands) -> tuple[str, ...]:
+        """Where demands want to be shown; where the people of the defaults are, if it is they who are asked."""
+        return demands.destinations or (() if demands.factors else self._file.defaults.destinations)
 
     def _asked(self, entry: FactorEntry, facts: Facts) -> Iterator[Factor]:
         """What one entry comes to; the managers of all for whom the agent could ask, each for themselves."""
@@ -402,10 +421,10 @@ class Policy:
     def _sources(self, groups: Iterable[str]) -> tuple[str, ...]:
         return tuple(dict.fromkeys(source for group in groups for source in self._file.groups[group].sources()))
 
-    def _barred(self, demands: list[Demands], question: Question) -> tuple[str, ...]:
+    def _barred(self, excluded: list[Any], with_team: list[Any], question: Question) -> tuple[str, ...]:
         """The sources of everybody whom any demand excludes by group or by team."""
-        groups = {group for demand in demands for group in demand.exclude}
-        for one in (one for demand in demands for one in demand.exclude_team_of):
+        groups = {*_union(excluded)}
+        for one in _union(with_team):
             groups |= {team for person in self._behind(one, question) if (team := self._person(person).team)}
         return tuple(sorted(self._sources(groups)))
 
@@ -427,7 +446,7 @@ class Policy:
         """
         steps: dict[tuple[str, ...], list[set[Escalation]]] = {}
         for demand in demands:
-            for factor in self._factors(demand if demand.factors else self._file.defaults, facts):
+            for factor in self._factors(demand, facts):
                 people = tuple(sorted(factor.sources))
                 steps.setdefault(people, []).append({self._step(entry, people) for entry in demand.escalate})
         shared = [set.intersection(*groups) for groups in steps.values()]
@@ -457,10 +476,6 @@ def _question(entry: AgentEntry, document: RequestDocument, agent: str, *, vouch
     )
 
 
-def _why_default(facts: Facts) -> str:
-    return "its kind is not listed" if facts.kind is None else "no rule applies for certain"
-
-
 def epoch_of(digest: str, freezes: tuple[Freeze, ...]) -> str:
     """The epoch of a policy text under freezes; the text's own digest where nothing is frozen."""
     if not freezes:
@@ -468,30 +483,29 @@ def epoch_of(digest: str, freezes: tuple[Freeze, ...]) -> str:
     return digest_of({"policy": digest, "freezes": [freeze.model_dump() for freeze in freezes]})
 
 
-def _reminders(demands: list[Demands], base: Demands) -> tuple[int, ...]:
+def _each(demands: list[Demands], base: Demands, name: str) -> list[Any]:
+    """What each demand says of a key; saying nothing is saying what the defaults say, if they say anything."""
+    said = (getattr(demand, name) for demand in demands)
+    return [getattr(base, name) if value is None else value for value in said]
+
+
+def _reminders(entries: list[ReminderEntry | None]) -> tuple[int, ...]:
     """Every reminder that any of them wants."""
-    entries = [entry for demand in demands if (entry := demand.reminders or base.reminders)]
-    return tuple(sorted({offset for entry in entries for offset in entry.offsets()}))
+    return tuple(sorted({offset for entry in entries if entry for offset in entry.offsets()}))
 
 
-def _longest(demands: list[Demands], base: Demands) -> int | None:
+def _longest(allowed: list[int | None]) -> int | None:
     """How long the deadline may become: the shortest anybody allows, and not at all where one does not."""
-    allowed = [demand.extend_to or base.extend_to for demand in demands]
-    return None if None in allowed else min(one for one in allowed if one is not None)
+    known = [one for one in allowed if one is not None]
+    return min(known) if len(known) == len(allowed) else None
 
 
-def _asked_again(demands: list[Demands], base: Demands) -> AskedAgain:
+def _asked_again(said: list[AskedAgainEntry | None]) -> AskedAgain:
     """The strictest answer to asking again: the longest mark, and the longest denial where anybody wants one."""
-    entries = [demand.asked_again or base.asked_again or AskedAgainEntry() for demand in demands]
+    entries = [entry or AskedAgainEntry() for entry in said]
     denying = (entry.within for entry in entries if entry.effect == "deny")
     return AskedAgain(within=max(entry.within for entry in entries), deny_within=max(denying, default=0))
 
 
-def _shortest(demands: list[Demands], name: str, default: int) -> int:
-    """The shortest of what each demand says of a duration; saying nothing is saying the default."""
-    said = (getattr(demand, name) for demand in demands)
-    return min(default if value is None else value for value in said)
-
-
-def _union(groups: Any) -> tuple[str, ...]:
-    return tuple(dict.fromkeys(one for group in groups for one in group))
+def _union(groups: Iterable[Iterable[str] | None]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(one for group in groups for one in group or ()))

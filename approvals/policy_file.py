@@ -56,6 +56,7 @@ Amount = Annotated[
 Glob = Annotated[str, StringConstraints(min_length=1, max_length=200)]
 Globs = Annotated[tuple[Glob, ...], Field(min_length=1)]
 EVERYTHING: Final = ("*",)
+DEFAULTS: Final = "defaults"  #: by this name they take part like a rule, and are exempted from
 Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_.-]{0,62}$")]
 AgentName = Annotated[str, StringConstraints(pattern=rf"^{NAME}$")]
 KindName = Annotated[str, StringConstraints(pattern=rf"^{KIND}$")]
@@ -289,7 +290,7 @@ class AskedAgainEntry(Section):
 
 
 class Demands(Section):
-    """What is demanded when a rule, or the default, applies."""
+    """What is demanded when a rule applies, or by the defaults. A rule demands what it leaves out as they do."""
 
     effect: Literal["allow", "require", "deny"] = "require"
     factors: tuple[FactorEntry, ...] = Field(default=(), max_length=10)
@@ -300,11 +301,11 @@ class Demands(Section):
     escalate: tuple[EscalationEntry, ...] = Field(default=(), max_length=10)
     extend_to: Duration | None = None
     asked_again: AskedAgainEntry | None = None
-    exclude: tuple[str, ...] = ()
-    exclude_team_of: tuple[Literal["principal", "owner", "started_by"], ...] = ()
-    reason: tuple[Literal["approve", "deny"], ...] = ()
+    exclude: tuple[str, ...] | None = None
+    exclude_team_of: tuple[Literal["principal", "owner", "started_by"], ...] | None = None
+    reason: tuple[Literal["approve", "deny"], ...] | None = None
     min_look: Duration | None = None
-    confirm_code: bool = False
+    confirm_code: bool | None = None
     unseen: bool | None = None
     within: Duration | None = None
     use_within: Duration | None = None
@@ -322,7 +323,7 @@ class RuleEntry(Demands):
 
 
 class Defaults(Demands):
-    """What holds where no rule says more; it always requires a human."""
+    """What holds for every request, beside every rule that does not exempt from it; it always requires a human."""
 
     effect: Literal["require"] = "require"
     factors: tuple[FactorEntry, ...] = Field(min_length=1, max_length=10)

@@ -1,6 +1,6 @@
 """What is wrong with a policy file whose every key is right: names that lead nowhere, demands that nobody can meet.
 
-Each problem says where it stands and what to do about it. What is only worth a look is a warning.
+Each problem says where it stands and what to do about it. What is only worth a look is in approvals/policy_remarks.py.
 """
 
 from __future__ import annotations
@@ -8,11 +8,10 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Collection, Iterable, Iterator
-from fnmatch import fnmatchcase
 from typing import Final
 
 from approvals.errors import Problem
-from approvals.policy_file import AgentEntry, Demands, FactorEntry, Match, PolicyFile, RuleEntry, matches
+from approvals.policy_file import DEFAULTS, AgentEntry, Demands, FactorEntry, Match, PolicyFile, RuleEntry, matches
 from approvals.terms import Factor, progress
 from approvals.windows import windows_in
 
@@ -28,18 +27,6 @@ def problems(file: PolicyFile) -> list[Problem]:
     )
 
 
-def warnings(file: PolicyFile) -> list[Problem]:
-    """What may be meant as it stands, and probably is not."""
-    return [
-        Problem(
-            f"no listed kind is like {glob!r}; list the kinds it is for under kinds", (*path, "match", "kind"), where
-        )
-        for path, where, rule in _rules(file)
-        for glob in rule.match.kind
-        if not any(fnmatchcase(kind, glob) for kind in file.kinds)
-    ]
-
-
 def _rules(file: PolicyFile) -> Iterator[tuple[_Path, str, RuleEntry]]:
     for place, rule in enumerate(file.rules):
         yield ("rules", place), f"rules.{rule.id}", rule
@@ -48,6 +35,21 @@ def _rules(file: PolicyFile) -> Iterator[tuple[_Path, str, RuleEntry]]:
 def _demands(file: PolicyFile) -> Iterator[tuple[_Path, str, Demands]]:
     yield ("defaults",), "defaults", file.defaults
     yield from _rules(file)
+
+
+def destinations_in(file: PolicyFile) -> Iterator[tuple[str, _Path, str]]:
+    """Every destination that a file names, with its path and where that is in words."""
+    for path, where, demands in _demands(file):
+        for key, names in (("destinations", demands.destinations), ("fallback", demands.fallback)):
+            yield from ((name, (*path, key, place), f"{where}.{key}") for place, name in enumerate(names))
+    for path, where, demands in _demands(file):
+        for number, step in enumerate(demands.escalate):
+            at = (*path, "escalate", number, "destinations")
+            yield from ((name, (*at, place), f"{where}.escalate") for place, name in enumerate(step.destinations))
+    announced = file.break_glass.announce if file.break_glass else ()
+    yield from (
+        (name, ("break_glass", "announce", place), "break_glass.announce") for place, name in enumerate(announced)
+    )
 
 
 # -- names that lead nowhere --------------------------------------------------------------------------------------
@@ -80,7 +82,7 @@ def _groups_of(file: PolicyFile, path: _Path, where: str, demands: Demands) -> I
         yield from _unknown(factor.groups, file.groups, "group", (*path, "factors", place), f"{where}.factors")
     for place, step in enumerate(demands.escalate):
         yield from _unknown(step.to, file.groups, "group", (*path, "escalate", place), f"{where}.escalate")
-    yield from _unknown(demands.exclude, file.groups, "group", (*path, "exclude"), f"{where}.exclude")
+    yield from _unknown(demands.exclude or (), file.groups, "group", (*path, "exclude"), f"{where}.exclude")
 
 
 def _unknown(names: Iterable[str], known: Collection[str], what: str, path: _Path, where: str) -> Iterator[Problem]:
@@ -99,7 +101,7 @@ def _is_glob(pattern: str) -> bool:
 
 
 def _exemptions(file: PolicyFile) -> Iterator[Problem]:
-    """A rule can be exempted from by name, never a denial, and never in a circle."""
+    """Rules and the defaults can be exempted from by name, never a denial, and never in a circle."""
     rules = {rule.id: rule for rule in file.rules}
     for path, where, rule in _rules(file):
         for name in rule.exempts:
@@ -111,10 +113,10 @@ def _exemptions(file: PolicyFile) -> Iterator[Problem]:
 
 
 def _wrong_exemption(name: str, rules: dict[str, RuleEntry]) -> str | None:
-    if name == "default":
-        return "the default gives way to every rule that applies to a listed kind; take it out"
+    if name == DEFAULTS:
+        return None
     if name not in rules:
-        near = difflib.get_close_matches(name, rules, n=1)
+        near = difflib.get_close_matches(name, (DEFAULTS, *rules), n=1)
         meant = f" (did you mean {near[0]!r}?)" if near else ""
         return f"there is no rule {name!r}{meant}; name one that stands in this file"
     if rules[name].effect == "deny":
@@ -209,9 +211,10 @@ def _strangers(file: PolicyFile) -> Iterator[Problem]:
 
 def _excluded_with_team(agent: AgentEntry, demands: Demands) -> Iterator[str]:
     """Those whose team a demand excludes; a service that owns an agent has none."""
-    if "principal" in demands.exclude_team_of:
+    whose = demands.exclude_team_of or ()
+    if "principal" in whose:
         yield from agent.principals
-    if "owner" in demands.exclude_team_of and not agent.owner.startswith("service:"):
+    if "owner" in whose and not agent.owner.startswith("service:"):
         yield agent.owner
 
 
@@ -249,8 +252,8 @@ def _missing(file: PolicyFile, demands: Demands, agent: str, principal: str) -> 
         return None
     owner = file.agents[agent].owner
     barred = _people(file, _barred_groups(file, demands, (principal, owner))) or set()
-    factors = [_factor(file, factor, demands, principal) for factor in demands.factors or file.defaults.factors]
-    known = tuple(_numbered(factor for factor in factors if factor is not None))
+    found = (_factor(file, entry, demands, principal) for entry in _entries(file, demands))
+    known = tuple(_numbered(factor for factor in found if factor is not None))
     entry = file.agents[agent]
     behind = (principal,) if entry.identity is not None else entry.principals  # without a token, any of them may be it
     people = {source for factor in known for source in factor.sources} - {owner, *behind, *barred}
@@ -269,9 +272,21 @@ def _barred_groups(file: PolicyFile, demands: Demands, chain: tuple[str, str]) -
     """The groups that are excluded whose members the file names."""
     principal, owner = chain
     named = {"principal": principal, "owner": owner}
-    people = (file.people.get(named.get(one, "")) for one in demands.exclude_team_of)
-    groups = {*demands.exclude, *(person.team for person in people if person and person.team)}
+    people = (file.people.get(named.get(one, "")) for one in demands.exclude_team_of or ())
+    groups = {*(demands.exclude or ()), *(person.team for person in people if person and person.team)}
     return {group for group in groups if not file.groups[group].is_open}
+
+
+def _entries(file: PolicyFile, demands: Demands) -> list[FactorEntry]:
+    """All that is asked where demands hold: of the same groups once, and also by the defaults if nothing exempts."""
+    entries = demands.factors or file.defaults.factors
+    if not any(DEFAULTS in rule.exempts for rule in file.rules):
+        entries += file.defaults.factors
+    most: dict[frozenset[str], FactorEntry] = {}
+    for entry in entries:
+        known = most.setdefault(frozenset(entry.groups), entry)
+        most[frozenset(entry.groups)] = max(known, entry, key=lambda one: one.approvals)
+    return [*most.values()]
 
 
 def _factor(file: PolicyFile, entry: FactorEntry, demands: Demands, principal: str) -> Factor | None:
@@ -326,14 +341,25 @@ def _escalations(file: PolicyFile) -> Iterator[Problem]:
     for path, where, demands in _demands(file):
         asked = {name for factor in demands.factors or file.defaults.factors for name in factor.groups}
         places = {*(demands.destinations or file.defaults.destinations)}
+        open_for = min(_within(file, one) for one in (demands, *_beside(file, demands)))
         for number, step in sorted(enumerate(demands.escalate), key=lambda numbered: numbered[1].after):
             if (what := _wrong_step(step.to, step.destinations, asked, places)) is not None:
                 yield Problem(what, (*path, "escalate", number), f"{where}.escalate")
-            if step.after >= (demands.within or file.defaults.within):
+            if step.after >= open_for:
                 what = "comes when nobody can answer any more; let it come before `within` has passed"
                 yield Problem(what, (*path, "escalate", number, "after"), f"{where}.escalate")
             asked |= {*step.to}
             places |= {*step.destinations}
+
+
+def _within(file: PolicyFile, demands: Demands) -> int:
+    return demands.within or file.defaults.within
+
+
+def _beside(file: PolicyFile, demands: Demands) -> tuple[Demands, ...]:
+    """The defaults, where demands do not exempt from them themselves."""
+    exempts = demands.exempts if isinstance(demands, RuleEntry) else ()
+    return () if DEFAULTS in exempts else (file.defaults,)
 
 
 def _wrong_step(to: tuple[str, ...], destinations: tuple[str, ...], asked: set[str], places: set[str]) -> str | None:
@@ -355,8 +381,10 @@ def _overlaps(file: PolicyFile) -> Iterator[Problem]:
     if "tool" in file.agents:
         what = "this name is taken by the wire (in:tool:…); rename it"
         yield Problem(what, ("agents", "tool"), "agents.tool")
-    if any(rule.id == "default" for rule in file.rules):
-        yield Problem("no rule can be called 'default': that is what holds where none applies", ("rules",), "rules")
+    for path, _, rule in _rules(file):
+        if rule.id in {DEFAULTS, "default"}:
+            what = f"no rule can be called {rule.id!r}: the defaults hold beside every rule; rename it"
+            yield Problem(what, (*path, "id"), "rules")
     yield from _twice(file)
     yield from _alike(file)
     yield from _accounts(file)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Literal, Protocol, TypeAlias
@@ -63,6 +63,18 @@ class Trouble:
     what: str
     much: str
     at: int = 0
+
+
+@dataclass(frozen=True)
+class DeadLetter:
+    """An intake entry that was refused and kept aside; `body` is what was kept of it, `at` when that was, in ms."""
+
+    owner: str
+    entry: str
+    reason: str
+    type: str
+    body: bytes
+    at: int
 
 
 @dataclass(frozen=True)
@@ -208,6 +220,7 @@ class Errand(StrEnum):
     POST = "post"  #: somebody has not seen a request at all
     EDIT = "edit"  #: a message does not show how things stand
     SAY = "say"  #: somebody is to be told something, under a card or beside it
+    FILE = "file"  #: the whole of what a card cannot show is to lie under it as a file, too
 
 
 @dataclass(frozen=True)
@@ -384,12 +397,16 @@ class Store(Protocol):
     async def intend(self, request: str, destination: str, token: str, *, shared: bool = False) -> Post | None:
         """Record that `token` is about to post a card; returns the post that is already intended or made, if any.
 
-        `shared`: the token names a message in which the request is one row.
+        `shared`: the token names a message in which the request is one row. Raises NotConfirmed while the intention
+        could still be lost: then nothing may be posted, for whoever serves next would not know of it.
         """
         ...
 
-    async def record_post(self, request: str, post: Post) -> None:
-        """Record what is at a destination now, replacing an intention or an older post."""
+    async def record_post(self, request: str, post: Post, *, unless_posted: bool = False) -> Post | None:
+        """Record what is at a destination now, replacing an intention or an older post.
+
+        With `unless_posted` nothing is recorded where a card already is, and that one is returned.
+        """
         ...
 
     async def keep_rendering(self, digest: str, rendering: bytes) -> None:
@@ -528,6 +545,18 @@ class ChatPlatform(Protocol):
         """Say something that stands under no card. Never retried inside."""
         ...
 
+    @property
+    def takes_files(self) -> bool:
+        """Whether a file can lie under a card here."""
+        ...
+
+    async def attach(self, reference: Mapping[str, str], request: Request) -> None:
+        """Put the whole action of a request under its card as a file; only where `takes_files`.
+
+        Never retried inside. Nothing rests on it: what an approval needs is shown in the review.
+        """
+        ...
+
     async def find_posted(self, destination: str, about: str, since: int) -> Mapping[str, str] | None:
         """The reference of our message about a request, or of a shared one, posted after `since` (ms), if found."""
         ...
@@ -546,6 +575,14 @@ class Directory(Protocol):
 
     async def is_member(self, account: Account, source: str) -> bool:
         """Whether the account belongs to an approver source of policy, at most 60 s ago."""
+        ...
+
+
+class Rosters(Protocol):
+    """Says who is behind a source now, for whoever wants to notify them; who may answer is the Directory's word."""
+
+    async def accounts(self, source: str) -> Iterable[str]:
+        """The accounts that a source holds, at most 60 s ago. Raises DirectoryUnavailable."""
         ...
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from approvals.action import Action, Frozen, digest_of, short_code
+from approvals.durations import written
 from approvals.errors import IllegalTransition
 from approvals.lifecycle import OVER, Event, Status, step
 from approvals.masking import holds_secret, masked
@@ -91,6 +92,24 @@ class Intervention(Frozen):
     reason: str = ""
 
 
+class Callee(Frozen):
+    """Somebody who is notified because of what they are on call for, or a member of; with their accounts."""
+
+    person: str
+    accounts: tuple[str, ...]
+
+
+class Callees(Frozen):
+    """Whom a source stood for when people were last notified: the first of them, and how many `more` there were.
+
+    `unknown`: nobody could say, so nobody was notified for it.
+    """
+
+    people: tuple[Callee, ...] = ()
+    more: int = 0
+    unknown: bool = False
+
+
 class Spend(Frozen):
     """Who used the receipt, and when."""
 
@@ -144,6 +163,8 @@ class Request(Frozen):
     shares: tuple[Share, ...] = ()  #: what it takes of windows
     sums: dict[str, int] = Field(default_factory=dict)  #: what these came to when it was asked
     quiet: tuple[str, ...] = ()  #: approver sources that are asked and not notified: often enough, or not at this hour
+    callees: dict[str, Callees] = Field(default_factory=dict)  #: by source: whom a card calls, a letter is written to
+    called_for: str = ""  #: on which occasion they were looked up
     review_reminded: int = 0  #: how many reminders to review an emergency were due
 
     version: int = Field(default=0, exclude=True)  #: set by the store: how many times it was committed
@@ -333,11 +354,14 @@ class Request(Frozen):
     def extended(self, until: int, by: Intervention) -> Request:
         """People have until `until` (ms) to answer; never beyond what the terms allow."""
         self._must_allow(Event.EXPIRE)
-        longest = self.asked_at + (self.terms.longest or 0)
+        longest = self.terms.longest
         if by.at >= self.expires_at:
             raise IllegalTransition("the deadline has passed")
-        if not self.expires_at < until <= longest:
-            raise IllegalTransition(f"the deadline can be moved to {longest} at the latest, and only forward")
+        if longest is None:
+            raise IllegalTransition("the policy lets nobody extend this")
+        if not self.expires_at < until <= self.asked_at + longest:
+            most = f"{written(longest)} after it was asked"
+            raise IllegalTransition(f"the deadline can be moved to {most} at most, and only forward")
         return self._with(expires_at=until, interventions=(*self.interventions, by))
 
     def reported(self, event: Event, at: int, note: str = "") -> Request:
@@ -362,7 +386,7 @@ class Request(Frozen):
             return self._waited(at)
         if self.status is Status.APPROVED:
             return self.lapsed(at)
-        return self.reported(Event.LOSE, at, "nothing was reported in time")
+        return self.reported(Event.LOSE, at)
 
     def _review_due(self) -> int | None:
         """When somebody is next reminded that an emergency waits for its review."""

@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 
 from approvals.errands import Accounts
 from approvals.errors import NotFound
-from approvals.ports import ChatPlatform, Lease, Queue, Store
+from approvals.ports import ChatPlatform, Lease, Queue, Store, Stored
 from bot.delivery import Delivery, Desk
 from bot.loops import each
 from bot.posting import CourierWatch
@@ -25,10 +25,17 @@ ROOM = 16  #: destinations that one process serves at once
 TRY_UNSAFE_AGAIN_MS = 500
 
 
+def takes_files(platforms: Mapping[str, ChatPlatform], destination: str) -> bool:
+    """Whether a file can lie under a card at a destination."""
+    platform = platforms.get(destination.partition(":")[0])
+    return platform is not None and platform.takes_files
+
+
 class Courier:
     """The steps of the courier's loops. `platforms` by their name, the first part of a destination.
 
-    `operators` is the destination where operators are told what they should know.
+    `operators` is the destination where operators are told what they should know; `reach` looks up whom a request
+    calls before anything is posted about it (approvals/reaching.py).
     """
 
     def __init__(
@@ -40,10 +47,19 @@ class Courier:
         accounts: Accounts = lambda _: (),
         watch: CourierWatch | None = None,
         operators: str | None = None,
+        reach: Callable[[Stored], Awaitable[Stored]] | None = None,
     ) -> None:
         self._store = store
         self._platforms = platforms
-        self._desk = Desk(store, watch or CourierWatch(), accounts=accounts, warm=warm, operators=operators)
+        self._reach = reach or _as_it_is
+        self._desk = Desk(
+            store,
+            watch or CourierWatch(),
+            accounts=accounts,
+            warm=warm,
+            operators=operators,
+            files=lambda destination: takes_files(platforms, destination),
+        )
         self._serving: set[asyncio.Task[None]] = set()
         self._held: set[Lease] = set()
         self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
@@ -90,8 +106,13 @@ class Courier:
         except NotFound:
             await self._store.settle(Queue.CARDS, request, 0)
             return
+        stored = await self._reach(stored)
         if await self._desk.is_safe(stored):
             await self._desk.add_all(stored)
             await self._store.settle(Queue.CARDS, request, stored.request.version)
         else:
             await self._store.postpone(Queue.CARDS, request, TRY_UNSAFE_AGAIN_MS)
+
+
+async def _as_it_is(stored: Stored) -> Stored:
+    return stored

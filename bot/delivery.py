@@ -1,4 +1,4 @@
-"""One destination, served under a lease: new requests first, then edits, then notes.
+"""One destination, served under a lease: new requests first, then edits, then notes, then files.
 
 When more requests wait than the rate allows messages, they share one. What a platform refuses is flagged, goes where
 policy says instead, is told to operators, and is tried again while somebody could still answer.
@@ -56,6 +56,7 @@ class Desk:
         accounts: Accounts,
         warm: Callable[[tuple[str, ...]], Awaitable[None]] | None,
         operators: str | None,
+        files: Callable[[str], bool],
     ) -> None:
         self.store = store
         self.outbox = store.outbox
@@ -64,6 +65,7 @@ class Desk:
         self.operators = operators
         self._accounts = accounts
         self._warm = warm
+        self._files = files
 
     async def add_all(self, stored: Stored, *, but: str = "") -> None:
         """Let wait what a request needs, at every destination `but` one."""
@@ -86,7 +88,8 @@ class Desk:
 
     def errands(self, stored: Stored, destination: str) -> tuple[Errand, ...]:
         """What is to be done for a request at a destination."""
-        return errands(stored, destination, self._accounts, self.operators)
+        files = self._files(destination)
+        return errands(stored, destination, self._accounts, self.operators, files=files)
 
     def notes(self, stored: Stored, destination: str) -> tuple[Note, ...]:
         """What is to be said under a card."""
@@ -153,11 +156,17 @@ class Delivery:
         """Do what waits, until there is nothing, or the platform wants a pause."""
         wait = 0
         while due := await self._desk.outbox.look(self._lease, limit=AT_ONCE, extend=self._lease_ms):
-            came = [
-                await self._posts(due[Errand.POST]),
-                await self._edits(due[Errand.EDIT]),
-                await self._says(due[Errand.SAY], behind=bool(due[Errand.POST])),
-            ]
+            try:
+                came = [
+                    await self._posts(due[Errand.POST]),
+                    await self._edits(due[Errand.EDIT]),
+                    await self._says(due[Errand.SAY], behind=bool(due[Errand.POST])),
+                    await self._files(due[Errand.FILE], behind=bool(due[Errand.POST] or due[Errand.SAY])),
+                ]
+            except NotConfirmed as exc:  # whoever serves after a failover would not know what was posted
+                log.warning("not yet safe to post", destination=self._place, why=str(exc))
+                wait = TRY_UNSAFE_AGAIN_MS
+                break
             if not any(one.done for one in came):
                 wait = min((one.wait for one in came if one.wait), default=0)
                 break
@@ -341,6 +350,24 @@ class Delivery:
                 if not exc.maybe_done:
                     await self._desk.outbox.add(self._place, Errand.SAY, one.subject)
                 return await self._not_now(Errand.SAY, [], exc)
+        return _Came(done=True)
+
+    # ---- files
+
+    async def _files(self, waiting: Sequence[Waiting], *, behind: bool) -> _Came:
+        """Put the file of one request under its card; it counts as a post, and comes after all that somebody needs.
+
+        What keeps a file back keeps back nothing else: the place is not held, and the file is tried later.
+        """
+        if not waiting or behind:
+            return _Came()
+        one, again = waiting[0], None
+        stored = await self._desk.load(one.subject)
+        if stored is not None and Errand.FILE in self._desk.errands(stored, self._place):
+            if wait := await self._turn(Errand.FILE):
+                return _Came(wait=wait)
+            again = await self._posting.attach(self._platform, stored, self._place)
+        await self._desk.outbox.settle(self._lease, Errand.FILE, one, again=again)
         return _Came(done=True)
 
     # ---- what comes of it

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from typing import Protocol
 
 import aiohttp
 from aiohttp import web
@@ -13,7 +14,7 @@ from pydantic import SecretStr
 
 from approvals.commands.commands import Commands
 from approvals.errors import DirectoryUnavailable
-from approvals.ports import Account, ChatPlatform, Directory, Store
+from approvals.ports import Account, ChatPlatform, Directory, Rosters, Store
 from approvals.service import Approvals
 from bot.oncall import open_oncall
 from bot.settings import Settings
@@ -34,7 +35,7 @@ NOBODY = "00000000-0000-0000-0000-000000000000"  #: whom no tenant has; looked u
 class Directories:
     """A Directory made of one for each platform: an account is looked up where it comes from."""
 
-    def __init__(self, by_platform: Mapping[str, Directory]) -> None:
+    def __init__(self, by_platform: Mapping[str, Known]) -> None:
         self._by_platform = by_platform
 
     async def standing(self, account: Account) -> str | None:
@@ -50,6 +51,17 @@ class Directories:
             raise DirectoryUnavailable(f"{account.via} is not connected, so nobody can say who is in {source}")
         return False
 
+    async def accounts(self, source: str) -> Iterable[str]:
+        """The accounts behind a source, by the word of whoever it belongs to."""
+        directory = self._by_platform.get(source.removeprefix("oncall:").partition(":")[0])
+        if directory is None:
+            raise DirectoryUnavailable(f"nobody is connected who can say who is in {source}")
+        return await directory.accounts(source)
+
+
+class Known(Directory, Rosters, Protocol):
+    """What a platform or a paging service knows of people."""
+
 
 @dataclass(frozen=True)
 class Doors:
@@ -57,7 +69,7 @@ class Doors:
 
     slack: SlackDoor | None = None
     teams: TeamsDoor | None = None
-    oncall: Mapping[str, Directory] = field(default_factory=dict)
+    oncall: Mapping[str, Known] = field(default_factory=dict)
 
     @property
     def platforms(self) -> dict[str, ChatPlatform]:
@@ -65,9 +77,9 @@ class Doors:
         return {door.platform.name: door.platform for door in (self.slack, self.teams) if door is not None}
 
     @property
-    def directory(self) -> Directory:
+    def directory(self) -> Known:
         """Who people are; where no platform is connected, it vouches for nobody."""
-        found: dict[str, Directory] = {
+        found: dict[str, Known] = {
             door.platform.name: door.directory for door in (self.slack, self.teams) if door is not None
         }
         return Directories({**found, **self.oncall})
@@ -123,7 +135,14 @@ async def open_doors(
     session = await stack.enter_async_context(aiohttp.ClientSession(timeout=timeout))
     return Doors(
         slack=await _slack(session, settings, signer, kit, external),
-        teams=teams_door(session, settings, store, seal_key=signer.secret_for("teams buttons"), watch=kit.teams()),
+        teams=teams_door(
+            session,
+            settings,
+            store,
+            seal_key=signer.secret_for("teams buttons"),
+            watch=kit.teams(),
+            external=external,
+        ),
         oncall=open_oncall(stack, session, settings),
     )
 
@@ -151,7 +170,13 @@ async def _slack(
 
 
 def teams_door(
-    session: aiohttp.ClientSession, settings: Settings, store: Store, *, seal_key: bytes, watch: TeamsWatch
+    session: aiohttp.ClientSession,
+    settings: Settings,
+    store: Store,
+    *,
+    seal_key: bytes,
+    watch: TeamsWatch,
+    external: Callable[[str], bool] = lambda destination: False,
 ) -> TeamsDoor | None:
     """The Teams door; None where Teams is off."""
     if settings.teams_app_id is None or settings.teams_tenant_id is None:
@@ -170,7 +195,7 @@ def teams_door(
         issuer=issuer_of(credentials, authority=settings.teams_authority),
         seal_key=seal_key,
         store=store,
-        options=Options(addresses=addresses, everybody=settings.teams_everybody or "", watch=watch),
+        options=Options(addresses=addresses, everybody=settings.teams_everybody or "", external=external, watch=watch),
     )
 
 

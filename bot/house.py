@@ -20,7 +20,10 @@ from aiohttp.typedefs import Handler
 from approvals.commands.commands import Commands
 from approvals.desk import Desk
 from approvals.errors import ApprovalsError
+from approvals.pings import Pings
+from approvals.policy import Policy
 from approvals.ports import Inbox, Signer, Store
+from approvals.reaching import Reaching
 from approvals.service import Approvals
 from bot.clock import Clock
 from bot.collector import settle
@@ -30,6 +33,7 @@ from bot.doors import Doors, open_doors
 from bot.identity import TokenFiles
 from bot.intake import Intake
 from bot.keys import signer_for
+from bot.known_places import must_be_open
 from bot.loops import Loop
 from bot.oncall import unasked
 from bot.policies import AdoptedPolicy, read_policy
@@ -37,9 +41,10 @@ from bot.presence import EVERY as HEARTBEAT
 from bot.presence import Presence
 from bot.reload import IDLE, Reload, watching
 from bot.rollback import RollBack
+from bot.rotation import KeyWatch
 from bot.sealer import HeadsFile, Sealer
 from bot.settings import Settings
-from bot.signing import FileSigner, read_key, write_trust
+from bot.signing import FileSigner, write_trust
 from bot.telemetry.kit import Telemetry, open_telemetry
 from bot.telemetry.metrics import metrics_route
 from bot.telemetry.queues import Queues, open_queues
@@ -52,6 +57,8 @@ from handlers.slack.door import SlackDoor
 from storage.redis.store import DAY, RedisStore
 
 log = structlog.get_logger("sayso.house")
+
+KEYS_HEARD = 20.0  #: seconds from one look at the registered keys to the next
 
 
 @dataclass(frozen=True)
@@ -82,11 +89,6 @@ async def open_store(settings: Settings, *, read_only: bool = False) -> AsyncIte
         yield store
 
 
-def open_signer(settings: Settings) -> FileSigner:
-    """The signer with the existing key. Raises KeyProblem."""
-    return FileSigner(read_key(settings.signing_key))
-
-
 @asynccontextmanager
 async def open_house(settings: Settings) -> AsyncIterator[House]:
     """Build everything, run it, and close it: no new clicks, finish what is in hand, then hang up."""
@@ -97,6 +99,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         inbox = await stack.enter_async_context(store.inbox(name))
         signer = await signer_for(settings, store)
         write_trust(settings.trust, signer.trust(settings.issuer))
+        await _fits(settings, store, policy, text)
         policies = AdoptedPolicy(store, policy, text)
         await policies.put_in_force()
         kit = await stack.enter_async_context(open_telemetry(settings, policies, store.server))
@@ -107,6 +110,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         checks = _checks(rooms, store, queues, doors)
         presence = Presence(rooms.store.shelf, name)
         stack.push_async_callback(presence.leave)
+        keys = Loop("keys", KeyWatch(signer, store, settings).step, idle=KEYS_HEARD, failed=kit.loop_failed)
         being = Loop("presence", presence.step, idle=HEARTBEAT, failed=kit.loop_failed)
         sampler = _sampler(rooms, queues, checks, presence, doors.slack)
         sampling = Loop("sampler", sampler.step, idle=EVERY, failed=kit.loop_failed)
@@ -117,7 +121,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         await reload.step()  # before anybody is told that we are ready: the agents are heard
         reloading = Loop("policy", reload.step, idle=IDLE, failed=kit.loop_failed)
         await stack.enter_async_context(watching(settings.policy, _then(reload.changed, reloading.nudge)))
-        await stack.enter_async_context(_running([*rooms.loops, being, reloading, sampling]))
+        await stack.enter_async_context(_running([*rooms.loops, keys, being, reloading, sampling]))
         routes = api_routes(trust=lambda: signer.trust(settings.issuer), checks=checks)
         await stack.enter_async_context(doors.receiving(rooms.approvals, rooms.commands))
         routes += doors.routes(rooms.approvals, rooms.commands)
@@ -162,7 +166,8 @@ def _rooms(
     """The service and its loops, not running yet."""
     memory, signing = kit.store(store), kit.signer(signer)
     directory = kit.directory(doors.directory)
-    courier = _courier(settings, memory, doors, lambda person: policies.current().accounts_of(person), kit)
+    pings = Pings(store=memory, directory=directory, policies=policies, minute_of_day=minute_of_day, is_zone=is_zone)
+    courier = _courier(settings, memory, doors, policies, pings, kit)
     posts_loop = Loop("posts", courier.serve, idle=0.1, failed=kit.loop_failed)
     courier_loop = Loop("courier", partial(_relay, courier, posts_loop), idle=0.25, failed=kit.loop_failed)
     sealer = Sealer(memory, signing, HeadsFile(settings.heads), issuer=settings.issuer)
@@ -191,7 +196,8 @@ def _reload(settings: Settings, store: RedisStore, inbox: Inbox, policies: Adopt
         await inbox.watch(agents, audiences)
         await store.publish_names(agents, audiences)
 
-    return Reload(settings.policy, policies, store, serve=served, counted=kit.policy_file)
+    fits = partial(_fits, settings, store)
+    return Reload(settings.policy, policies, store, serve=served, counted=kit.policy_file, fits=fits)
 
 
 def _then(first: Callable[[], None], second: Callable[[], None]) -> Callable[[], None]:
@@ -237,6 +243,12 @@ async def serve(settings: Settings) -> None:
             await asyncio.wait_for(at_once.wait(), settings.drain_seconds)
 
 
+async def _fits(settings: Settings, store: Store, policy: Policy, text: str) -> None:
+    """Raises PolicyInvalid where a policy contradicts what is known of a platform that is on."""
+    if settings.teams_app_id is not None:
+        await must_be_open(policy, text, settings.policy, store.shelf)
+
+
 def _is_external(policies: AdoptedPolicy, destination: str) -> bool:
     """Whether the policy in force lets people of other organisations read what is posted at a destination."""
     return destination in policies.current().external_channels
@@ -251,11 +263,19 @@ def _courier(
     settings: Settings,
     store: Store,
     doors: Doors,
-    accounts: Callable[[str], tuple[str, ...]],
+    policies: AdoptedPolicy,
+    pings: Pings,
     kit: Telemetry,
 ) -> Courier:
-    watch, operators = kit.courier(), settings.operators_channel
-    return Courier(store, doors.platforms, warm=doors.warm, accounts=accounts, watch=watch, operators=operators)
+    return Courier(
+        store,
+        doors.platforms,
+        warm=doors.warm,
+        accounts=lambda person: policies.current().accounts_of(person),
+        watch=kit.courier(),
+        operators=settings.operators_channel,
+        reach=Reaching(store=store, policies=policies, rosters=doors.directory, book=pings.book),
+    )
 
 
 def _checks(rooms: _Rooms, store: RedisStore, queues: Queues, doors: Doors) -> dict[str, Check]:

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import time
+from collections.abc import Mapping
+
+from joserfc.jwk import OKPKey
+
+from bot.rotation import Register, listen, secrets_from
 from bot.settings import Settings
-from bot.signing import FileSigner, KeyProblem, create_key, read_key
+from bot.signing import FileSigner, KeyProblem, PublicKeys, create_key, read_key
 from storage.redis.store import RedisStore
 
 
@@ -22,9 +28,10 @@ async def signer_for(settings: Settings, store: RedisStore) -> FileSigner:
                 f" copy it from another replica to {path}"
             )
         create_key(path)
-    signer = FileSigner(read_key(path))
+    key = read_key(path)
+    signer = FileSigner(key, retired=_retired(settings), secrets=secrets_from(key, registered))
     if signer.kid in registered:
-        return signer
+        return _heard(signer, settings, registered)
     record = {"v": 1, "event": "key", "kid": signer.kid}
     if not await store.register_first_key(signer.kid, dict(signer.public()), record):
         raise KeyProblem(
@@ -32,3 +39,25 @@ async def signer_for(settings: Settings, store: RedisStore) -> FileSigner:
             f" copy the registered one ({', '.join(registered)}) from another replica"
         )
     return signer
+
+
+def open_signer(settings: Settings) -> FileSigner:
+    """The signer with the key on this machine, which knows what the trust document here names. Raises KeyProblem."""
+    found = PublicKeys.read(settings.trust) if settings.trust.exists() else PublicKeys({})
+    return FileSigner(read_key(settings.signing_key), found.trusted, found.retired)
+
+
+def _heard(signer: FileSigner, settings: Settings, registered: Register) -> FileSigner:
+    """The signer when it has heard what is registered; a retired key signs nothing any more."""
+    listen(signer, registered, int(time.time()))
+    if signer.is_retired:
+        raise KeyProblem(
+            f"the key at {settings.signing_key} ({signer.kid}) is retired; copy the one that followed it from another"
+            " replica"
+        )
+    return signer
+
+
+def _retired(settings: Settings) -> Mapping[str, OKPKey]:
+    """The keys that this machine once knew as retired: Redis cannot make them good again."""
+    return PublicKeys.read(settings.trust).retired if settings.trust.exists() else {}

@@ -42,6 +42,13 @@ class Nowhere:
     async def announce(self, destination: str, note: Note) -> None:
         self._refuse()
 
+    @property
+    def takes_files(self) -> bool:
+        return False
+
+    async def attach(self, reference: Mapping[str, str], request: Request) -> None:
+        self._refuse()
+
     async def find_posted(self, destination: str, about: str, since: int) -> Mapping[str, str] | None:
         self._refuse()
 

@@ -7,14 +7,13 @@ from contextlib import AsyncExitStack
 
 import aiohttp
 
-from approvals.ports import Directory
 from bot.settings import Settings
 from handlers.oncall.calendars import Calendars
 from handlers.oncall.pagerduty import PagerDuty
 from handlers.oncall.schedule import SOURCE, OnCall
 
 
-def open_oncall(stack: AsyncExitStack, session: aiohttp.ClientSession, settings: Settings) -> dict[str, Directory]:
+def open_oncall(stack: AsyncExitStack, session: aiohttp.ClientSession, settings: Settings) -> dict[str, OnCall]:
     """By the platform of their accounts; nothing where nothing is set. The stack closes them."""
     found: list[OnCall] = []
     if settings.pagerduty_token is not None and settings.pagerduty_subdomain is not None:

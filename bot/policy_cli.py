@@ -32,6 +32,8 @@ def check(
         f"{escape(str(path))} is sound: {len(policy.agents)} agents, {len(policy.audiences)} tools,"
         f" {policy.digest[:19]}…"
     )
+    for remark in policy.remarks:
+        out.print(escape(f"  {remark}"), soft_wrap=True)
 
 
 @policy_app.command("explain")

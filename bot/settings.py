@@ -183,6 +183,16 @@ class Settings(BaseSettings):
         return self.state / "signing-key.pem"
 
     @property
+    def next_key(self) -> Path:
+        """The private key that is to sign next (`python -m bot keys rotate`)."""
+        return self.state / "signing-key.next.pem"
+
+    @property
+    def old_key(self) -> Path:
+        """The private key that signed before."""
+        return self.state / "signing-key.old.pem"
+
+    @property
     def trust(self) -> Path:
         """The pinned trust document for agents and tools on this machine."""
         return self.state / "jwks.json"

@@ -6,7 +6,7 @@ import base64
 import binascii
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, Self, cast
 
@@ -17,6 +17,7 @@ from joserfc.jwk import OKPKey
 from pydantic_core import to_json
 
 from approvals.errors import EntryRefused, SignerUnavailable
+from approvals.journal import HEAD_TYP
 from approvals.strict_json import parse
 
 ALGORITHM = "Ed25519"  # RFC 9864; the polymorphic name EdDSA is deprecated
@@ -27,18 +28,34 @@ class KeyProblem(Exception):
     """The signing key cannot be used; the message names the remedy."""
 
 
-class PublicKeys:
-    """The keys that verify what we signed, by key id."""
+def kid_of(key: OKPKey) -> str:
+    """The name of a key: the beginning of its thumbprint (RFC 7638)."""
+    return str(key.thumbprint()[:16])
 
-    def __init__(self, keys: Mapping[str, OKPKey]) -> None:
+
+class PublicKeys:
+    """The keys that verify what we signed, by key id. Those that are `retired` vouch for heads of the journal alone."""
+
+    def __init__(self, keys: Mapping[str, OKPKey], retired: Mapping[str, OKPKey] | None = None) -> None:
         self._known = dict(keys)
+        self._retired = dict(retired or {})
+
+    @property
+    def trusted(self) -> Mapping[str, OKPKey]:
+        """Those that sign receipts."""
+        return dict(self._known)
+
+    @property
+    def retired(self) -> Mapping[str, OKPKey]:
+        """Those that do not any more."""
+        return dict(self._retired)
 
     @classmethod
     def read(cls, path: Path) -> Self:
         """The keys of a trust document. Raises KeyProblem."""
         try:
-            found = json.loads(path.read_bytes())["keys"]
-            return cls({str(jwk["kid"]): OKPKey.import_key(jwk) for jwk in found})
+            found = json.loads(path.read_bytes())
+            return cls(_imported(found["keys"]), _imported(found.get("retired", ())))
         except FileNotFoundError as exc:
             raise KeyProblem(f"there is no trust document at {path}; name the bot's with --trust") from exc
         except (JoseError, ValueError, KeyError, TypeError) as exc:
@@ -49,7 +66,8 @@ class PublicKeys:
         header = _header(token)
         if header is None or set(header) != {"alg", "kid", "typ"} or header["typ"] != typ:
             return None
-        key = self._known.get(str(header["kid"]))
+        known = {**self._retired, **self._known} if typ == HEAD_TYP else self._known
+        key = known.get(str(header["kid"]))
         if key is None or header["alg"] != ALGORITHM:
             return None
         try:
@@ -60,16 +78,40 @@ class PublicKeys:
 
 
 class FileSigner(PublicKeys):
-    """Signs with an Ed25519 key from a PEM file; knows retired public keys for verifying what they signed."""
+    """Signs with an Ed25519 key from a PEM file; knows the others of this deployment (bot/rotation.py).
 
-    def __init__(self, key: OKPKey, retired: Mapping[str, OKPKey] | None = None) -> None:
+    `secrets` are those that other keys had for a purpose, and that are used further.
+    """
+
+    def __init__(
+        self,
+        key: OKPKey,
+        others: Mapping[str, OKPKey] | None = None,
+        retired: Mapping[str, OKPKey] | None = None,
+        secrets: Mapping[str, bytes] | None = None,
+    ) -> None:
         self._key = key
-        self.kid = key.thumbprint()[:16]
+        self._secrets = dict(secrets or {})
+        self.kid = kid_of(key)
+        self.is_retired = False
         self._headers: dict[str, bytes] = {}
-        super().__init__({**(retired or {}), self.kid: key})
+        super().__init__({**(others or {}), self.kid: key}, retired)
+
+    def know(self, others: Mapping[str, OKPKey], retired: Mapping[str, OKPKey]) -> bool:
+        """Know these keys besides its own; whether that is news. What is retired stays so."""
+        before = set(self._known), set(self._retired), self.is_retired
+        self._retired |= {kid: key for kid, key in retired.items() if kid != self.kid}
+        self._known = {kid: key for kid, key in others.items() if kid not in self._retired} | {self.kid: self._key}
+        self.is_retired = self.is_retired or self.kid in retired
+        return before != (set(self._known), set(self._retired), self.is_retired)
 
     async def sign(self, typ: str, claims: Mapping[str, Any]) -> str:
-        """A compact JWS with the header {alg, kid, typ} (RFC 7515 §5.1), byte for byte what joserfc makes."""
+        """A compact JWS with the header {alg, kid, typ} (RFC 7515 §5.1), byte for byte what joserfc makes.
+
+        Raises SignerUnavailable, for good once the key is retired.
+        """
+        if self.is_retired:
+            raise SignerUnavailable(f"the signing key {self.kid} is retired: start with the one that followed it")
         try:
             content = b"%b.%b" % (self._header_of(typ), _base64url(to_json(claims)))
             key = cast(Ed25519PrivateKey, self._key.get_op_key("sign"))
@@ -91,11 +133,18 @@ class FileSigner(PublicKeys):
         return self._public(self.kid, self._key)
 
     def trust(self, issuer: str) -> Mapping[str, Any]:
-        """The trust document that verifiers pin: the issuer and every public key (RFC 7517 §5)."""
-        return {"issuer": issuer, "keys": [self._public(kid, key) for kid, key in self._known.items()]}
+        """The trust document that verifiers pin: the issuer and every public key (RFC 7517 §5).
+
+        `retired` keys sign no receipts any more, so that verifiers skip them; heads of the journal may be theirs.
+        """
+        keys = [self._public(kid, key) for kid, key in self._known.items() if not (self.is_retired and kid == self.kid)]
+        retired = [self._public(kid, key) for kid, key in self._retired.items()]
+        return {"issuer": issuer, "keys": keys, **({"retired": retired} if retired else {})}
 
     def secret_for(self, purpose: str) -> bytes:
-        """32 bytes that only holders of the private key can compute, different for each purpose (HKDF-SHA-256)."""
+        """32 bytes that only holders of the private key can know, different for each purpose (HKDF-SHA-256)."""
+        if purpose in self._secrets:
+            return self._secrets[purpose]
         from cryptography.hazmat.primitives.hashes import SHA256
         from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
@@ -109,6 +158,10 @@ class FileSigner(PublicKeys):
 
 def _base64url(content: bytes) -> bytes:
     return base64.urlsafe_b64encode(content).rstrip(b"=")
+
+
+def _imported(jwks: Iterable[Mapping[str, Any]]) -> dict[str, OKPKey]:
+    return {str(jwk["kid"]): OKPKey.import_key(dict(jwk)) for jwk in jwks}
 
 
 def _header(token: str) -> dict[str, Any] | None:

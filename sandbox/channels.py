@@ -25,6 +25,7 @@ class Message:
     only_for: str | None = None
     broadcast: bool = False
     attachments: list[Json] = field(default_factory=list)
+    files: list[Json] = field(default_factory=list)
 
     @property
     def is_reply(self) -> bool:
@@ -39,6 +40,8 @@ class Message:
             body["blocks"] = self.blocks
         if self.attachments:
             body["attachments"] = self.attachments
+        if self.files:
+            body |= {"files": self.files, "upload": False}
         if self.thread_ts:
             body["thread_ts"] = self.thread_ts
         if self.edited:

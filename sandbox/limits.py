@@ -29,6 +29,8 @@ METHOD_TIERS: Mapping[str, int] = {
     "conversations.members": 4,
     "conversations.open": 3,
     "conversations.replies": 3,
+    "files.completeUploadExternal": 4,
+    "files.getUploadURLExternal": 4,
     "usergroups.list": 2,
     "usergroups.users.list": 2,
     "users.conversations": 3,

@@ -67,6 +67,7 @@ class Page:
             web.get("/static/{name}", self._guarded(self._file)),
             web.get("/page/state", self._guarded(self._state)),
             web.get("/page/messages", self._guarded(self._messages)),
+            web.get("/page/files/{file}", self._guarded(self._uploaded)),
             web.get("/page/events", self._guarded(self._events)),
             *[web.post(f"/page/{name}", self._guarded(self._taking(gesture))) for name, gesture in gestures.items()],
         ]
@@ -169,6 +170,16 @@ class Page:
         shown = sorted([*channel.messages.values(), *own], key=lambda message: message.ts)[-SHOWN_MESSAGES:]
         team = self._slack.workspace.team_id
         return _json({"messages": [one.as_json(team) | {"ephemeral": one.only_for is not None} for one in shown]})
+
+    async def _uploaded(self, request: web.Request) -> web.StreamResponse:
+        """The text of a file that stands in a message this person can read; shown as text, whatever it is."""
+        viewer, name = self._viewer(request), request.match_info["file"]
+        places = (one for one in self._slack.workspace.channels.values() if viewer in one.members)
+        shared = (file["id"] for place in places for message in place.messages.values() for file in message.files)
+        file = self._slack.files.find(name) if name in shared else None
+        if file is None:
+            raise web.HTTPNotFound(text="no such file")
+        return web.Response(body=file.data, headers=HEADERS, content_type="text/plain", charset="utf-8")
 
     async def _events(self, request: web.Request) -> web.StreamResponse:
         """Server-sent events: what changed for this person, so that the page can look again."""

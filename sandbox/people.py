@@ -19,6 +19,7 @@ BOT_SCOPES = frozenset(
         "im:write",
         "im:read",
         "im:history",
+        "files:write",
         "channels:read",
         "channels:join",
         "channels:history",

@@ -85,13 +85,14 @@ class Sandbox(Acts):
         await site.start()
         self._port = self._runner.addresses[0][1]
         self.slack.socket_base = self.url.replace("http://", "ws://", 1)
-        self.slack.response_urls.base = self.url
+        self.slack.response_urls.base = self.slack.files.base = self.url
         await self._http.open()
 
     def _application(self) -> web.Application:
         application = web.Application(client_max_size=4 * 1024 * 1024)
         application.add_routes(self._web_api.routes())
         application.add_routes(self._responses.routes())
+        application.add_routes(self.slack.files.routes())
         application.add_routes([web.get("/link/", self.socket.handle)])
         application.add_routes(self._page.routes())
         application.add_routes(self._control.routes())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sandbox.faults import Faults
+from sandbox.files import Files
 from sandbox.limits import Limiter, LimitSettings
 from sandbox.log import Log
 from sandbox.triggers import ResponseUrls, Triggers
@@ -22,6 +23,7 @@ class Slack:
         self.triggers = Triggers(workspace.now)
         self.response_urls = ResponseUrls(workspace.now, workspace.team_id)
         self.views = Views(workspace.team_id, workspace.app, workspace.now, self._view_changed)
+        self.files = Files()
         self.socket_base = ""  #: ws://… of this server, set when it listens
         self.socket_tickets: set[str] = set()  #: issued by apps.connections.open, used up by connecting
 

@@ -252,7 +252,7 @@ class Cluster:
 
 
 def wait_until(holds: Callable[[], bool], seconds: float = 20.0) -> None:
-    """Return when something holds; the processes it is about do their work meanwhile."""
+    """Return when something holds; asked again and again, because servers tell nobody how far they have come."""
     until = time.monotonic() + seconds
     while not _held(holds):
         if time.monotonic() > until:

@@ -33,11 +33,14 @@ class OnCall(ABC):
 
     async def is_member(self, account: Account, source: str) -> bool:
         """Whether the account is on call in a schedule. Raises DirectoryUnavailable."""
-        prefix = f"{SOURCE}{self.via}:"
-        if account.via != self.via or not source.startswith(prefix):
+        if account.via != self.via or not source.startswith(f"{SOURCE}{self.via}:"):
             return False
-        schedule = source.removeprefix(prefix)
-        return account.id in await self._recent.get(schedule, lambda: self.look_up(schedule))
+        return account.id in await self.accounts(source)
+
+    async def accounts(self, source: str) -> frozenset[str]:
+        """The accounts on call in one of our schedules. Raises DirectoryUnavailable."""
+        schedule = source.removeprefix(f"{SOURCE}{self.via}:")
+        return await self._recent.get(schedule, lambda: self.look_up(schedule))
 
     async def close(self) -> None:
         """End the look-ups that nobody waits for any more."""

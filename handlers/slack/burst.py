@@ -12,6 +12,7 @@ from approvals.lifecycle import Status
 from approvals.rows import Row
 from handlers.slack.blocks import Drawing, button, mark, people_of, person, risk_words, sentence
 from handlers.slack.elements import TIME, Json, emoji, listed, quiet, section, text, when
+from handlers.slack.forms import actions
 from handlers.slack.table import tables
 
 _LEAD = "they came faster than Slack lets me post, and each is decided on its own"
@@ -50,7 +51,7 @@ def _forgotten() -> Iterator[Json]:
 def _row(row: Row, value: str, team: str) -> Iterator[Json]:
     yield {"type": "rich_text", "elements": list(_parts(row, team))}
     if row.buttons:
-        yield {"type": "actions", "elements": [button(name, row, value) for name in row.buttons]}
+        yield actions([button(name, row, value) for name in row.buttons])
 
 
 def _parts(row: Row, team: str) -> Iterator[Json]:
@@ -67,7 +68,7 @@ def _parts(row: Row, team: str) -> Iterator[Json]:
 def _heading(row: Row, team: str) -> list[Json]:
     notes = [risk_words(row.risk), row.note] if row.status is Status.PENDING else [row.note]
     words = sentence(row.summary) if row.status is Status.PENDING else []
-    line = [text(row.code, "bold"), text("  "), emoji(mark(row.status, row.risk)), text(" ")]
+    line = [text(row.code, "bold"), text("  "), emoji(mark(row.status, row.risk, emergency=row.emergency)), text(" ")]
     line += words or [text(row.heading, "bold")]
     line += [text(f" · {note}") for note in notes if note]
     return [*line, text(" "), *listed([person(who, team) for who in row.by])] if row.by else line
@@ -82,7 +83,10 @@ def _asks(row: Row, team: str) -> list[Json]:
     if row.said:
         line += [_DOT, *listed([_voice(said, team) for said in row.said])]
     if row.needs:
-        line += [text(" · needs "), *listed([_seat(seat) for seat in row.needs])]
+        line += [text(" · needs ")]
+        for place, seat in enumerate(row.needs):
+            line += [text(" and ")] if place else []
+            line += _seat(seat)
     return [*line, text(" · expires "), when(row.expires_at, TIME)] if row.expires_at is not None else line
 
 
@@ -91,8 +95,9 @@ def _voice(said: Said, team: str) -> Json:
     return person(said.who, team) if said.answer == "approve" else text(f"{said.who.person}: no")
 
 
-def _seat(seat: Seat) -> Json:
-    return text(f"{seat.name} {seat.got} of {seat.need}", "bold")
+def _seat(seat: Seat) -> Sequence[Json]:
+    progress = text(f"{seat.name} {seat.got} of {seat.need}", "bold")
+    return [progress, text(f" ({seat.hitch})")] if seat.hitch else [progress]
 
 
 def _line(elements: Sequence[Json]) -> Json:

@@ -52,6 +52,12 @@ class SlackDirectory:
             return False
         return account.user in await self._members(source)
 
+    async def accounts(self, source: str) -> Iterable[str]:
+        """The accounts in one of our user groups. Raises DirectoryUnavailable."""
+        if not source.startswith(GROUP):
+            raise DirectoryUnavailable(f"{source} is no user group")
+        return [f"slack:{self._identity.team}:{user}" for user in await self._members(source)]
+
     async def warm(self, sources: Iterable[str]) -> None:
         """Look user groups up before anybody clicks; a failure here is a later look-up's problem."""
         wanted = [source for source in dict.fromkeys(sources) if source.startswith(GROUP)]

@@ -19,6 +19,7 @@ SCOPES = {
     "channels:read": "tell in `doctor` whether we are in a public channel, and whether outsiders are",
     "groups:read": "the same for private channels",
     "im:write": "send cards to a person",
+    "files:write": "put the whole of what is too long for a card under it as a file",
     "channels:history": "find our own card after a crash, in public channels we were invited to",
     "groups:history": "the same in private channels",
     "im:history": "the same in direct messages",

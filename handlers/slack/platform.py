@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
+import aiohttp
 import structlog
 from slack_sdk.models.metadata import Metadata
 from slack_sdk.web.async_client import AsyncWebClient
@@ -22,6 +25,7 @@ from handlers.slack.api import called
 from handlers.slack.blocks import Drawing, draw
 from handlers.slack.burst import draw_rows
 from handlers.slack.errors import ApiLimited, ApiRefused, ApiSilent
+from handlers.slack.file import whole_of
 from handlers.slack.identity import Identity
 from handlers.slack.notes import draw_letter, draw_note
 from handlers.slack.outsiders import Outsiders
@@ -35,6 +39,7 @@ EDITS_PER_MINUTE, EDITS_BURST = 40, 10  #: together at most the 50 calls of Tier
 ROWS = 20  #: two blocks each, of the 50 that a message may have
 _PAGES = 10
 _PAGE = 200
+_UPLOAD = 5.0  #: seconds in which Slack must have taken a file; others wait for the destination meanwhile
 _SKEW_MS = 60_000  #: `since` is by the store's clock, a message's time by Slack's
 
 _INVITE = "invite the bot to the channel (/invite @sayso), or correct the destination in the policy"
@@ -85,6 +90,7 @@ class SlackPlatform:
     ) -> None:
         self._outsiders = Outsiders(self._info, allowed=external, now=now)
         self._client = client
+        self._session = _session_of(client)
         self._identity = identity
         self._seal = seal
         self._direct: dict[str, str] = {}
@@ -133,6 +139,25 @@ class SlackPlatform:
             )
         )
 
+    @property
+    def takes_files(self) -> bool:
+        """Slack does."""
+        return True
+
+    async def attach(self, reference: Mapping[str, str], request: Request) -> None:
+        """Put the whole of a request's action into its card's thread: until it is shared, nobody has seen anything."""
+        whole = whole_of(request)
+        async with _in_time():
+            file = await self._upload(whole.name, whole.text.encode())
+        await _slack(
+            self._client.files_completeUploadExternal(
+                files=[{"id": file, "title": whole.title}],
+                channel_id=reference["channel"],
+                thread_ts=reference["ts"],
+                initial_comment=whole.comment,
+            )
+        )
+
     async def find_posted(self, destination: str, about: str, since: int) -> Mapping[str, str] | None:
         """Our message of a request, or of a name, by its metadata; None if there is none or we may not look."""
         channel = await self._channel(destination)
@@ -176,6 +201,14 @@ class SlackPlatform:
                 channel=reference["channel"], ts=reference["ts"], text=drawing.text, blocks=drawing.blocks
             )
         )
+
+    async def _upload(self, name: str, data: bytes) -> str:
+        """Bring a file to Slack, where nobody sees it yet; its id."""
+        place = await _slack(self._client.files_getUploadURLExternal(filename=name, length=len(data)), changes=False)
+        async with self._session.post(str(place["upload_url"]), data=data) as answer:
+            if answer.status != 200:
+                raise ChatUnavailable(f"Slack took no file ({answer.status})")
+        return str(place["file_id"])
 
     def _drawn(self, card: Card, channel: str) -> Drawing:
         value = self._seal.value(Sealed(card.request, card.digest()), channel)
@@ -227,6 +260,23 @@ class SlackPlatform:
         payload = metadata.get("event_payload") or {}
         is_ours = metadata.get("event_type") == EVENT_TYPE
         return is_ours and about in (payload.get("request"), payload.get("message"))
+
+
+def _session_of(client: AsyncWebClient) -> aiohttp.ClientSession:
+    """The session that a client shares with whoever made it (api.py)."""
+    if client.session is None:
+        raise ValueError("the client of a platform needs the session that it was made with")
+    return client.session
+
+
+@asynccontextmanager
+async def _in_time() -> AsyncIterator[None]:
+    """Give up an upload that takes too long, or breaks: nobody has seen anything of it."""
+    try:
+        async with asyncio.timeout(_UPLOAD):
+            yield
+    except (aiohttp.ClientError, TimeoutError, OSError) as exc:
+        raise ChatUnavailable(f"Slack took no file ({type(exc).__name__})") from exc
 
 
 async def _slack(call: Awaitable[AsyncSlackResponse], *, changes: bool = True) -> AsyncSlackResponse:

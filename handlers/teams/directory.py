@@ -20,10 +20,11 @@ from handlers.teams.connector import Connector, Rest
 from handlers.teams.errors import ApiProblem, ApiRefused
 from handlers.teams.identity import Identity
 from handlers.teams.places import Places
-from handlers.teams.shapes import guid, items
+from handlers.teams.shapes import guid, items, mapping
 
 GROUP = "teams:group:"
 TEAM = "teams:team:"
+MOST_MEMBERS = 100  #: of a group, who are looked at to be written to; more than anybody writes to
 
 _FOREIGN = "from another tenant"
 _PROBLEMS = (ApiProblem,)
@@ -50,6 +51,17 @@ class Graph:
     async def group(self, group: str) -> Mapping[str, Any]:
         """A group of the tenant. https://learn.microsoft.com/graph/api/group-get"""
         return await self._rest.call("group", "GET", f"{self._url}/groups/{quote(group)}?$select=id")
+
+    async def members(self, group: str) -> frozenset[str]:
+        """The first of the active users in a group, also through other groups.
+
+        https://learn.microsoft.com/graph/api/group-list-transitivemembers
+        """
+        select = f"$select=id,accountEnabled,userType&$top={MOST_MEMBERS}"
+        url = f"{self._url}/groups/{quote(group)}/transitiveMembers/microsoft.graph.user?{select}"
+        answer = await self._rest.call("group_members", "GET", url)
+        users = [one for one in map(mapping, items(answer.get("value"))) if standing_of(one) is None]
+        return frozenset(found for one in users if (found := guid(one.get("id"))))
 
     async def is_in(self, object_id: str, group: str) -> bool:
         """Whether a user is in a group, also through another group.
@@ -86,6 +98,7 @@ class TeamsDirectory:
         self._tasks = Tasks()
         self._standings: Recent[str | None] = Recent("Entra", now, self._tasks, problems=_PROBLEMS, patience=patience)
         self._groups: Recent[bool] = Recent("Entra", now, self._tasks, problems=_PROBLEMS, patience=patience)
+        self._members: Recent[frozenset[str]] = Recent("Entra", now, self._tasks, problems=_PROBLEMS, patience=patience)
         self._rosters: Recent[Roster] = Recent("Teams", now, self._tasks, problems=_PROBLEMS, patience=patience)
 
     async def standing(self, account: Account) -> str | None:
@@ -107,6 +120,18 @@ class TeamsDirectory:
             return False
         group = source.removeprefix(GROUP)
         return await self._groups.get(f"{account.user}/{group}", lambda: self._graph.is_in(account.user, group))
+
+    async def accounts(self, source: str) -> Iterable[str]:
+        """The accounts in an Entra group, or on a team's roster in good standing. Raises DirectoryUnavailable."""
+        if source.startswith(TEAM):
+            roster = await self._roster(source.removeprefix(TEAM))
+            users: Iterable[str] = [user for user, one in roster.items() if not standing_in_roster(one, self._identity)]
+        elif source.startswith(GROUP):
+            group = source.removeprefix(GROUP)
+            users = await self._members.get(group, lambda: self._graph.members(group))
+        else:
+            raise DirectoryUnavailable(f"{source} is no group of Teams")
+        return [f"teams:{self._identity.tenant}:{user}" for user in users]
 
     async def warm(self, sources: Iterable[str]) -> None:
         """Look rosters up before anybody clicks; a failure here is a later look-up's problem."""

@@ -8,14 +8,14 @@ from typing import Any
 
 from aiohttp import web
 
-from sandbox.api import apps, chat, conversations, users, views
+from sandbox.api import apps, chat, conversations, files, users, views
 from sandbox.api.call import Args, Call, Json, Method, merged
 from sandbox.errors import MissingScope, RateLimited, SlackError
 from sandbox.faults import MethodFault
 from sandbox.log import Call as LoggedCall
 from sandbox.slack import Slack
 
-METHODS = merged((apps.methods, chat.methods, conversations.methods, users.methods, views.methods))
+METHODS = merged((apps.methods, chat.methods, conversations.methods, files.methods, users.methods, views.methods))
 
 
 class WebApi:

@@ -34,6 +34,7 @@ export function fill(parent, ...children) {
 
 const PATHS = {
   hash: ["M9 4 7 20M17 4l-2 16M4 9h17M3 15h17"],
+  file: ["M6 3.5h8l4 4V20.5H6z", "M14 3.5v4h4M9 12h6M9 15.5h6"],
   lock: ["M6 11h12v9H6zM8.5 11V8a3.5 3.5 0 0 1 7 0v3"],
   menu: ["M4 7h16M4 12h16M4 17h16"],
   send: ["M4 4l17 8-17 8 2.6-8zM6.6 12H14"],

@@ -2,7 +2,7 @@
 
 import { ask, drawBlocks } from "./blocks.js";
 import { avatar, fill, h, icon } from "./dom.js";
-import { act, sentence } from "./server.js";
+import { act, lookText, sentence } from "./server.js";
 import { directory, mrkdwn } from "./text.js";
 
 const GROUP_SECONDS = 300;
@@ -65,7 +65,7 @@ function goesOn(previous, message) {
 
 function stateOf(message) {
   const id = `${shown.channel.id}:${message.ts}`;
-  return [failures.get(id), [...busy].filter((key) => key.startsWith(id))];
+  return [failures.get(id), (message.files ?? []).map((file) => openFiles.has(file.id)), [...busy].filter((key) => key.startsWith(id))];
 }
 
 function place(wanted) {
@@ -136,8 +136,26 @@ function byline(user, message) {
 
 function content(message) {
   const edited = message.edited && h("span", { class: "edited", title: `Edited ${clock(message.edited.ts)}` }, "(edited)");
+  if (message.files?.length) return h("div", { class: "text" }, mrkdwn(message.text), message.files.map(fileCard));
   if (!message.blocks?.length) return h("div", { class: "text" }, mrkdwn(message.text), edited && " ", edited);
   return h("div", { class: "blocks" }, drawBlocks(message.blocks, contextFor(message)), edited);
+}
+
+const openFiles = new Map(); // file id → its text, once somebody looked at it
+
+/** A text file: its title and size, and its text for whoever opens it. */
+function fileCard(file) {
+  const body = h("pre", { class: "file-text", hidden: !openFiles.has(file.id) }, openFiles.get(file.id) ?? "");
+  const label = h("span", { class: "file-hint" }, openFiles.has(file.id) ? "Hide" : "View");
+  const open = async () => {
+    if (openFiles.has(file.id)) openFiles.delete(file.id);
+    else openFiles.set(file.id, await lookText(`/page/files/${encodeURIComponent(file.id)}`, { user: directory.me }));
+    redraw();
+  };
+  return h("div", { class: "file" },
+    h("button", { type: "button", class: "file-head", "aria-expanded": String(openFiles.has(file.id)), data: { file: file.id }, on: { click: open } },
+      icon("file"), h("span", { class: "file-names" }, h("strong", {}, file.title), h("span", { class: "file-kind" }, `${file.name} · ${file.pretty_type}, ${file.size.toLocaleString("en-GB")} bytes`)), label),
+    body);
 }
 
 function contextFor(message) {

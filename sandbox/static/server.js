@@ -7,6 +7,13 @@ export async function look(path, query) {
   return answer.json();
 }
 
+/** The same for what is plain text. */
+export async function lookText(path, query) {
+  const answer = await fetch(`${path}?${new URLSearchParams(query)}`);
+  if (!answer.ok) throw new Error(`${path}: ${answer.status}`);
+  return answer.text();
+}
+
 /** A gesture; resolves to {ok, error, message, errors}. A server that is gone counts as an error too. */
 export async function act(gesture, body) {
   try {

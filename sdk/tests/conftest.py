@@ -240,7 +240,7 @@ class Bot:
                 for stream, entries in found:
                     await self._handle(stream.decode(), entries)
             except (RedisError, AttributeError, TypeError):  # the last two leak from redis-py while a failover goes on
-                await asyncio.sleep(0.01)
+                await asyncio.sleep(0.01)  # nobody tells a bot when its server is back
 
     async def _handle(self, stream: str, entries: list[tuple[bytes, dict[bytes, bytes]]]) -> None:
         party = stream.split(":in:")[1]

@@ -54,6 +54,15 @@ async def test_the_request_on_the_wire_is_what_the_contract_says(
     assert pending.request in bot.held
 
 
+async def test_what_nobody_can_say_with_a_question_is_a_type_error_and_sends_nothing(
+    bot: Bot, connect: Connect, payment: dict[str, Any]
+) -> None:
+    async with connect() as client:
+        with pytest.raises(TypeError, match="a question cannot say supercedes"):
+            await client.ask(**payment, **{"supercedes": "0-edbprlftnh2pah6p6j3r26h7"})  # type: ignore[arg-type]  # as untyped code would
+    assert bot.seen == []
+
+
 async def test_a_no_is_an_exception_with_the_reason_and_the_person(
     bot: Bot, connect: Connect, payment: dict[str, Any]
 ) -> None:

@@ -24,7 +24,7 @@ from approvals.errors import (
 )
 from approvals.indices import Query, indices, open_of
 from approvals.limits import Limits
-from approvals.ports import Answer, Change, JournalEntry, Page, Post, Queue, Stored, Taken, Tell, Trouble
+from approvals.ports import Answer, Change, DeadLetter, JournalEntry, Page, Post, Queue, Stored, Taken, Tell, Trouble
 from approvals.request import Request
 from storage.documents import json_text, post_text, read_post, read_request, request_text
 from storage.places import Place, cursor_at, place_of, position
@@ -40,6 +40,7 @@ from storage.redis.windows import RedisWindows
 DAY: Final = 86_400_000
 OUT_ENTRIES: Final = 10_000  #: about how many an out stream keeps
 _PAGE: Final = 500
+_LETTER: Final = (b"owner", b"entry", b"reason", b"type")
 _MOST_LOOKED_AT: Final = 500  #: places of a list for one page, however few of them are wanted
 _TIDY_LEASE: Final = 60_000  #: ms for which whoever forgets requests has them for itself
 _FOREVER: Final = 2**53  #: beyond every instant
@@ -298,16 +299,22 @@ class RedisStore:
     async def intend(self, request: str, destination: str, token: str, *, shared: bool = False) -> Post | None:
         keys = self._home(request)
         args = (self.clock_offset, destination, token, token if shared else "")
-        reply = await self._link.script("intend", [keys.request(request), keys.posts(request)], *args)
+        reply, acks = await self._safely("intend", [keys.request(request), keys.posts(request)], *args)
         if reply[0] == b"missing":
             raise NotFound(f"there is no request {request}")
-        return read_post(destination, reply[1]) if reply[0] == b"known" else None
+        known = read_post(destination, reply[1]) if reply[0] == b"known" else None
+        if acks < self.replicas and (known is None or known.state == "intended"):
+            raise NotConfirmed(f"that {request} is about to be posted is on {acks} of {self.replicas} replicas")
+        return known
 
-    async def record_post(self, request: str, post: Post) -> None:
+    async def record_post(self, request: str, post: Post, *, unless_posted: bool = False) -> Post | None:
         keys = self._home(request)
         both = [keys.request(request), keys.posts(request)]
-        if not await self._link.script("post", both, post.destination, post_text(post)):
+        args = (post.destination, post_text(post), "1" if unless_posted else "")
+        reply = await self._link.script("post", both, *args)
+        if reply[0] == b"missing":
             raise NotFound(f"there is no request {request}")
+        return read_post(post.destination, reply[1]) if reply[0] == b"known" else None
 
     async def keep_rendering(self, digest: str, rendering: bytes) -> None:
         key = self._at_home(digest).shown(digest)
@@ -333,8 +340,7 @@ class RedisStore:
     async def assure(self, partition: int) -> None:
         if not self.replicas:
             return
-        wait = {"replicas": self.replicas, "within": self._confirm}
-        _, acks = await self._link.confirmed_script("assure", [self._keys[partition].meta], **wait)
+        _, acks = await self._safely("assure", [self._keys[partition].meta])
         if acks < self.replicas:
             raise NotConfirmed(f"partition {partition} is on {acks} of {self.replicas} replicas")
 
@@ -434,6 +440,20 @@ class RedisStore:
         args = (self.clock_offset, kid, json_text(public), json_text(record))
         return bool(await self._link.script("register_key", [home.keys, home.meta, home.journal], *args))
 
+    async def keep_key(
+        self, kid: str, document: Mapping[str, Any], record: Mapping[str, Any], *, known: Mapping[str, Any] | None
+    ) -> bool:
+        """Register a further key, or what is to be known of one in place of `known`; False where other is registered.
+
+        With a journal entry. `document` is the public JWK, and what its predecessor and it say of each other.
+        """
+        home = self._keys[0]
+        before = await self._link.call("HGET", home.keys, kid)
+        if (None if before is None else json.loads(before)) not in (known, document):
+            return False
+        args = (self.clock_offset, kid, json_text(document), before or "", json_text(record))
+        return bool(await self._link.script("keep_key", [home.keys, home.meta, home.journal], *args))
+
     async def troubles(self) -> Sequence[Trouble]:
         """What was last noticed of each owner of an intake stream, the latest first."""
         found = []
@@ -443,6 +463,14 @@ class RedisStore:
                 _trouble(owner.decode(), text.decode()) for owner, text in zip(flat[::2], flat[1::2], strict=True)
             ]
         return sorted(found, key=lambda trouble: trouble.at, reverse=True)
+
+    async def dead_letters(self, *, most: int) -> Sequence[DeadLetter]:
+        """The entries that were kept aside last, the latest first."""
+        found = []
+        for keys in self._keys:
+            for id_, fields in await self._link.call("XREVRANGE", keys.dead, "+", "-", "COUNT", most):
+                found.append(_letter(id_, dict(zip(fields[::2], fields[1::2], strict=True))))
+        return sorted(found, key=lambda letter: letter.at, reverse=True)[:most]
 
     # ---- reading
 
@@ -613,10 +641,15 @@ class RedisStore:
             return ("", "", "", "", self._answers, OUT_KEPT)
         return (GROUP, taken.entry.id, answer.type, json_text(answer.body), self._answers, OUT_KEPT)
 
+    async def _safely(self, name: str, keys: Sequence[str], *args: Word) -> tuple[Any, int]:
+        """The reply of a script that writes, and how many replicas have it; those that are wanted are waited for."""
+        if not self.replicas:
+            return await self._link.script(name, keys, *args), 0
+        return await self._link.confirmed_script(name, keys, *args, replicas=self.replicas, within=self._confirm)
+
     async def _confirmed(self, keys: Keys, request: Request) -> bool:
         """Whether the request still has its version; raises NotConfirmed when the replicas do not have it."""
-        wait = {"replicas": self.replicas, "within": self._confirm}
-        reply, acks = await self._link.confirmed_script("confirm", [keys.request(request.id)], request.version, **wait)
+        reply, acks = await self._safely("confirm", [keys.request(request.id)], request.version)
         if reply and acks < self.replicas:
             raise NotConfirmed(f"request {request.id} is on {acks} of {self.replicas} replicas")
         return bool(reply)
@@ -657,6 +690,12 @@ def _pace_of(agent: str) -> str:
 def _turn(limits: Limits | None) -> tuple[Word, Word]:
     """How a script takes a turn of an agent's pace: microseconds from one to the next, and how many at once."""
     return (60_000_000 // limits.per_minute, limits.per_minute) if limits else ("", "")
+
+
+def _letter(id_: bytes, fields: Mapping[bytes, bytes]) -> DeadLetter:
+    """A dead letter as it lies in the stream; its type is the sender's, and may be any bytes."""
+    owner, entry, reason, kind = (fields[name].decode(errors="replace") for name in _LETTER)
+    return DeadLetter(owner, entry, reason, kind, fields[b"body"], int(id_.split(b"-")[0]))
 
 
 def _trouble(by: str, text: str) -> Trouble:

@@ -59,8 +59,8 @@ def a_policy(digest: str = "sha256:policy-1", **sections: Any) -> Policy:
 
 
 def a_rule(name: str = "payments", **changes: Any) -> dict[str, Any]:
-    """A rule about payments; `changes` are its members."""
-    return {"id": name, "match": {"kind": ["payments.*"]}} | changes
+    """A rule about payments that stands in place of the defaults; `changes` are its members."""
+    return {"id": name, "match": {"kind": ["payments.*"]}, "exempts": ["defaults"]} | changes
 
 
 def an_action(**changes: Any) -> Action:

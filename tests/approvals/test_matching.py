@@ -129,7 +129,7 @@ def test_an_argument_that_is_missing_or_of_another_type_makes_the_rule_count(
         a_rule("one", match={"arguments": {"amount": compared}}), question=paying(**arguments)
     ).terms.rules == (
         "one",
-        "default",
+        "defaults",
     )
 
 
@@ -158,26 +158,95 @@ def test_a_condition_is_not_asked_where_the_rest_does_not_match() -> None:
 # -- exemptions ---------------------------------------------------------------------------------------------------
 
 LARGE = a_rule("large", factors=[{"from": ["finance"], "approvals": 2}])
+CHEAP: dict[str, Any] = {"effect": "allow", "match": {"arguments": {"amount": {"<": "20000"}}}}
 
 
 def test_only_a_rule_that_is_named_is_exempted_from_and_the_terms_say_so() -> None:
-    small = a_rule("small", effect="allow", match={"arguments": {"amount": {"<": "20000"}}}, exempts=["large"])
+    small = a_rule("small", **CHEAP, exempts=["large", "defaults"])
     told = explained(LARGE, small)
-    assert (told.terms.verdict, told.terms.rules, told.terms.exempted) == ("allow", ("small",), ("large",))
-    assert told.rules[0].why == "the rule small exempts from it"
+    assert (told.terms.verdict, told.terms.rules, told.terms.exempted) == ("allow", ("small",), ("large", "defaults"))
+    assert [one.why for one in told.rules] == [
+        "the rule small exempts from it",
+        "all of it matches",
+        "the rule small exempts from it",
+    ]
     assert explained(LARGE, BASE, small).terms.verdict == "require"
 
 
+def test_what_defaults_demand_is_joined_with_every_rule_that_does_not_exempt_from_them() -> None:
+    defaults = {
+        "factors": [{"from": ["ops"]}],
+        "destinations": ["slack:C0OPS"],
+        "deny_quorum": 1,
+        "exclude": ["security"],
+        "reason": ["deny"],
+        "min_look": "5s",
+        "confirm_code": True,
+        "within": "20m",
+    }
+    says: dict[str, Any] = {
+        "factors": [{"from": ["finance"], "approvals": 1}],
+        "destinations": ["slack:C0FIN"],
+        "deny_quorum": 2,
+        "exclude": [],
+        "reason": [],
+        "min_look": "1s",
+        "confirm_code": False,
+        "unseen": True,
+        "within": "1h",
+    }
+    beside = explained(a_rule("one", exempts=[], **says), defaults=defaults).terms
+    assert (beside.rules, beside.exempted) == (("one", "defaults"), ())
+    assert {one.name for one in beside.factors} == {"finance", "ops"}
+    assert beside.destinations == ("slack:C0FIN", "slack:C0OPS")
+    assert (beside.deny_quorum, beside.reasons, beside.barred) == (1, ("deny",), ("slack:usergroup:S0SEC",))
+    assert (beside.min_look, beside.confirm_code, beside.unseen, beside.within) == (5_000, True, False, 1_200_000)
+
+    alone = explained(a_rule("one", **says), defaults=defaults).terms
+    assert (alone.rules, alone.exempted) == (("one",), ("defaults",))
+    assert [one.name for one in alone.factors] == ["finance"]
+    assert alone.destinations == ("slack:C0FIN",)
+    assert (alone.deny_quorum, alone.reasons, alone.barred) == (2, (), ())
+    assert (alone.min_look, alone.confirm_code, alone.unseen, alone.within) == (1_000, False, True, 3_600_000)
+
+
+def test_what_a_rule_leaves_out_it_demands_as_the_defaults_do_also_where_it_exempts_from_them() -> None:
+    careful = {"confirm_code": True, "reason": ["approve"], "exclude": ["security"], "min_look": "5s"}
+    asking = {"factors": [{"from": ["ops"]}], "destinations": ["slack:C0OPS"], "within": "20m"}
+    alone = explained(a_rule("one"), defaults=asking | careful).terms
+    assert (alone.rules, [one.name for one in alone.factors], alone.destinations) == (
+        ("one",),
+        ["ops"],
+        ("slack:C0OPS",),
+    )
+    assert (alone.confirm_code, alone.reasons, alone.min_look, alone.within) == (True, ("approve",), 5_000, 1_200_000)
+    assert alone.barred == ("slack:usergroup:S0SEC",)
+
+
+def test_where_the_people_of_the_defaults_are_asked_it_is_shown_where_they_are() -> None:
+    finance = a_rule("one", factors=[{"from": ["finance"]}], destinations=["slack:C0FIN"])
+    assert explained(finance, a_rule("careful", min_look="5s")).terms.destinations == ("slack:C0FIN", "slack:C0OPS")
+    assert explained(finance, a_rule("b", factors=[{"from": ["security"]}])).terms.destinations == ("slack:C0FIN",)
+
+
+def test_nothing_exempts_a_kind_that_nobody_has_described_from_the_defaults() -> None:
+    question = a_question(action=an_action(kind="payments.wipe"))
+    told = explained(a_rule("one", effect="allow"), question=question)
+    assert (told.terms.verdict, told.terms.exempted) == ("require", ())
+    assert told.rules[-1] == Heard("defaults", True, "its kind is not listed, so nothing exempts from them")
+
+
 def test_a_rule_that_may_not_apply_exempts_from_nothing() -> None:
-    small = a_rule("small", effect="allow", match={"arguments": {"amount": {"<": "20000"}}}, exempts=["large"])
-    terms = explained(LARGE, small, question=paying(amount="cheap")).terms
-    assert (terms.verdict, terms.rules, terms.exempted) == ("require", ("large", "small"), ())
-    assert explained(LARGE, small, question=paying(amount="20000")).terms.exempted == ()
+    small = a_rule("small", **CHEAP, exempts=["large", "defaults"])
+    large = LARGE | {"exempts": []}
+    terms = explained(large, small, question=paying(amount="cheap")).terms
+    assert (terms.verdict, terms.rules, terms.exempted) == ("require", ("large", "small", "defaults"), ())
+    assert explained(large, small, question=paying(amount="20000")).terms.exempted == ()
 
 
 def test_a_rule_that_is_exempted_from_exempts_from_nothing() -> None:
-    chain = [LARGE, a_rule("b", exempts=["large"]), a_rule("c", exempts=["b"])]
-    assert explained(*chain).terms.rules == ("large", "c")
+    chain = [LARGE | {"exempts": []}, a_rule("b", exempts=["large", "defaults"]), a_rule("c", exempts=["b"])]
+    assert explained(*chain).terms.rules == ("large", "c", "defaults")
     assert explained(*chain).terms.exempted == ("b",)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -35,6 +36,11 @@ class People:
         self._reach(account)
         self._reach(source)
         return account.id in self.groups.get(source, ())
+
+    async def accounts(self, source: str) -> Iterable[str]:
+        """The accounts in a group."""
+        self._reach(source)
+        return frozenset(self.groups.get(source, ()))
 
     def _reach(self, what: Account | str) -> None:
         if (what if isinstance(what, str) else what.id) in self.unreachable:

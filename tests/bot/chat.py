@@ -62,6 +62,8 @@ class Chat:
         self.blind = False  #: whether lost posts cannot be looked for
         self.notes: list[tuple[str, Note]] = []  #: what was said under which message
         self.announced: list[tuple[str, Note]] = []  #: what was said where
+        self.takes_files = True
+        self.files: list[tuple[str, str]] = []  #: under which message the whole of which request lies
 
     def meets(self, method: str, error: Exception, *, after: bool = False) -> None:
         """The next call of a method that meets nothing yet fails with this."""
@@ -114,6 +116,11 @@ class Chat:
     async def reply(self, reference: Mapping[str, str], note: Note) -> None:
         trouble = await self._begin("reply")
         self.notes.append((reference["ts"], note))
+        _end(trouble)
+
+    async def attach(self, reference: Mapping[str, str], request: Request) -> None:
+        trouble = await self._begin("attach")
+        self.files.append((reference["ts"], request.id))
         _end(trouble)
 
     async def find_posted(self, destination: str, about: str, since: int) -> Mapping[str, str] | None:

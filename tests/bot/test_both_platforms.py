@@ -22,10 +22,11 @@ from bot.house import House, open_house
 from bot.settings import load
 from sandbox import Sandbox
 from tests.fakes.connector import FakeConnector
-from tests.fakes.entra import APP, TENANT, Entra, a_token, on_loopback, person_id
+from tests.fakes.entra import APP, TENANT, Entra, a_token, person_id
 from tests.fakes.sign_in import SECRET, signing_in
 from tests.handlers.slack.world import words
 from tests.handlers.teams.world import CHANNEL, an_activity, press, read
+from tests.loopback import served
 from tests.servers import Server
 
 pytestmark = pytest.mark.redis
@@ -123,8 +124,8 @@ async def both(redis: Server, folder: Path, tmp_path: Path, monkeypatch: pytest.
     async with AsyncExitStack() as stack:
         office = stack.enter_context(signing_in(tmp_path))
         monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(office.ca))
-        entra.url = await stack.enter_async_context(on_loopback(entra.routes()))
-        connector.url = await stack.enter_async_context(on_loopback(connector.routes()))
+        entra.url = await stack.enter_async_context(served(entra.routes()))
+        connector.url = await stack.enter_async_context(served(connector.routes()))
         sandbox = await stack.enter_async_context(Sandbox())
         session = await stack.enter_async_context(aiohttp.ClientSession())
         teams = {"teams_app_id": APP, "teams_tenant_id": TENANT, "teams_client_secret": SECRET}

@@ -21,6 +21,19 @@ async def test_a_group_of_a_platform_that_is_off_is_neither_joined_nor_left() ->
     assert not await directory.is_member(ABROAD, "slack:usergroup:S0FINANCE")
 
 
+async def test_who_is_behind_a_source_is_the_word_of_whoever_it_belongs_to() -> None:
+    slack, duty = (
+        People(groups={"slack:usergroup:S0SEC": {"slack:T:U"}}),
+        People(groups={"oncall:ical:a": {"ical:a:b"}}),
+    )
+    directories = Directories({"slack": slack, "ical": duty})
+    assert [*await directories.accounts("slack:usergroup:S0SEC")] == ["slack:T:U"]
+    assert [*await directories.accounts("oncall:ical:a")] == ["ical:a:b"]
+    for source in ("teams:group:33333333-3333-3333-3333-333333333333", "oncall:pagerduty:P1"):
+        with pytest.raises(DirectoryUnavailable, match="nobody is connected"):
+            await directories.accounts(source)
+
+
 async def test_whom_a_group_that_nobody_can_look_up_may_keep_out_is_not_let_past() -> None:
     file = a_policy_file()
     people = {**file["people"], "bob": {"accounts": [account("bob").id, ABROAD.id]}}

@@ -86,7 +86,7 @@ async def test_a_freeze_outlives_every_bot_and_a_new_policy_file(redis: Server, 
     async with a_bot(redis, signer, text(rules=[{"id": "short", "within": "5m"}])) as later:
         with pytest.raises(EntryRefused, match="stolen token"):
             await asked(later, AGENTS[0])
-        assert (await asked(later, AGENTS[1])).terms.rules == ("short",)
+        assert (await asked(later, AGENTS[1])).terms.rules == ("short", "defaults")
         assert isinstance(await later.approvals.operators.unfreeze(BOB, "agent", AGENTS[0]), Done)
         assert later.policies.current().epoch == later.policies.current().digest
 

@@ -91,6 +91,18 @@ def test_a_pattern_that_no_listed_kind_is_like_is_a_warning(folder: Path) -> Non
     assert "rules.a: no listed kind is like 'payment.*'; list the kinds it is for under kinds" in words(found)
 
 
+def test_check_says_which_rules_loosen_and_what_is_asked_for_in_sum(folder: Path) -> None:
+    groups = policy_mapping()["groups"] | {"leads": {"people": ["bob"]}}
+    own = {"id": "own", "match": {"target": ["own:*"]}, "effect": "allow", "exempts": ["defaults"]}
+    path = a_policy_in(folder, groups=groups, rules=[own, {"id": "both", "factors": [{"from": ["leads"]}]}])
+    found = run("check", path)
+    assert found.exit_code == 0
+    assert "defaults: not demanded where own applies for certain (exempts)" in words(found)
+    assert "rules.both asks, with the defaults, for 1 of leads and 1 of finance; to have it as it stands" in words(
+        found
+    )
+
+
 # -- explain ------------------------------------------------------------------------------------------------------
 
 
@@ -103,7 +115,7 @@ def test_explain_prints_every_rule_what_is_demanded_and_of_whom(folder: Path) ->
         "for dana: people are asked",
         "large: counts: all of it matches",
         "other: does not count: its agent is not export-bot",
-        "default: does not count: a rule applies",
+        "defaults: counts: no rule exempts from them",
         "2 of person:alice, person:bob (finance)",
         "never counts dana",
         "right now finance alice, bob",

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
@@ -14,9 +14,9 @@ from joserfc.jwk import OKPKey
 
 from approvals.card import card_of
 from approvals.desk import Desk
-from approvals.errors import ApprovalsError
+from approvals.errors import StoreUnavailable
 from approvals.intake import RequestDocument
-from approvals.ports import Post, Taken
+from approvals.ports import Post, Stored, Taken
 from approvals.request import Request
 from approvals.service import Approvals, Click
 from bot.clock import Clock
@@ -34,15 +34,51 @@ Answer: TypeAlias = Literal["approve", "deny", "changes"]
 Opinion: TypeAlias = Callable[[Request], tuple[Answer, str] | None]  #: what alice says to a request, and why
 
 
+class Telling(RedisStore):
+    """The memory; `changed` is set whenever something in it may have changed, and `until` waits for that."""
+
+    changed: asyncio.Event
+
+    async def create(self, *args: Any, **rest: Any) -> tuple[Stored, bool]:
+        with self._telling():
+            return await super().create(*args, **rest)
+
+    async def update(self, *args: Any, **rest: Any) -> Stored:
+        with self._telling():
+            return await super().update(*args, **rest)
+
+    async def heard(self, *args: Any, **rest: Any) -> None:
+        with self._telling():
+            await super().heard(*args, **rest)
+
+    async def until(self, find: Callable[[], Awaitable[Any]]) -> Any:
+        """What is found, as soon as it is there; looked for again after every change."""
+        async with asyncio.timeout(30):
+            while True:
+                self.changed.clear()
+                if found := await find():
+                    return found
+                await self.changed.wait()
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        try:
+            yield
+        finally:
+            self.changed.set()
+
+
 class Remembering(Approvals):
     """The service; `asked` is what it took from agents and has not been told to forget."""
 
     asked: dict[str, Request]
+    remembered: asyncio.Event
 
     async def submit(self, document: RequestDocument, agent: str, *, taken: Taken | None = None) -> Request:
         """Take a request."""
         request = await super().submit(document, agent, taken=taken)
         self.asked[request.id] = request
+        self.remembered.set()
         return request
 
 
@@ -50,7 +86,7 @@ class Remembering(Approvals):
 class Running:
     """The service as it runs; `opinion` may be exchanged at any time."""
 
-    store: RedisStore
+    store: Telling
     approvals: Remembering
     trust: Path
     opinion: Opinion = lambda request: None
@@ -65,12 +101,11 @@ class Running:
 
     async def seen(self, call: str) -> Request:
         """The request of a call, once it was asked."""
-
-        async def found() -> Request | None:
-            return next((request for request in self.approvals.asked.values() if request.call == call), None)
-
-        request: Request = await eventually(found)
-        return request
+        async with asyncio.timeout(30):
+            while not (found := [one for one in self.approvals.asked.values() if one.call == call]):
+                self.approvals.remembered.clear()
+                await self.approvals.remembered.wait()
+        return found[0]
 
     async def _click(self, request: Request, answer: Answer, reason: str) -> None:
         if (await self.store.get(request.id)).request.decision is not None:
@@ -85,7 +120,8 @@ class Running:
 async def serving(url: str, folder: Path, **how: Any) -> AsyncIterator[Running]:
     """The service at a URL until the end; its public keys are written into the folder. `how` is for the store."""
     text = json.dumps(a_policy_file(roles={"freeze": ["finance"]}))  # JSON is YAML
-    async with await RedisStore.connect(url, **how) as store, store.inbox("bot") as inbox:
+    async with await Telling.connect(url, **how) as store, store.inbox("bot") as inbox:
+        store.changed = asyncio.Event()
         signer = FileSigner(OKPKey.generate_key("Ed25519"))
         trust = folder / "jwks.json"
         write_trust(trust, signer.trust(ISSUER))
@@ -96,7 +132,7 @@ async def serving(url: str, folder: Path, **how: Any) -> AsyncIterator[Running]:
         approvals = Remembering(
             store=store, directory=People(), policies=policies, signer=signer, issuer=ISSUER, nudge=nudged.set
         )
-        approvals.asked = {}
+        approvals.asked, approvals.remembered = {}, asyncio.Event()
         house = Running(store, approvals, trust)
         intake, clock = Intake(inbox, Desk(approvals)), Clock(store, approvals)
         people = Loop("people", house.answer, idle=0.05)
@@ -117,20 +153,9 @@ async def serving(url: str, folder: Path, **how: Any) -> AsyncIterator[Running]:
             await asyncio.gather(*tasks)
 
 
-async def eventually(find: Callable[[], Awaitable[Any]], seconds: float = 30) -> Any:
-    """What is found, as soon as it is there; the service does its work meanwhile."""
-    async with asyncio.timeout(seconds):
-        while True:
-            if found := await find():
-                return found
-            await asyncio.sleep(0.01)
-
-
 async def surely(work: Callable[[], Awaitable[Any]]) -> Any:
-    """Do something, however often it takes until the memory can be reached again."""
+    """Do something, however often it takes until the memory can be reached again; each try is patient by itself."""
     async with asyncio.timeout(60):
         while True:
-            try:
+            with suppress(StoreUnavailable):
                 return await work()
-            except ApprovalsError:
-                await asyncio.sleep(0.05)

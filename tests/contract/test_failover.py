@@ -13,7 +13,7 @@ import sayso
 from approvals.lifecycle import Status
 from storage.redis.keys import Keys
 from tests.approvals.make import AGENT
-from tests.contract.house import Running, eventually, serving, surely
+from tests.contract.house import Running, serving, surely
 from tests.servers import SERVICE, Cluster, Guarded, clustered, guarded, wait_until
 
 pytestmark = pytest.mark.redis
@@ -65,7 +65,7 @@ async def is_good_for_one_use(approval: sayso.Approval, house: Running) -> None:
     async def succeeded() -> bool:
         return (await house.store.get(approval.request)).request.status is Status.SUCCEEDED
 
-    assert await eventually(lambda: surely(succeeded))
+    assert await house.store.until(lambda: surely(succeeded))
 
 
 def payment(call: str) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from approvals.lifecycle import Status
 from approvals.service import HEARTBEAT_MS
 from storage.redis.acl import acl_lines
 from tests.approvals.make import AGENT, account
-from tests.contract.house import Running, eventually, serving
+from tests.contract.house import Running, serving
 from tests.servers import Server, running
 
 pytestmark = pytest.mark.redis
@@ -121,7 +121,7 @@ async def test_heartbeats_keep_a_request_open_and_silence_withdraws_it(
     async def withdrawn() -> bool:
         return (await house.store.get(pending.request)).request.status is Status.WITHDRAWN
 
-    assert await eventually(withdrawn)
+    assert await house.store.until(withdrawn)
 
 
 async def heard(server: Server, house: Running) -> None:
@@ -132,4 +132,4 @@ async def heard(server: Server, house: Running) -> None:
             silent_at = await admin.zscore("{sayso:0}:silent", AGENT)
             return silent_at is not None and silent_at > await house.store.now() + HEARTBEAT_MS - 10_000
 
-        assert await eventually(just_now)
+        assert await house.store.until(just_now)

@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 import aiohttp
 from aiohttp import web
 
+from tests.loopback import served
+
 EVERY = 0.1  #: seconds from one look at /readyz to the next
 _HOP = frozenset({"Connection", "Content-Length", "Host", "Keep-Alive", "Transfer-Encoding"})
 
@@ -73,16 +75,10 @@ async def a_balancer() -> AsyncIterator[Balancer]:
     ending = asyncio.Event()
     async with aiohttp.ClientSession() as session:
         balancer = Balancer(session)
-        app = web.Application()
-        app.add_routes([web.route("*", "/{path:.*}", balancer.forward)])
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
-        await runner.setup()
         watching = asyncio.create_task(balancer.watch(ending))
         try:
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            balancer.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-            yield balancer
+            async with served([web.route("*", "/{path:.*}", balancer.forward)]) as balancer.url:
+                yield balancer
         finally:
             ending.set()
             await watching
-            await runner.cleanup()

@@ -35,15 +35,23 @@ class People:
 
     async def _act(self, name: str, verb: str, about: str, reason: str | None, reads: str | None) -> None:
         user = f"U0{name.upper()}"
-        place, card, block = await self._see(user, f"a card about {about}", lambda shown: _card(shown, about))
-        button = APPROVE if verb == "approves" else DENY
-        about_it = {"user": user, "channel": place, "ts": card, "action_id": button, "block_id": block}
-        await self._post("click", about_it)
+        await self._press(user, about, APPROVE if verb == "approves" else DENY)
         if verb == "denies":
             (view,) = (await self._get("state", user=user))["views"]
-            await self._post("submit", {"user": user, "view_id": view["id"], "values": {REASON: reason}})
+            sent = await self._post("submit", {"user": user, "view_id": view["id"], "values": {REASON: reason}})
+            assert sent["ok"], sent
         if reads:
             await self._see(user, reads, lambda shown: _told(shown, reads))
+
+    async def _press(self, user: str, about: str, button: str) -> None:
+        """Press a button of the first card about something; a card that changes under one's hand is looked at again."""
+        while True:
+            place, card, block = await self._see(user, f"a card about {about}", lambda shown: _card(shown, about))
+            about_it = {"user": user, "channel": place, "ts": card, "action_id": button, "block_id": block}
+            outcome = await self._post("click", about_it)
+            if outcome["ok"]:
+                return
+            assert outcome["error"] == "cannot", outcome
 
     async def _see(self, user: str, what: str, find: Callable[[list[Json]], T | None]) -> T:
         """Wait until this person sees something in one of their channels; look again whenever the page says so."""
@@ -69,12 +77,12 @@ class People:
             found: Json = await answer.json()
             return found
 
-    async def _post(self, gesture: str, body: Json) -> None:
+    async def _post(self, gesture: str, body: Json) -> Json:
         async with self._session.post(
             f"{self._url}/page/{gesture}", json=body, headers={"Origin": self._url}
         ) as answer:
-            outcome = await answer.json()
-            assert outcome["ok"], outcome
+            outcome: Json = await answer.json()
+            return outcome
 
 
 def _card(messages: list[Json], about: str) -> tuple[str, str, str] | None:

@@ -21,9 +21,10 @@ from tests.e2e.playground import Playground, a_playground
 from tests.e2e.processes import PATIENCE, Bot
 from tests.e2e.world import AGENT, Lane, World, a_world
 from tests.fakes.bot_framework import MESSAGES, BotFramework, Sent
-from tests.fakes.entra import APP, TENANT, Entra, on_loopback
+from tests.fakes.entra import APP, TENANT, Entra
 from tests.fakes.sign_in import SECRET, signing_in
 from tests.handlers.teams.world import CHANNEL, CHAT, account, button, read
+from tests.loopback import served
 
 SLACK = Lane("both.small", "C0PAYMENTS")
 PERSONAL, DEPLOYS, PAYMENTS = "Personal Chat", "Deploys", "Payments"  #: as the page names the conversations
@@ -51,6 +52,7 @@ def policy() -> str:
         {
             "id": kind.replace(".", "-"),
             "match": {"kind": [kind]},
+            "exempts": ["defaults"],
             "factors": [{"name": group, "from": [group], "approvals": need}],
             "destinations": places,
         }
@@ -174,14 +176,14 @@ async def a_deployment() -> AsyncIterator[Deployment]:
         world = await stack.enter_async_context(a_world(policy=policy()))
         session = await stack.enter_async_context(aiohttp.ClientSession())
         framework = BotFramework(session)
-        framework.url = await stack.enter_async_context(on_loopback(framework.routes()))
+        framework.url = await stack.enter_async_context(served(framework.routes()))
         endpoint = f"{framework.url}{MESSAGES}"
         playground = await stack.enter_async_context(
             a_playground(world.folder, session, endpoint=endpoint, service=framework.service)
         )
         framework.client = playground.connector
         entra = Entra()
-        entra.url = await stack.enter_async_context(on_loopback(entra.routes()))
+        entra.url = await stack.enter_async_context(served(entra.routes()))
         for name in ("alice", "bob", "carol", "mallory"):
             entra.add(name)
         world.settings = stack.enter_context(_settings(world.folder, entra, framework))

@@ -271,7 +271,12 @@ def workspace() -> Workspace:
 def policy_text(**defaults: str) -> str:
     """One yes of somebody in @lanes, asked in the lane's channel. JSON is YAML."""
     rules = [
-        {"id": lane.channel.lower(), "match": {"kind": [lane.kind]}, "destinations": [f"slack:{lane.channel}"]}
+        {
+            "id": lane.channel.lower(),
+            "match": {"kind": [lane.kind]},
+            "exempts": ["defaults"],
+            "destinations": [f"slack:{lane.channel}"],
+        }
         for lane in lanes()
     ]
     wording = {"title": "Act in a lane", "done": "Acted", "not_done": "Not acted", "effect": "other"}

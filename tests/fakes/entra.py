@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -72,6 +71,7 @@ class Entra:
             web.get("/keys", self._answer(self._keys)),
             web.get("/graph/users/{user}", self._answer(self._user)),
             web.get("/graph/groups/{group}", self._answer(self._group)),
+            web.get("/graph/groups/{group}/transitiveMembers/microsoft.graph.user", self._answer(self._members)),
             web.post("/graph/users/{user}/checkMemberGroups", self._answer(self._member_groups)),
         ]
 
@@ -107,6 +107,14 @@ class Entra:
             return web.json_response({"error": {"code": "Request_ResourceNotFound"}}, status=404)
         return web.json_response({"id": group})
 
+    async def _members(self, request: web.Request) -> web.Response:
+        group, most = request.match_info["group"], int(request.query["$top"])
+        if group not in self.groups:
+            return web.json_response({"error": {"code": "Request_ResourceNotFound"}}, status=404)
+        wanted = request.query["$select"].split(",")
+        found = [self.users[user] for user in sorted(self.groups[group])][:most]
+        return web.json_response({"value": [{name: one[name] for name in wanted if name in one} for one in found]})
+
     async def _member_groups(self, request: web.Request) -> web.Response:
         wanted = (await request.json())["groupIds"]
         if len(wanted) > 20:
@@ -128,17 +136,3 @@ class TokenOffice:
             return {"error": "invalid_client", "error_description": "AADSTS7000215: secret hunter2 is wrong"}
         self.given.append(scopes[0])
         return {"access_token": f"token-for-{scopes[0].removesuffix('/.default')}", "expires_in": 3600}
-
-
-@asynccontextmanager
-async def on_loopback(routes: list[web.RouteDef]) -> AsyncIterator[str]:
-    """A real HTTP server with these routes; gives its URL."""
-    application = web.Application()
-    application.add_routes(routes)
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.5)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()

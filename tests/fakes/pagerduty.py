@@ -9,6 +9,8 @@ from datetime import datetime
 
 from aiohttp import web
 
+from tests.loopback import served
+
 TOKEN = "u+test-token"
 
 
@@ -40,13 +42,5 @@ class PagerDuty:
 async def a_pagerduty() -> AsyncIterator[PagerDuty]:
     """PagerDuty, listening."""
     fake = PagerDuty()
-    app = web.Application()
-    app.router.add_get("/schedules/{schedule}/users", fake.users)
-    runner = web.AppRunner(app, access_log=None)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        fake.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    async with served([web.get("/schedules/{schedule}/users", fake.users)]) as fake.url:
         yield fake
-    finally:
-        await runner.cleanup()

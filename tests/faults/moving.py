@@ -88,7 +88,7 @@ async def _after(traffic: Traffic, told: int, fail: Callable[[World], Awaitable[
 
 
 async def _seen(traffic: Traffic, count: int) -> str:
-    """Nothing told of is lost, nothing was done twice, everything was answered."""
+    """Nothing told of is lost, nothing was done or shown twice, everything was answered."""
     told = {request: keys for request, keys in traffic.agents.items() if len(keys) > 1}
     answered = len(traffic.acts) + sum(traffic.refused.values())
     wrong = {
@@ -98,12 +98,14 @@ async def _seen(traffic: Traffic, count: int) -> str:
         "not told": count - len(traffic.agents),
         "told two decisions": told,
         "journalled otherwise than once": await decided_otherwise(traffic.store, set(traffic.agents)),
+        "with a second card": [request for request, number in traffic.cards.items() if number > 1],
     }
     assert not any(wrong.values()), wrong
-    twice = sum(number > 1 for number in traffic.cards.values())
     refused = f", {dict(traffic.refused)}" if traffic.refused else ""
-    cards = f"; {twice} of them with a second card" if twice else ""
-    return f"{count} requests, {count} decisions, none that was told of lost, {len(traffic.acts)} acts{refused}{cards}"
+    return (
+        f"{count} requests, each with one card, {count} decisions, none that was told of lost,"
+        f" {len(traffic.acts)} acts{refused}"
+    )
 
 
 @asynccontextmanager

@@ -89,7 +89,7 @@ def policy_text() -> str:
                 "asked_again": {"within": "1450s", "effect": "deny"},
             },
             "rules": [
-                {"id": "reports", "match": {"kind": ["reports.*"]}, "effect": "allow"},
+                {"id": "reports", "match": {"kind": ["reports.*"]}, "effect": "allow", "exempts": ["defaults"]},
                 {"id": "careful", "match": {"arguments": {"amount": {"==": "6200.00"}}}, "confirm_code": True},
                 {
                     "id": "limit",
@@ -126,46 +126,33 @@ class Faults:
         return {**rest, "tell": None} if self.armed else rest
 
 
-class CrashingMemory(MemoryStore):
-    """The memory in this process, whose callers may die right after a commit or right before publishing."""
+class Crashing:
+    """Before a store among the bases: its callers may die right after a commit, or right before or after publishing."""
 
     faults: Faults
 
     async def create(self, *args: Any, **rest: Any) -> tuple[Stored, bool]:
-        made = await super().create(*args, **rest)
+        made: tuple[Stored, bool] = await super().create(*args, **rest)  # type: ignore[misc]  # the store's
         self.faults.strike("after create")
         return made
 
     async def update(self, *args: Any, **rest: Any) -> Stored:
-        after = await super().update(*args, **self.faults.apart(rest))
+        after: Stored = await super().update(*args, **self.faults.apart(rest))  # type: ignore[misc]  # the store's
         self.faults.strike("after update")
         return after
 
     async def publish(self, *args: Any, **rest: Any) -> None:
         self.faults.strike("before publish")
-        await super().publish(*args, **rest)
+        await super().publish(*args, **rest)  # type: ignore[misc]  # the store's
         self.faults.strike("after publish")
 
 
-class CrashingRedis(RedisStore):
-    """The same of the memory in Redis."""
+class CrashingMemory(Crashing, MemoryStore):
+    """The memory in this process."""
 
-    faults: Faults
 
-    async def create(self, *args: Any, **rest: Any) -> tuple[Stored, bool]:
-        made = await super().create(*args, **rest)
-        self.faults.strike("after create")
-        return made
-
-    async def update(self, *args: Any, **rest: Any) -> Stored:
-        after = await super().update(*args, **self.faults.apart(rest))
-        self.faults.strike("after update")
-        return after
-
-    async def publish(self, *args: Any, **rest: Any) -> None:
-        self.faults.strike("before publish")
-        await super().publish(*args, **rest)
-        self.faults.strike("after publish")
+class CrashingRedis(Crashing, RedisStore):
+    """The memory in Redis."""
 
 
 class SwitchedSigner(FileSigner):
@@ -272,22 +259,14 @@ class Side:
 
     async def click(self, bot: int, request: str, who: str, answer: Literal["approve", "deny", "changes"]) -> Any:
         """Somebody answers on the card in the channel."""
-        try:
-            stored = await self._on_screen(request)
-        except NotFound:
-            return "nothing to click"
-        click = self._click(stored.request, who, answer)
+        click = await self._click(request, who, answer)
         return verdict(await self.bots[bot].approvals.vote(request, click))
 
     async def read(self, bot: int, request: str, who: str, again: bool) -> Any:
         """Somebody reads every page of a review and approves from it; `again` from one that they had open before."""
-        try:
-            stored = await self._on_screen(request)
-        except NotFound:
-            return "nothing to read"
-        approvals = self.bots[bot].approvals
+        approvals, click = self.bots[bot].approvals, await self._click(request, who, "approve")
         if not again or (request, who) not in self.looks:
-            opened = await approvals.reviews.open(request, self._click(stored.request, who, "approve"))
+            opened = await approvals.reviews.open(request, click)
             if not isinstance(opened, Opened):
                 return verdict(opened)
             for page in range(opened.look.pages):
@@ -309,23 +288,16 @@ class Side:
 
     async def retract(self, bot: int, request: str, who: str) -> Any:
         """Somebody takes their answer back."""
-        try:
-            stored = await self._on_screen(request)
-        except NotFound:
-            return "nothing to take back"
-        return verdict(await self.bots[bot].approvals.retract(request, self._click(stored.request, who, "approve")))
+        click = await self._click(request, who, "approve")
+        return verdict(await self.bots[bot].approvals.retract(request, click))
 
-    async def _on_screen(self, request: str) -> Stored:
-        """A request whose card a courier has brought to its channel."""
+    async def _click(self, request: str, who: str, answer: Literal["approve", "deny", "changes"]) -> Click:
+        """A press on the card that a courier has brought to its channel. Raises NotFound while nothing was asked."""
         stored = await self.store.get(request)
         if CHANNEL not in stored.posts:
             await self.store.intend(request, CHANNEL, "courier")
-        return stored
-
-    @staticmethod
-    def _click(request: Request, who: str, answer: Literal["approve", "deny", "changes"]) -> Click:
-        shown = card_of(request).digest()
-        return Click(account(who), answer, shown, (CHANNEL,), MESSAGE, reason="because" if answer != "approve" else "")
+        shown, reason = card_of(stored.request).digest(), "because" if answer != "approve" else ""
+        return Click(account(who), answer, shown, (CHANNEL,), MESSAGE, reason=reason)
 
     async def operate(self, bot: int, what: str, who: str, *args: Any) -> Any:
         """An operator does something."""

@@ -14,6 +14,7 @@ from slack_bolt.async_app import AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from sandbox import Sandbox, Workspace
+from tests.loopback import served
 
 START = 1_800_000_000.0
 
@@ -68,18 +69,13 @@ async def over_http(sandbox: Sandbox, app: AsyncApp) -> AsyncIterator[str]:
     async def handle(request: web.Request) -> web.Response:
         return await to_aiohttp_response(await app.async_dispatch(await to_bolt_request(request)))
 
-    application = web.Application()
-    application.router.add_post("/slack/events", handle)
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}/slack/events"
-    sandbox.connect_http(url)
-    try:
-        yield url
-    finally:
-        sandbox.connect_http(None)
-        await runner.cleanup()
+    async with served([web.post("/slack/events", handle)]) as base:
+        url = f"{base}/slack/events"
+        sandbox.connect_http(url)
+        try:
+            yield url
+        finally:
+            sandbox.connect_http(None)
 
 
 @asynccontextmanager

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 from aiohttp import web
@@ -12,6 +14,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 
 from sandbox import Sandbox
 from sandbox.delivery.http import sign
+from tests.loopback import served
 from tests.sandbox.conftest import APPROVE_CARD, http_app, over_http
 
 Json = dict[str, Any]
@@ -69,10 +72,9 @@ async def test_an_event_is_retried_three_times_with_its_number_and_reason(sandbo
         seen.append((headers.get("X-Slack-Retry-Num"), headers.get("X-Slack-Retry-Reason"), body["event_id"]))
         return web.Response(status=500)
 
-    runner = await _serve(sandbox, failing)
-    first = await sandbox.send_event({"type": "app_home_opened", "user": "U0DANA"})
-    await sandbox.wait_for(lambda: len(sandbox.log.deliveries_of("events_api")) == 4)
-    await runner.cleanup()
+    async with _served(sandbox, failing):
+        first = await sandbox.send_event({"type": "app_home_opened", "user": "U0DANA"})
+        await sandbox.wait_for(lambda: len(sandbox.log.deliveries_of("events_api")) == 4)
 
     assert first.error == "http_500"
     assert [number for number, _, _ in seen] == [None, "1", "2", "3"]
@@ -84,11 +86,10 @@ async def test_an_app_may_ask_for_no_retry(sandbox: Sandbox) -> None:
     async def refusing(request: web.Request) -> web.Response:
         return web.Response(status=500, headers={"X-Slack-No-Retry": "1"})
 
-    runner = await _serve(sandbox, refusing)
-    await sandbox.send_event({"type": "app_home_opened", "user": "U0DANA"})
-    assert len(sandbox.deliveries) == 1
-    assert sandbox.idle
-    await runner.cleanup()
+    async with _served(sandbox, refusing):
+        await sandbox.send_event({"type": "app_home_opened", "user": "U0DANA"})
+        assert len(sandbox.deliveries) == 1
+        assert sandbox.idle
 
 
 async def test_people_and_mentions_are_events_only_for_who_subscribes(sandbox: Sandbox, client: AsyncWebClient) -> None:
@@ -119,16 +120,12 @@ async def test_an_answer_slack_cannot_read_is_a_failure(sandbox: Sandbox, client
     async def garbled(request: web.Request) -> web.Response:
         return web.Response(text="{", content_type="application/json")
 
-    runner = await _serve(sandbox, garbled)
-    assert (await sandbox.command("U0DANA", "C0DEPLOYS", "/sayso")).error == "invalid_json"
-    await runner.cleanup()
+    async with _served(sandbox, garbled):
+        assert (await sandbox.command("U0DANA", "C0DEPLOYS", "/sayso")).error == "invalid_json"
 
 
-async def _serve(sandbox: Sandbox, handler: Any) -> web.AppRunner:
-    application = web.Application()
-    application.router.add_post("/", handler)
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    sandbox.connect_http(f"http://127.0.0.1:{runner.addresses[0][1]}/")
-    return runner
+@asynccontextmanager
+async def _served(sandbox: Sandbox, handler: Any) -> AsyncIterator[None]:
+    async with served([web.post("/", handler)]) as url:
+        sandbox.connect_http(f"{url}/")
+        yield

@@ -14,21 +14,10 @@ from slack_bolt.async_app import AsyncAck, AsyncApp
 from slack_sdk.web.async_client import AsyncWebClient
 
 from sandbox import Sandbox
+from tests.e2e.browser import ARGUMENTS, CHROMIUM
 from tests.sandbox.conftest import APPROVE_CARD, Clock, button, card, over_socket, unhurried, web_client
 
 Json = dict[str, Any]
-CHROMIUM = Path("/usr/bin/chromium")
-ARGS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
 #: one loop for the whole file, so that one browser serves every test
 LOOP: Final = "module"
 
@@ -54,7 +43,7 @@ async def client(sandbox: Sandbox) -> AsyncIterator[AsyncWebClient]:
 @pytest_asyncio.fixture(loop_scope=LOOP, scope="module")
 async def browser() -> AsyncIterator[Browser]:
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGS)
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
         await browser.close()
 
@@ -398,3 +387,18 @@ async def test_on_a_phone_the_channels_are_behind_a_button(page: Page) -> None:
     await data.click()
     await expect(page.locator("#place h1")).to_have_text("data")
     await expect(data).to_be_hidden()
+
+
+async def test_a_file_in_a_thread_is_opened_and_closed_and_stays_text(page: Page, client: AsyncWebClient) -> None:
+    ts = await post(client, [{"type": "section", "text": plain("a long plan")}])
+    await client.files_upload_v2(
+        channel="C0PAYMENTS", thread_ts=ts, filename="plan.txt", title="The plan <b>", content="<i>one</i>\nline two\n"
+    )
+    await page.locator(f'[data-thread="{ts}"]').click()
+    head = page.locator(".thread .file-head")
+    await expect(head).to_contain_text("The plan <b>")
+    await expect(page.locator(".file-text")).to_be_hidden()
+    await head.click()
+    await expect(page.locator(".file-text")).to_have_text("<i>one</i>\nline two\n")
+    await page.locator(".thread .file-head").click()
+    await expect(page.locator(".file-text")).to_be_hidden()

@@ -108,8 +108,9 @@ async def test_the_bots_own_user_may_do_everything_the_memory_does(users: Users)
     assert await store.note({"event": "x"}) == 2
     assert await store.epoch() == (DIGEST, "version: 1")
     assert await store.register_first_key("k", {"kty": "OKP"}, {"event": "key"})
-    assert await store.keys() == {"k": {"kty": "OKP"}}
-    assert [entry.number async for entry in store.journal(0)] == [1, 2, 3]
+    assert await store.keep_key("next", {"kty": "OKP"}, {"event": "key"}, known=None)
+    assert set(await store.keys()) == {"k", "next"}
+    assert [entry.number async for entry in store.journal(0)] == [1, 2, 3, 4]
     ended = await store.update(RID, lambda s: a_change(s.request.lapsed(s.now), announce=True))
     await store.publish(ended.request, {"status": "lapsed"}, again=True)
     await users.client("admin").script_flush()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, TypeVar
 
 import pytest
@@ -37,10 +37,8 @@ async def insisting(work: Callable[[], Awaitable[Result]], seconds: float = 30.0
     """Do what fails while nobody serves, until it is done: as the loops of the bot do."""
     async with asyncio.timeout(seconds):
         while True:
-            try:
+            with suppress(ApprovalsError):  # each try is patient by itself
                 return await work()
-            except ApprovalsError:
-                await asyncio.sleep(0.05)
 
 
 class Traffic:
@@ -62,7 +60,6 @@ class Traffic:
             await self.store.publish(after.request, {"status": "approved"})
         except ApprovalsError:
             self.failed += 1
-            await asyncio.sleep(0.02)
             return
         async with self._more:
             self.told[request.id] = after

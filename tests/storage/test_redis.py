@@ -282,6 +282,18 @@ async def test_the_first_key_is_registered_and_no_other(redis: RedisRoom) -> Non
     assert await numbers(redis.store) == [1, 2]
 
 
+async def test_a_further_key_is_registered_where_nothing_else_is(redis: RedisRoom) -> None:
+    await redis.store.register_first_key("k1", {"kty": "OKP"}, {"event": "key"})
+    keep = redis.store.keep_key
+    assert await keep("k2", {"n": 1}, {"event": "key"}, known=None)
+    assert await keep("k2", {"n": 1}, {"event": "key"}, known=None)  # sent twice
+    assert not await keep("k2", {"n": 2}, {"event": "key"}, known=None)
+    assert not await keep("k2", {"n": 2}, {"event": "key"}, known={"n": 0})
+    assert await keep("k2", {"n": 2}, {"event": "key"}, known={"n": 1})
+    assert await redis.store.keys() == {"k1": {"kty": "OKP"}, "k2": {"n": 2}}
+    assert await numbers(redis.store) == [1, 2, 3, 4]  # the policy, two keys, and the change of one
+
+
 async def test_the_configuration_is_published_and_another_one_refused(redis: RedisRoom, server: Server) -> None:
     assert json.loads(await redis.client.get(CONFIG)) == {"v": 1, "partitions": 1}
     with pytest.raises(ServerUnfit, match="partitions is fixed"):

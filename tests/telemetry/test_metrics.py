@@ -18,7 +18,7 @@ from bot.telemetry.metrics import Metrics, metrics_route
 from tests.approvals.make import AGENT, MINUTE, NONCE, a_rule, an_action
 from tests.bot.chat import Chat
 from tests.bot.test_courier import until_quiet
-from tests.handlers.slack.world import served
+from tests.loopback import served
 from tests.telemetry.watched import a_watched_house
 
 

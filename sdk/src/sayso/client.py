@@ -11,7 +11,7 @@ from contextvars import ContextVar, Token
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from sayso.action import Action
 from sayso.errors import (
@@ -42,7 +42,7 @@ from sayso.wire import (
     By,
     DecisionAnswer,
     Deployment,
-    Within,
+    Said,
     about_body,
     name,
     partition_of_request,
@@ -178,17 +178,9 @@ class Sayso:
         *,
         target: str,
         arguments: Mapping[str, Any],
-        call: str | None = None,
-        because: str | None = None,
-        within: Within | None = None,
         preconditions: Mapping[str, Any] | None = None,
-        principal: str | None = None,
-        principal_token: str | None = None,
-        started_by: str | None = None,
-        audience: str | None = None,
-        trace: str | None = None,
-        supersedes: str | None = None,
-        cancel_on_disconnect: bool = False,
+        call: str | None = None,
+        **said: Unpack[Said],
     ) -> Approval:
         """Ask for one action, wait for people, and return their yes; all else is an exception (`sayso.errors`).
 
@@ -213,17 +205,9 @@ class Sayso:
                 kind,
                 target=target,
                 arguments=arguments,
-                call=this_call,
-                because=because,
-                within=within,
                 preconditions=preconditions,
-                principal=principal,
-                principal_token=principal_token,
-                started_by=started_by,
-                audience=audience,
-                trace=trace,
-                supersedes=supersedes,
-                cancel_on_disconnect=cancel_on_disconnect,
+                call=this_call,
+                **said,
             )
             return await pending.decision()
         except asyncio.CancelledError:
@@ -237,36 +221,19 @@ class Sayso:
         *,
         target: str,
         arguments: Mapping[str, Any],
-        call: str | None = None,
-        because: str | None = None,
-        within: Within | None = None,
         preconditions: Mapping[str, Any] | None = None,
-        principal: str | None = None,
-        principal_token: str | None = None,
-        started_by: str | None = None,
-        audience: str | None = None,
-        trace: str | None = None,
-        supersedes: str | None = None,
-        cancel_on_disconnect: bool = False,
+        call: str | None = None,
+        **said: Unpack[Said],
     ) -> Pending:
         """Like `ask`, but return as soon as the request is in Redis; await `decision()` of what you get."""
         action = Action.of(kind, target, arguments, preconditions)
         call = _once() if call is None else call
-        body = request_body(
-            action,
-            call=call,
-            audience=audience or self._audience,
-            because=because,
-            principal=principal or self._principal,
-            principal_token=principal_token,
-            started_by=started_by,
-            within=within,
-            trace=trace,
-            supersedes=supersedes,
-            cancel_on_disconnect=cancel_on_disconnect,
-        )
-        request = self._where.request_id(self.agent, call)
-        waiter = self._box.register(("decision", request), "request", body, standing=True, beating=cancel_on_disconnect)
+        said["audience"] = said.get("audience") or self._audience
+        said["principal"] = said.get("principal") or self._principal
+        body = request_body(action, call=call, **said)
+        topic, beating = ("decision", self._where.request_id(self.agent, call)), said.get("cancel_on_disconnect", False)
+        waiter = self._box.register(topic, "request", body, standing=True, beating=beating)
+        within = said.get("within")
         self._box.limit(waiter, self._pace.patience if within is None else within_seconds(within) + self._pace.grace)
         await self._submit(waiter)
         return Pending(self, waiter, action, call)

@@ -13,7 +13,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, TypedDict, Unpack
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -217,32 +217,36 @@ def read_decision(body: bytes | None) -> DecisionAnswer | None:
     return answer if isinstance(answer, DecisionAnswer) else None
 
 
-def request_body(
-    action: Action,
-    *,
-    call: str,
-    audience: str | None = None,
-    because: str | None = None,
-    principal: str | None = None,
-    principal_token: str | None = None,
-    started_by: str | None = None,
-    within: Within | None = None,
-    trace: str | None = None,
-    supersedes: str | None = None,
-    cancel_on_disconnect: bool = False,
-) -> bytes:
+class Said(TypedDict, total=False):
+    """What an agent may say with a question besides the action; `Sayso.ask` explains it, and None says nothing."""
+
+    because: str | None
+    within: Within | None
+    principal: str | None
+    principal_token: str | None
+    started_by: str | None
+    audience: str | None
+    trace: str | None
+    supersedes: str | None
+    cancel_on_disconnect: bool
+
+
+def request_body(action: Action, *, call: str, **said: Unpack[Said]) -> bytes:
     """The body of a `request`; raises InvalidRequest that names the field and the remedy."""
+    if unknown := said.keys() - Said.__annotations__.keys():
+        raise TypeError(f"a question cannot say {', '.join(sorted(unknown))}")
+    audience, because, within = said.get("audience"), said.get("because"), said.get("within")
     seconds = None if within is None else within_seconds(within)
     optional = {
         "audience": None if audience is None else name(audience, "audience"),
         "because": None if because is None else text(because, "because", least=0, most=2_000),
-        "principal": _reference(principal, "principal"),
-        "principal_token": _token(principal_token),
-        "started_by": _reference(started_by, "started_by"),
+        "principal": _reference(said.get("principal"), "principal"),
+        "principal_token": _token(said.get("principal_token")),
+        "started_by": _reference(said.get("started_by"), "started_by"),
         "within": None if seconds is None else f"PT{seconds}S",
-        "trace": _trace(trace),
-        "supersedes": _request(supersedes, "supersedes"),
-        "cancel_on_disconnect": True if cancel_on_disconnect else None,
+        "trace": _trace(said.get("trace")),
+        "supersedes": _request(said.get("supersedes"), "supersedes"),
+        "cancel_on_disconnect": True if said.get("cancel_on_disconnect") else None,
     }
     document = {"v": VERSION, "call": _call(call), "action": action.document()}
     return encode(document | {key: value for key, value in optional.items() if value is not None})

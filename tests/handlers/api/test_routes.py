@@ -10,7 +10,7 @@ import aiohttp
 import pytest
 
 from handlers.api.routes import Check, api_routes
-from tests.handlers.slack.world import served
+from tests.loopback import served
 
 TRUST = {"issuer": "https://sayso.example", "keys": [{"kid": "k1", "kty": "OKP", "crv": "Ed25519", "x": "AA"}]}
 

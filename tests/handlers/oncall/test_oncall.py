@@ -20,7 +20,7 @@ from handlers.oncall.pagerduty import PagerDuty
 from tests.approvals.make import a_policy, a_policy_file, a_question, account
 from tests.approvals.test_people import People
 from tests.fakes import pagerduty
-from tests.handlers.slack.world import served
+from tests.loopback import served
 
 SHIFT = datetime(2026, 1, 5, 9, tzinfo=UTC)
 WEEK = timedelta(days=7)

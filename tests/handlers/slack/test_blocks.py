@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterator
 from typing import Any
@@ -14,7 +15,7 @@ from approvals.card import Before, Card, Care, Changed, Said, Seat, Step, Who
 from approvals.hosts import Host
 from approvals.lifecycle import Status
 from approvals.lines import Line
-from approvals.terms import Piece
+from approvals.terms import Notify, Piece
 from handlers.slack.blocks import MOST_MEMBERS, draw
 from handlers.slack.table import LIMIT, WIDTH, columns, tables
 from sandbox.blocks import check_message
@@ -234,6 +235,18 @@ def test_those_who_are_asked_are_mentioned_unless_policy_says_otherwise() -> Non
     assert [found for found in kinds if any(found)] == [("U0ALICE", None), ("U0BOB", None), (None, "S0SRE")]
 
 
+@pytest.mark.parametrize("notify", ["dm", "none"])
+def test_a_group_is_mentioned_only_where_policy_says_so(notify: Notify) -> None:
+    seat = Seat(name="sre", got=0, need=1, groups=("slack:usergroup:S0SRE",), notify=notify)
+    assert "usergroup_id" not in json.dumps(blocks_of(a_card(needs=(seat,))))
+
+
+@pytest.mark.parametrize(("people", "line"), [((), "(nobody is on call)"), ((ALICE,), "(@U0ALICE; nobody is on call)")])
+def test_what_kept_somebody_from_being_called_stands_beside_those_who_were(people: tuple[Who, ...], line: str) -> None:
+    seat = Seat(name="sre", got=0, need=1, people=people, hitch="nobody is on call")
+    assert f"needs sre 0 of 1 {line}" in "\n".join(read(a_card(needs=(seat,))))
+
+
 def test_a_lock_screen_says_what_is_asked_of_whom_until_when() -> None:
     assert draw(a_card(), team=TEAM, value=VALUE).text == (
         "Approval needed: Release a payment (7F3K-9Q) · finance 0 of 1 and security 0 of 1 · until "
@@ -337,8 +350,9 @@ def test_a_card_that_answers_a_denial_says_what_changed() -> None:
         Changed(name="note", was=(), now=("two", "lines")),
         Changed(name="the target", was=("bank:acme",), now=("bank:other",)),
     )
-    shown = read(a_card(supersedes="4R2C-8M", changed=changed, changes=3))
-    at = shown.index(":arrows_counterclockwise: asked anew after 4R2C-8M was denied; what changed:")
+    denied = Before(status=Status.DENIED, at=NOW, by=(BOB,))
+    shown = read(a_card(supersedes="4R2C-8M", answers=denied, changed=changed, changes=3))
+    at = shown.index(":arrows_counterclockwise: asked anew after 4R2C-8M was denied by @U0BOB <date>; what changed:")
     assert re.sub(r" +", " ", shown[at + 1]).split("\n") == [
         "amount 12400.00 → 6200.00",
         "note (absent)",

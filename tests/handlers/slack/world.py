@@ -11,7 +11,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 import aiohttp
-from aiohttp import web
 from joserfc import jws
 from joserfc.jwk import OKPKey
 
@@ -29,6 +28,7 @@ from handlers.slack.door import SlackDoor, open_door
 from handlers.slack.socket import PING
 from sandbox import Sandbox, Workspace
 from storage.memory import MemoryStore
+from tests.loopback import served
 
 START = 1_780_000_000.0  #: s; an instant in May 2026
 TEAM = "T0SAYSO"
@@ -97,6 +97,7 @@ def policy_file() -> dict[str, Any]:
             {
                 "id": "prod-change",
                 "match": {"kind": ["deploy.*"]},
+                "exempts": ["defaults"],
                 "factors": [{"name": "sre", "from": ["sre"]}],
                 "destinations": [f"slack:{DEPLOYS}"],
             },
@@ -228,8 +229,14 @@ class World:
 
 
 @asynccontextmanager
-async def a_world(transport: Transport = "socket", *, budget: float = 2.0, ping: float = PING) -> AsyncIterator[World]:
-    """Everything running, by one way in."""
+async def a_world(
+    transport: Transport = "socket",
+    *,
+    budget: float = 2.0,
+    ping: float = PING,
+    policy: Mapping[str, Any] | None = None,
+) -> AsyncIterator[World]:
+    """Everything running, by one way in; under `policy_file` where no other policy is given."""
     clock = Clock()
     async with AsyncExitStack() as stack:
         workspace = Workspace.demo(now=clock)
@@ -247,7 +254,7 @@ async def a_world(transport: Transport = "socket", *, budget: float = 2.0, ping:
             ping=ping,
         )
         store = FailingStore(clock.ms)
-        text = json.dumps(policy_file())
+        text = json.dumps(policy or policy_file())
         policies = AdoptedPolicy(store, parse_policy(text), text)
         await policies.put_in_force()
         nudges: list[None] = []
@@ -267,20 +274,6 @@ async def a_world(transport: Transport = "socket", *, budget: float = 2.0, ping:
             sandbox.connect_http(f"{await stack.enter_async_context(served(routes))}/slack/events")
         await stack.enter_async_context(door.receiving(approvals, commands))
         yield World(clock, sandbox, store, approvals, commands, door, session, signer, nudges)
-
-
-@asynccontextmanager
-async def served(routes: Sequence[web.AbstractRouteDef]) -> AsyncIterator[str]:
-    """A real HTTP server on loopback with these routes; gives its URL."""
-    application = web.Application()
-    application.add_routes(routes)
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.5)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
 
 
 def words(blocks: Sequence[Mapping[str, Any]]) -> str:

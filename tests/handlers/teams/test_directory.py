@@ -132,3 +132,20 @@ def test_what_is_missing_counts_against_an_account() -> None:
     assert standing_of({"accountEnabled": True}) == "a guest"
     assert standing_in_roster({}, Identity(APP, TENANT)) == "from another tenant"
     assert standing_in_roster({"tenantId": TENANT}, Identity(APP, TENANT)) == "a guest"
+
+
+async def test_the_members_of_a_group_and_of_a_roster_are_those_in_good_standing(world: World) -> None:
+    world.entra.add("gina", SRE, userType="Guest")
+    world.entra.add("otto", SRE, accountEnabled=False)
+    world.connector.rosters[TEAM] = [*people_in("alice"), *people_in("gina", userRole="guest")]
+    group = [*await world.door.directory.accounts(f"teams:group:{SRE}")]
+    assert of("gina").id not in group
+    assert of("otto").id not in group
+    assert of("alice").id in group
+    assert [*await world.door.directory.accounts(f"teams:team:{TEAM}")] == [of("alice").id]
+
+
+@pytest.mark.parametrize("source", [f"teams:group:{OTHER_TENANT}", "slack:usergroup:S0SRE"])
+async def test_who_is_in_a_group_that_is_not_there_cannot_be_said(world: World, source: str) -> None:
+    with pytest.raises(DirectoryUnavailable):
+        await world.door.directory.accounts(source)

@@ -6,7 +6,7 @@ import asyncio
 import json
 import secrets
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,7 +30,8 @@ from handlers.teams.identity import Identity
 from handlers.teams.watch import TeamsWatch
 from storage.memory import MemoryStore
 from tests.fakes.connector import FakeConnector, Message
-from tests.fakes.entra import APP, TENANT, Entra, TokenOffice, a_token, on_loopback, person_id
+from tests.fakes.entra import APP, TENANT, Entra, TokenOffice, a_token, person_id
+from tests.loopback import served
 
 START = 1_780_000_000.0  #: s; an instant in May 2026
 CHANNEL = "19:payments@thread.tacv2"
@@ -125,6 +126,7 @@ def policy_file() -> Json:
             {
                 "id": "prod",
                 "match": {"kind": ["deploy.*"]},
+                "exempts": ["defaults"],
                 "factors": [{"from": ["sre"]}],
                 "destinations": [f"teams:{CHAT}"],
             },
@@ -232,7 +234,8 @@ def press(
     """The invoke of a button, found on the card (or `within` a part of it) by what is written on it."""
     action = button(within or on.card, title)
     request = action["data"]["sayso"].split(".")[1]
-    data = {**action["data"], f"{action['verb']}-reason-{request}": reason}
+    form = "more" if action["verb"] in ("pause", "report") else action["verb"]
+    data = {**action["data"], f"{form}-reason-{request}": reason}
     place = on.conversation.partition(";")[0]
     conversation = {"conversation": an_activity(place=place, service=service)["conversation"]}
     conversation["conversation"]["id"] = f"{place};messageid={on.id}" if place.endswith("tacv2") else place
@@ -253,6 +256,9 @@ def button(card: Json, title: str) -> Json:
             return found
         if action["title"] == title:
             return dict(action)
+        if action["title"] == "More":  # what is in there has buttons of its own names
+            with suppress(LookupError):
+                return button(action["card"], title)
     raise LookupError(f"no button {title!r}")
 
 
@@ -285,9 +291,10 @@ async def a_world(*, budget: float = 4.0, everybody: str = "", sections: Json | 
     for name in ("alice", "bob", "carol", "dana", "mallory"):
         entra.add(name, *([SRE] if name in ("alice", "bob") else []))
     connector.installed = {CHANNEL, CHAT, TEAM}
+    connector.rosters[CHAT] = list(people_in("alice", "bob", "carol"))
     async with AsyncExitStack() as stack:
-        entra.url = await stack.enter_async_context(on_loopback(entra.routes()))
-        connector.url = await stack.enter_async_context(on_loopback(connector.routes()))
+        entra.url = await stack.enter_async_context(served(entra.routes()))
+        connector.url = await stack.enter_async_context(served(connector.routes()))
         session = await stack.enter_async_context(aiohttp.ClientSession())
         store = FailingStore(clock.ms)
         door = TeamsDoor(
@@ -301,6 +308,7 @@ async def a_world(*, budget: float = 4.0, everybody: str = "", sections: Json | 
                 clocks=Clocks(monotonic=clock),
                 budget=budget,
                 everybody=everybody,
+                external=lambda destination: destination in policies.current().external_channels,
                 look_again=(0.0, 0.0),
                 watch=watch,
             ),
@@ -318,7 +326,7 @@ async def a_world(*, budget: float = 4.0, everybody: str = "", sections: Json | 
             nudge=lambda: nudges.append(None),
         )
         commands = Commands(approvals=approvals, store=store, directory=door.directory, policies=policies)
-        url = await stack.enter_async_context(on_loopback(door.routes(approvals, commands)))
+        url = await stack.enter_async_context(served(door.routes(approvals, commands)))
         await stack.enter_async_context(door.receiving())
         stack.callback(connector.silent.set)
         world = World(clock, entra, connector, office, store, approvals, door, session, url, watch, nudges)
