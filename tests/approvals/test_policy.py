@@ -49,7 +49,7 @@ _QUESTIONS = st.builds(
 )
 
 
-@given(st.lists(_QUESTIONS, max_size=12))
+@given(st.lists(_QUESTIONS, max_size=6))
 def test_what_was_asked_before_changes_no_terms(questions: list[Question]) -> None:
     file = a_policy_file(
         rules=[
