@@ -117,6 +117,14 @@ class Policy:
         entry = self._file.groups.get(group)
         return () if entry is None else entry.sources()
 
+    def sources_behind(self, name: str) -> tuple[str, ...]:
+        """The approver sources of a group, or of a person by themselves. Raises ValueError for what is neither."""
+        if name in self._file.groups:
+            return self.sources_of(name)
+        if name in self._file.people:
+            return (f"person:{name}",)
+        raise ValueError(f"the policy has no group and no person {name!r}")
+
     def frozen(self, freezes: tuple[Freeze, ...]) -> Policy:
         """The same policy while these freezes are in force."""
         return Policy(self._file, self.digest, freezes)

@@ -64,6 +64,18 @@ class Trouble:
 
 
 @dataclass(frozen=True)
+class DeadLetter:
+    """An intake entry that was refused and kept aside; `body` is what was kept of it, `at` when that was, in ms."""
+
+    owner: str
+    entry: str
+    reason: str
+    type: str
+    body: bytes
+    at: int
+
+
+@dataclass(frozen=True)
 class Answer:
     """One message on an out stream; `type` and `body` as docs/reference/redis-contract.md has them."""
 
