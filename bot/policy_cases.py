@@ -15,7 +15,7 @@ from approvals.errors import EntryRefused, PolicyInvalid, Problem
 from approvals.intake import RequestDocument
 from approvals.people import Voter, may_answer
 from approvals.policy import Policy
-from approvals.policy_errors import explained
+from approvals.policy_errors import all_explained
 from approvals.policy_file import Duration, Section
 from approvals.ports import Account
 from approvals.terms import Terms, met, progress
@@ -132,7 +132,7 @@ def _read(path: Path) -> Cases:
     try:
         return Cases.model_validate(mapping)
     except ValidationError as exc:
-        found = [explained(error, Cases) for error in exc.errors(include_url=False)]
+        found = all_explained(exc.errors(include_url=False), Cases)
         raise PolicyInvalid(placed(problem, node, str(path)) for problem in found) from exc
 
 
