@@ -12,6 +12,7 @@ from typing import Literal
 from pydantic import Field
 
 from approvals.action import Action, Frozen, digest_of
+from approvals.attention import called
 from approvals.hosts import Host, odd_hosts
 from approvals.lifecycle import Status
 from approvals.lines import Line, lines_of, texts_in
@@ -328,7 +329,7 @@ def _seat(factor: Factor, got: int, request: Request) -> Seat:
     if got >= factor.need:
         return seat
     done = {vote.person for vote in request.votes} | {*request.terms.excluded}
-    sources = [source for source in factor.sources if source not in request.quiet]
+    sources = [source for source in called(request, factor) if source not in request.quiet]
     people = [source.removeprefix("person:") for source in sources if source.startswith("person:")]
     groups = tuple(source for source in sources if not source.startswith("person:"))
     asked = tuple(_asked(person, request) for person in people if person not in done)
@@ -336,7 +337,8 @@ def _seat(factor: Factor, got: int, request: Request) -> Seat:
 
 
 def _asked(person: str, request: Request) -> Who:
-    return Who(person=one_line(person), accounts=request.accounts.get(person, ()))
+    known = request.accounts | {one.person: one.accounts for one in request.stand_ins}
+    return Who(person=one_line(person), accounts=known.get(person, ()))
 
 
 def _said(request: Request) -> tuple[Said, ...]:

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
 
+from approvals.attention import called
 from approvals.card import UNNAMED, heading_of
 from approvals.lifecycle import Status
 from approvals.notes import Note
@@ -60,7 +61,7 @@ def _asked(request: Request, stand: Stand, accounts: Callable[[str], tuple[str, 
     got = request.got()
     done = {vote.person for vote in request.votes} | {*request.terms.excluded}
     quiet = [one for one in request.asked.factors if one.notify == "dm" and got[one.name] < one.need]
-    sources = dict.fromkeys(source for factor in quiet for source in factor.sources)
+    sources = dict.fromkeys(source for factor in quiet for source in called(request, factor))
     loud = (source for source in sources if source not in request.quiet)
     people = [source.removeprefix("person:") for source in loud if source.startswith("person:")]
     found = ((person, _of(accounts(person), stand)) for person in people if person not in done)

@@ -23,6 +23,15 @@ class Behalf(Frozen):
     factors: tuple[str, ...]
 
 
+class StandIn(Frozen):
+    """Who is called in somebody's place, for the demands for which that one's seat was handed to them."""
+
+    owner: str
+    person: str
+    accounts: tuple[str, ...]
+    factors: tuple[str, ...]
+
+
 class Vote(Frozen):
     """One person's yes or no, with what they saw. `changes` is a no that says what to change."""
 
@@ -144,6 +153,7 @@ class Request(Frozen):
     shares: tuple[Share, ...] = ()  #: what it takes of windows
     sums: dict[str, int] = Field(default_factory=dict)  #: what these came to when it was asked
     quiet: tuple[str, ...] = ()  #: approver sources that are asked and not notified: often enough, or not at this hour
+    stand_ins: tuple[StandIn, ...] = ()  #: who was called in whose place, when people were last notified
     review_reminded: int = 0  #: how many reminders to review an emergency were due
 
     version: int = Field(default=0, exclude=True)  #: set by the store: how many times it was committed
