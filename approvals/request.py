@@ -23,6 +23,15 @@ class Behalf(Frozen):
     factors: tuple[str, ...]
 
 
+class StandIn(Frozen):
+    """Who is called in somebody's place, for the demands for which that one's seat was handed to them."""
+
+    owner: str
+    person: str
+    accounts: tuple[str, ...]
+    factors: tuple[str, ...]
+
+
 class Vote(Frozen):
     """One person's yes or no, with what they saw. `changes` is a no that says what to change."""
 
@@ -164,6 +173,7 @@ class Request(Frozen):
     quiet: tuple[str, ...] = ()  #: approver sources that are asked and not notified: often enough, or not at this hour
     callees: dict[str, Callees] = Field(default_factory=dict)  #: by source: whom a card calls, a letter is written to
     called_for: str = ""  #: on which occasion they were looked up
+    stand_ins: tuple[StandIn, ...] = ()  #: who was called in whose place, when people were last notified
     review_reminded: int = 0  #: how many reminders to review an emergency were due
 
     version: int = Field(default=0, exclude=True)  #: set by the store: how many times it was committed

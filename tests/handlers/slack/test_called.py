@@ -26,7 +26,8 @@ def demands(notify: str, source: dict[str, Any]) -> dict[str, Any]:
     """A policy in which deployments wait for the people of a source."""
     file = policy_file()
     people = file["people"] | {"alice": {"accounts": [f"slack:{TEAM}:U0ALICE", "pagerduty:acme:PALICE"]}}
-    rule = {"id": "prod-change", "match": {"kind": ["deploy.*"]}, "destinations": [f"slack:{DEPLOYS}"]}
+    rule: dict[str, Any] = {"id": "prod-change", "match": {"kind": ["deploy.*"]}, "exempts": ["defaults"]}
+    rule |= {"destinations": [f"slack:{DEPLOYS}"]}
     factors = [{"name": "duty", "from": ["duty"], "notify": notify}]
     return {"people": people, "groups": file["groups"] | {"duty": source}, "rules": [rule | {"factors": factors}]}
 
