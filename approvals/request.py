@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import Field
@@ -132,6 +132,24 @@ class Outcome(Frozen):
     status: Status
     at: int
     note: str = ""
+
+
+def counting(
+    answers: Sequence[tuple[str, tuple[str, ...], tuple[Behalf, ...]]],
+) -> dict[str, frozenset[str]]:
+    """Whose answer counts, and for which factors: of people who answered, each with their factors and others' seats.
+
+    A seat that was handed over counts only where its owner has not answered, and for the first who took it: so nobody
+    is ever behind two answers.
+    """
+    answered = {person for person, _, _ in answers}
+    found: dict[str, frozenset[str]] = {}
+    for person, own, behalf in answers:
+        handed = [one for one in behalf if one.person not in answered]
+        answered |= {one.person for one in handed}
+        if names := frozenset((*own, *(name for one in handed for name in one.factors))):
+            found[person] = names
+    return found
 
 
 class Request(Frozen):
@@ -457,19 +475,8 @@ class Request(Frozen):
         return {person: counting[person] for person in yeses if person in counting}
 
     def _counting(self) -> dict[str, frozenset[str]]:
-        """Whose answer counts, and for which factors.
-
-        A seat that was handed over counts only where its owner has not answered, and for the first who took it: so
-        nobody is ever behind two answers.
-        """
-        answered = {vote.person for vote in self.votes}
-        found: dict[str, frozenset[str]] = {}
-        for vote in self.votes:
-            handed = [one for one in vote.behalf if one.person not in answered]
-            answered |= {one.person for one in handed}
-            if names := frozenset((*vote.factors, *(name for one in handed for name in one.factors))):
-                found[vote.person] = names
-        return found
+        """Whose answer counts, and for which factors."""
+        return counting([(vote.person, vote.factors, vote.behalf) for vote in self.votes])
 
     def _must_allow(self, event: Event) -> None:
         step(self.status, event)
