@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +16,8 @@ from approvals.lifecycle import Status
 from approvals.request import Spend
 from bot.cli import app
 from bot.policies import read_policy
-from bot.policy_words import people_now
 from bot.settings import load
 from bot.signing import create_key
-from sandbox import Sandbox
 from storage.redis import RedisStore
 from tests.approvals.make import MINUTE, a_question, account
 from tests.build import AGENT, DIGEST, NOW, a_change, a_document, a_request, an_action, policy_mapping
@@ -141,23 +138,6 @@ def test_explain_says_what_is_wrong_with_a_file(folder: Path, text: str) -> None
     found = run("explain", folder / "request.json", "--policy", a_policy_in(folder), "--no-ask")
     assert found.exit_code == 2
     assert "request.json: " in words(found)
-
-
-async def test_explain_asks_slack_who_could_answer_right_now(folder: Path) -> None:
-    policy, _ = read_policy(SCENES)
-    action = an_action(arguments={"amount": "9.50"})
-    question = policy.admit(a_document(action=action), AGENT, NOW)
-    terms = policy.terms(question)
-    async with Sandbox() as sandbox:
-        slack = {"slack_bot_token": sandbox.bot_token, "slack_app_token": sandbox.app_token}
-        said = await people_now(terms, policy, load(slack_api_url=sandbox.api_url, **slack))
-        wrong = await people_now(
-            terms, policy, load(slack_api_url=sandbox.api_url, **slack | {"slack_bot_token": "xoxb-0"})
-        )
-    assert re.search(r"dana +may not: This was asked by you.* \(slack:T0SAYSO:U0DANA\)", said)
-    assert re.search(r"alice +may answer for finance \(slack:T0SAYSO:U0ALICE\)", said)
-    assert re.search(r"bob +may not: You are not among those asked here", said)
-    assert "whoever is in slack:usergroup:S0FINANCE (Slack could not be asked: " in wrong
 
 
 # -- test ---------------------------------------------------------------------------------------------------------
