@@ -9,6 +9,7 @@ from typing import Any, Literal
 from approvals.commits import record_of
 from approvals.ports import Account
 from approvals.request import Request
+from approvals.standing import Spot
 from approvals.verdicts import Refused
 
 
@@ -29,6 +30,11 @@ class Click:
     reason: str = ""
     view: str = ""
     confirm: str = ""
+
+    @property
+    def spot(self) -> Spot:
+        """The message it was made on."""
+        return Spot(self.places, self.reference, self.shown)
 
 
 def refused_click(request: Request, click: Click, refused: Refused) -> Mapping[str, Any]:

@@ -36,7 +36,7 @@ from approvals.policy_file import (
     RuleEntry,
     matches,
 )
-from approvals.policy_problems import problems
+from approvals.policy_problems import destinations_in, problems
 from approvals.policy_remarks import remarks, warnings
 from approvals.question import Question
 from approvals.summaries import filled
@@ -101,11 +101,11 @@ class Policy:
     @property
     def destinations(self) -> tuple[str, ...]:
         """Every place a card could be shown in."""
-        demands = [self._file.defaults, *self._file.rules]
-        found = [d for demand in demands for d in (*demand.destinations, *demand.fallback)]
-        found += [d for demand in demands for step in demand.escalate for d in step.destinations]
-        found += self._file.break_glass.announce if self._file.break_glass else ()
-        return tuple(dict.fromkeys(found))
+        return tuple(dict.fromkeys(name for name, _, _ in self.destinations_in_text()))
+
+    def destinations_in_text(self) -> Iterator[tuple[str, tuple[str | int, ...], str]]:
+        """Every destination as often as the file names it: with its path in the file, and where that is in words."""
+        return destinations_in(self._file)
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -116,6 +116,14 @@ class Policy:
         """The approver sources that a group names; none of a group that there is not."""
         entry = self._file.groups.get(group)
         return () if entry is None else entry.sources()
+
+    def sources_behind(self, name: str) -> tuple[str, ...]:
+        """The approver sources of a group, or of a person by themselves. Raises ValueError for what is neither."""
+        if name in self._file.groups:
+            return self.sources_of(name)
+        if name in self._file.people:
+            return (f"person:{name}",)
+        raise ValueError(f"the policy has no group and no person {name!r}")
 
     def frozen(self, freezes: tuple[Freeze, ...]) -> Policy:
         """The same policy while these freezes are in force."""

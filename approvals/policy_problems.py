@@ -37,6 +37,21 @@ def _demands(file: PolicyFile) -> Iterator[tuple[_Path, str, Demands]]:
     yield from _rules(file)
 
 
+def destinations_in(file: PolicyFile) -> Iterator[tuple[str, _Path, str]]:
+    """Every destination that a file names, with its path and where that is in words."""
+    for path, where, demands in _demands(file):
+        for key, names in (("destinations", demands.destinations), ("fallback", demands.fallback)):
+            yield from ((name, (*path, key, place), f"{where}.{key}") for place, name in enumerate(names))
+    for path, where, demands in _demands(file):
+        for number, step in enumerate(demands.escalate):
+            at = (*path, "escalate", number, "destinations")
+            yield from ((name, (*at, place), f"{where}.escalate") for place, name in enumerate(step.destinations))
+    announced = file.break_glass.announce if file.break_glass else ()
+    yield from (
+        (name, ("break_glass", "announce", place), "break_glass.announce") for place, name in enumerate(announced)
+    )
+
+
 # -- names that lead nowhere --------------------------------------------------------------------------------------
 
 

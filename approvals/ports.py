@@ -64,6 +64,18 @@ class Trouble:
 
 
 @dataclass(frozen=True)
+class DeadLetter:
+    """An intake entry that was refused and kept aside; `body` is what was kept of it, `at` when that was, in ms."""
+
+    owner: str
+    entry: str
+    reason: str
+    type: str
+    body: bytes
+    at: int
+
+
+@dataclass(frozen=True)
 class Answer:
     """One message on an out stream; `type` and `body` as docs/reference/redis-contract.md has them."""
 
@@ -358,8 +370,11 @@ class Store(Protocol):
         """
         ...
 
-    async def record_post(self, request: str, post: Post) -> None:
-        """Record what is at a destination now, replacing an intention or an older post."""
+    async def record_post(self, request: str, post: Post, *, unless_posted: bool = False) -> Post | None:
+        """Record what is at a destination now, replacing an intention or an older post.
+
+        With `unless_posted` nothing is recorded where a card already is, and that one is returned.
+        """
         ...
 
     async def keep_rendering(self, digest: str, rendering: bytes) -> None:

@@ -32,7 +32,6 @@ from approvals.ports import (
     Directory,
     Identities,
     Policies,
-    Post,
     SecretDetector,
     Signer,
     Store,
@@ -44,9 +43,10 @@ from approvals.request import Earlier, Request, Superseded, Vote
 from approvals.reserving import Reserved, reserving
 from approvals.review import OVER
 from approvals.reviewing import Reviews, request_of
+from approvals.standing import Spot, Standing, adopted, original_of, post_at
 from approvals.terms import Terms
 from approvals.tools import Granted, NotGranted, Tools
-from approvals.verdicts import DENIED, UNKNOWN, UNSEEN, Counted, Done, Late, Refused, Verdict
+from approvals.verdicts import DENIED, NOT_THIS_CARD, UNKNOWN, UNSEEN, Counted, Done, Late, Refused, Verdict
 from approvals.windows import Share, holder_of
 
 __all__ = [
@@ -291,13 +291,25 @@ class Approvals:
             found = await self._found(request, click, policy)
             if not isinstance(found, _Found):
                 return found
-            await self._adopt(found.stored, click)
+            if post_at(await adopted(self._store, found.stored, click.spot), click.spot) is None:
+                refusal = refused_click(found.stored.request, click, NOT_THIS_CARD)
+                await self._store.note(refusal, partition=home(request))
+                return NOT_THIS_CARD
             careful = await self.reviews.careful(found.stored, found.voter, click, policy)
             if isinstance(careful, Refused):
                 return careful
             return await self._commit_vote(found.stored, careful, found.voter, policy)
 
         return await under_policy(self._policies, commit)
+
+    async def seen(self, request: str, spot: Spot) -> Standing | Refused:
+        """A message of a request is on somebody's screen: it is adopted where nobody recorded it, or found a copy."""
+        try:
+            stored = await adopted(self._store, await self._store.get(request), spot)
+        except NotFound:
+            return UNKNOWN
+        original = original_of(stored, spot)
+        return NOT_THIS_CARD if original is None and post_at(stored, spot) is None else Standing(stored, original)
 
     async def vote_from(self, view: str, account: Account, *, reason: str = "", confirm: str = "") -> Verdict:
         """Count somebody's approval that was given in a review."""
@@ -385,10 +397,8 @@ class Approvals:
         request = stored.request
         if request.status is not Status.PENDING:
             return Late(request)
-        if on_card and _post_at(stored, click) is None:
-            return Refused(
-                "not_this_card", "This button does not belong to a card I posted here, so nothing was counted."
-            )
+        if on_card and post_at(stored, click.spot) is None:
+            return NOT_THIS_CARD
         try:
             terms = binding(request, policy, stored.now)
         except EntryRefused as refusal:
@@ -467,13 +477,6 @@ class Approvals:
         )
         await self._store.note(refused_click(request, click, refusal), partition=home(request.id))
         return refusal
-
-    async def _adopt(self, stored: Stored, click: Click) -> None:
-        """Record the message of a click as the post it is, where a crash kept its courier from doing so."""
-        post = _post_at(stored, click)
-        if post is not None and post.state == "intended":
-            found = replace(post, state="posted", at=stored.now, reference=click.reference, shown=click.shown)
-            await self._store.record_post(stored.request.id, found)
 
     # -- tools ----------------------------------------------------------------------------------------------------
 
@@ -724,12 +727,3 @@ def _vote(click: Click, voter: Voter, at: int) -> Vote:
         reason=click.reason,
         behalf=voter.behalf,
     )
-
-
-def _post_at(stored: Stored, click: Click) -> Post | None:
-    """The post a click was made on: the message itself, or one that was intended there and never recorded."""
-    for post in stored.posts.values():
-        if post.state == "posted" and dict(post.reference) == dict(click.reference):
-            return post
-    waiting = (stored.posts.get(place) for place in click.places)
-    return next((post for post in waiting if post is not None and post.state == "intended"), None)

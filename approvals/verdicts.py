@@ -26,7 +26,9 @@ class Refused:
 
 UNKNOWN = Refused("not_found", "I do not know this request any more, so nothing was counted.")
 
-
+NOT_THIS_CARD: Final = Refused(
+    "not_this_card", "This button does not belong to a card I posted here, so nothing was counted."
+)
 DENIED: Final = Refused("policy_denies", "A rule of the policy now denies this request, so it cannot be answered.")
 UNSEEN: Final = Refused(
     "unseen", "Part of this is secret, and no rule lets it be approved unseen. Deny it, or ask for a change."

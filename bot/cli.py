@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.markup import escape
 
+from approvals.durations import milliseconds
 from approvals.errors import NotFound, PolicyInvalid
 from approvals.indices import Query
+from approvals.lifecycle import Status
+from approvals.terms import Risk
 from bot import audit as audits
 from bot import initial, logs
 from bot.keys_cli import keys_app
@@ -148,21 +153,59 @@ def pending(
     agent: Annotated[str | None, typer.Option(help="Only this agent's.")] = None,
     destination: Annotated[str | None, typer.Option(help="Only what is asked there (slack:C…).")] = None,
     kind: Annotated[str | None, typer.Option(help="Only this kind.")] = None,
+    risk: Annotated[Risk | None, typer.Option(help="Only this risk.")] = None,
+    approver: Annotated[str | None, typer.Option(help="Only what this group or person may answer.")] = None,
+    older: Annotated[str | None, typer.Option(help="Only what was asked longer ago: 90s, 15m, 2h, 1d.")] = None,
+    status: Annotated[str, typer.Option(help="What has come to this instead: approved, unknown, …")] = "pending",
     as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
 ) -> None:
     """List what is waiting for an answer, newest first."""
     from bot.house import open_store
     from bot.printing import row_of
 
+    settings = _settings()
+    try:
+        query = Query(
+            statuses=(Status(status),),
+            agent=agent,
+            destination=destination,
+            sources=None if approver is None else _policy(settings.policy).sources_behind(approver),
+            kind=kind,
+            risk=risk,
+        )
+        age = 0 if older is None else milliseconds(older)
+    except ValueError as exc:
+        _fail(str(exc))
+
     async def look() -> None:
-        async with open_store(_settings()) as store:
+        async with open_store(settings) as store:
+            wanted = replace(query, asked_before=await store.now() - age + 1)
             cursor: str | None = ""
             while cursor is not None:
-                page = await store.list(Query(agent=agent, destination=destination, kind=kind), cursor, limit=200)
+                page = await store.list(wanted, cursor, limit=200)
                 for request in page.requests:
-                    row = row_of(request)
-                    out.print(escape(json.dumps(row) if as_json else "  ".join(row.values())), soft_wrap=True)
+                    _print_row(row_of(request), as_json)
                 cursor = page.cursor
+
+    _run(look())
+
+
+@app.command("dead-letters")
+def dead_letters(
+    most: Annotated[int, typer.Option(min=1, max=1_000, help="How many.")] = 20,
+    as_json: Annotated[bool, typer.Option("--json", help="One JSON object a line.")] = False,
+) -> None:
+    """List what agents and tools sent that was refused and kept aside, the latest first: who, when, why.
+
+    Of what was readable the form is kept and no value; of what was not, the beginning.
+    """
+    from bot.house import open_store
+    from bot.printing import letter_of
+
+    async def look() -> None:
+        async with open_store(_settings()) as store:
+            for letter in await store.dead_letters(most=most):
+                _print_row(letter_of(letter), as_json)
 
     _run(look())
 
@@ -289,6 +332,10 @@ def audit_export(
             err.print(f"{written} entries in {to}; {dropped} dropped from Redis")
 
     _run(write())
+
+
+def _print_row(row: Mapping[str, str], as_json: bool) -> None:
+    out.print(escape(json.dumps(row) if as_json else "  ".join(row.values())), soft_wrap=True)
 
 
 def _print_finding(finding: audits.Finding) -> None:

@@ -135,7 +135,14 @@ async def open_doors(
     session = await stack.enter_async_context(aiohttp.ClientSession(timeout=timeout))
     return Doors(
         slack=await _slack(session, settings, signer, kit, external),
-        teams=teams_door(session, settings, store, seal_key=signer.secret_for("teams buttons"), watch=kit.teams()),
+        teams=teams_door(
+            session,
+            settings,
+            store,
+            seal_key=signer.secret_for("teams buttons"),
+            watch=kit.teams(),
+            external=external,
+        ),
         oncall=open_oncall(stack, session, settings),
     )
 
@@ -163,7 +170,13 @@ async def _slack(
 
 
 def teams_door(
-    session: aiohttp.ClientSession, settings: Settings, store: Store, *, seal_key: bytes, watch: TeamsWatch
+    session: aiohttp.ClientSession,
+    settings: Settings,
+    store: Store,
+    *,
+    seal_key: bytes,
+    watch: TeamsWatch,
+    external: Callable[[str], bool] = lambda destination: False,
 ) -> TeamsDoor | None:
     """The Teams door; None where Teams is off."""
     if settings.teams_app_id is None or settings.teams_tenant_id is None:
@@ -182,7 +195,7 @@ def teams_door(
         issuer=issuer_of(credentials, authority=settings.teams_authority),
         seal_key=seal_key,
         store=store,
-        options=Options(addresses=addresses, everybody=settings.teams_everybody or "", watch=watch),
+        options=Options(addresses=addresses, everybody=settings.teams_everybody or "", external=external, watch=watch),
     )
 
 

@@ -20,6 +20,7 @@ from aiohttp.typedefs import Handler
 from approvals.commands.commands import Commands
 from approvals.desk import Desk
 from approvals.errors import ApprovalsError
+from approvals.policy import Policy
 from approvals.ports import Inbox, Signer, Store
 from approvals.reaching import Reaching
 from approvals.service import Approvals
@@ -31,6 +32,7 @@ from bot.doors import Doors, open_doors
 from bot.identity import TokenFiles
 from bot.intake import Intake
 from bot.keys import signer_for
+from bot.known_places import must_be_open
 from bot.loops import Loop
 from bot.oncall import unasked
 from bot.policies import AdoptedPolicy, read_policy
@@ -96,6 +98,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         inbox = await stack.enter_async_context(store.inbox(name))
         signer = await signer_for(settings, store)
         write_trust(settings.trust, signer.trust(settings.issuer))
+        await _fits(settings, store, policy, text)
         policies = AdoptedPolicy(store, policy, text)
         await policies.put_in_force()
         kit = await stack.enter_async_context(open_telemetry(settings, policies, store.server))
@@ -191,7 +194,8 @@ def _reload(settings: Settings, store: RedisStore, inbox: Inbox, policies: Adopt
         await inbox.watch(agents, audiences)
         await store.publish_names(agents, audiences)
 
-    return Reload(settings.policy, policies, store, serve=served, counted=kit.policy_file)
+    fits = partial(_fits, settings, store)
+    return Reload(settings.policy, policies, store, serve=served, counted=kit.policy_file, fits=fits)
 
 
 def _then(first: Callable[[], None], second: Callable[[], None]) -> Callable[[], None]:
@@ -235,6 +239,12 @@ async def serve(settings: Settings) -> None:
         log.info("draining", seconds=settings.drain_seconds)
         with contextlib.suppress(TimeoutError):
             await asyncio.wait_for(at_once.wait(), settings.drain_seconds)
+
+
+async def _fits(settings: Settings, store: Store, policy: Policy, text: str) -> None:
+    """Raises PolicyInvalid where a policy contradicts what is known of a platform that is on."""
+    if settings.teams_app_id is not None:
+        await must_be_open(policy, text, settings.policy, store.shelf)
 
 
 def _is_external(policies: AdoptedPolicy, destination: str) -> bool:

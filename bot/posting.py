@@ -17,11 +17,12 @@ import structlog
 
 from approvals.card import Card, card_of
 from approvals.errands import FILE, NOT_NOW, NOTE, place_of, retry_after
-from approvals.errors import ChatRefused, ChatUnavailable, NotFound
+from approvals.errors import ChatRefused, ChatUnavailable
 from approvals.notes import Note
 from approvals.ports import ChatPlatform, Post, Store, Stored
 from approvals.request import Request
 from approvals.rows import Row, row_of
+from approvals.standing import kept_of, shelf_name
 
 log = structlog.get_logger("sayso.courier")
 
@@ -178,12 +179,12 @@ class Posting:
 
     async def shared(self, destination: str, name: str) -> Shared | None:
         """The message of a name, as long as it is known."""
-        kept = await self._store.shelf.kept(f"{destination}/{name}")
+        kept = await self._store.shelf.kept(shelf_name(destination, name))
         return None if kept is None else Shared(name, destination, tuple(kept.document["rows"]))
 
     async def rows(self, shared: Shared) -> Sequence[Stored | None]:
         """The requests of a shared message; None for those that are forgotten."""
-        return await asyncio.gather(*(self._find(request) for request in shared.rows))
+        return await asyncio.gather(*(kept_of(self._store, request) for request in shared.rows))
 
     async def forget(self, destination: str, requests: Sequence[Stored], problem: str) -> None:
         """Take back what was intended and surely not done, so that the next try need not search."""
@@ -196,16 +197,15 @@ class Posting:
 
     async def record(self, request: str, post: Post, reference: Mapping[str, str], shown: str) -> None:
         """Write down what stands at a destination; nothing shown means that it must still be made current."""
-        now = await self._store.now()
-        posted = replace(post, state="posted", at=now, reference=reference, shown=shown, problem="", tries=0)
-        await self._store.record_post(request, posted)
+        await self._store.record_post(request, await self._posted(post, reference, shown))
 
     # ---- inside
 
     async def _remember(self, shared: Shared) -> None:
         """Keep which requests share a message, unless that is kept."""
         document = {"rows": list(shared.rows)}
-        await self._store.shelf.keep(_shelf_name(shared), document, version=0, ttl=SHARED_KEPT_MS)
+        name = shelf_name(shared.destination, shared.name)
+        await self._store.shelf.keep(name, document, version=0, ttl=SHARED_KEPT_MS)
 
     async def _intend(self, shared: Shared, requests: Sequence[str]) -> Sequence[Post | None]:
         """Say of each request that this message is about to show it; what was there before, None where nothing was."""
@@ -217,7 +217,7 @@ class Posting:
         await self._keep(card)
         reference = await platform.post(destination, request, card)
         log.info("card posted", destination=destination, code=request.code)
-        await self.record(request.id, Post(destination, "intended", 0), reference, card.digest())
+        await self._record_first(request.id, Post(destination, "intended", 0), reference, card.digest())
         self._watch.shown(request, destination, first=True)
 
     async def _post_shared(self, platform: ChatPlatform, shared: Shared, requests: Sequence[Stored]) -> None:
@@ -226,9 +226,25 @@ class Posting:
         reference = await platform.post_shared(shared.destination, shared.name, rows)
         log.info("shared message posted", destination=shared.destination, requests=len(rows))
         post = Post(shared.destination, "intended", 0, shared=shared.name)
-        await asyncio.gather(*(self.record(row.request, post, reference, row.digest()) for row in rows))
+        others = await asyncio.gather(*(self._record_first(row.request, post, reference, row.digest()) for row in rows))
+        if (first := next(filter(None, others), None)) is not None:  # one row was adopted there, so all stand there
+            await asyncio.gather(*(self.record(row.request, post, first, "") for row in rows))
         for stored in requests:
             self._watch.shown(stored.request, shared.destination, first=True)
+
+    async def _record_first(
+        self, request: str, post: Post, reference: Mapping[str, str], shown: str
+    ) -> Mapping[str, str] | None:
+        """Write down a new message, unless another was adopted meanwhile: then that is the card, and is returned."""
+        known = await self._store.record_post(request, await self._posted(post, reference, shown), unless_posted=True)
+        if known is None or dict(known.reference) == dict(reference):
+            return None
+        log.warning("another message is the card", destination=post.destination, request=request)
+        return known.reference
+
+    async def _posted(self, post: Post, reference: Mapping[str, str], shown: str) -> Post:
+        now = await self._store.now()
+        return replace(post, state="posted", at=now, reference=reference, shown=shown, problem="", tries=0)
 
     async def _found(
         self, platform: ChatPlatform, destination: str, about: str, since: int
@@ -260,14 +276,3 @@ class Posting:
     async def _keep(self, rendering: Card | Row) -> None:
         """Keep what is about to be shown, before anybody can see it."""
         await self._store.keep_rendering(rendering.digest(), rendering.model_dump_json().encode())
-
-    async def _find(self, request: str) -> Stored | None:
-        try:
-            return await self._store.get(request)
-        except NotFound:
-            return None
-
-
-def _shelf_name(shared: Shared) -> str:
-    """In a folder that lies in the destination's home partition."""
-    return f"{shared.destination}/{shared.name}"

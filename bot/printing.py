@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from approvals.card import Card, card_of
 from approvals.lines import Line
+from approvals.ports import DeadLetter
 from approvals.request import Request
+from approvals.text import clipped, one_line
 from approvals.wire import instant
+
+_KEPT: Final = 200  #: characters of a dead letter that are shown
 
 
 def story_of(request: Request) -> str:
@@ -37,6 +43,18 @@ def row_of(request: Request) -> dict[str, str]:
         "kind": request.action.kind,
         "rule": "+".join(request.terms.rules),
         "expires_at": instant(request.expires_at),
+    }
+
+
+def letter_of(letter: DeadLetter) -> dict[str, str]:
+    """A dead letter in a list, safe to print whatever somebody sent."""
+    return {
+        "at": instant(letter.at),
+        "owner": letter.owner,
+        "entry": letter.entry,
+        "reason": letter.reason,
+        "type": one_line(letter.type) or "-",
+        "kept": clipped(one_line(letter.body.decode(errors="replace")), _KEPT),
     }
 
 

@@ -13,6 +13,7 @@ import structlog
 from watchfiles import awatch
 
 from approvals.errors import ApprovalsError, PolicyInvalid
+from approvals.policy import Policy
 from approvals.ports import Store
 from bot.policies import AdoptedPolicy, read_policy
 
@@ -25,20 +26,33 @@ _STEP: Final = 200  #: ms between two looks of the watcher, and how long a file 
 _Names = Callable[[Sequence[str], Sequence[str]], Awaitable[None]]
 
 
+async def _anything(policy: Policy, text: str) -> None:
+    """Nothing is known that a policy could contradict."""
+
+
 class Reload:
     """Steps of a loop: read the file again when it changed, and serve the agents of the policy in force.
 
     `serve` is told the agents and tools whenever they are others; `counted` whether a file was adopted or refused.
+    `fits` raises PolicyInvalid for a policy that contradicts what is known of the platforms.
     """
 
     def __init__(
-        self, path: Path, policies: AdoptedPolicy, store: Store, *, serve: _Names, counted: Callable[[str], None]
+        self,
+        path: Path,
+        policies: AdoptedPolicy,
+        store: Store,
+        *,
+        serve: _Names,
+        counted: Callable[[str], None],
+        fits: Callable[[Policy, str], Awaitable[None]] = _anything,
     ) -> None:
         self._path = path
         self._policies = policies
         self._store = store
         self._serve = serve
         self._counted = counted
+        self._fits = fits
         self._digest = policies.current().digest  #: of the file as it was last read
         self._served: tuple[Sequence[str], Sequence[str]] | None = None
         self._refused = b""  #: hash of the file that was refused last, so that it is told once
@@ -76,6 +90,7 @@ class Reload:
     async def _read(self, *, asked: bool) -> None:
         try:
             policy, text = await asyncio.to_thread(read_policy, self._path)
+            await self._fits(policy, text)
         except PolicyInvalid as exc:
             return await self._refuse(exc)
         self._refused = b""

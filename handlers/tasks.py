@@ -26,6 +26,11 @@ class Tasks:
         task.add_done_callback(self._ended)
         return task
 
+    async def idle(self) -> None:
+        """Wait for everything that runs, however long it takes."""
+        while self._running:
+            await asyncio.wait(self._running)
+
     async def drain(self, timeout: float = 5.0) -> None:
         """Wait for everything that runs, cancel what takes longer."""
         if self._running:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from approvals.lifecycle import Status
 from approvals.request import Request
-from approvals.verdicts import Counted, Late, Refused
+from approvals.verdicts import Counted, Done, Late, Refused
 
 UNCERTAIN = (
     "That did not get through to me in time, so do not take it as counted. "
@@ -22,6 +22,19 @@ SINCE = {
     Status.FAILED: ", and it failed",
     Status.UNKNOWN: ", and how it ended is not known",
 }
+
+REPORTED = "Reported. The operators are told, and it stands in the record; the request itself still waits."
+
+
+def pause_came_to(frozen: Done | Refused | None) -> str:
+    """The words for what came of pausing an agent beside a no; one may count without the other."""
+    match frozen:
+        case Done():
+            return "The agent is paused: what it asks is denied until somebody else unfreezes it."
+        case Refused(_, why):
+            return f"The agent is not paused. {why}"
+        case None:
+            return ""
 
 
 def came_to(verdict: Counted | Late | Refused) -> str:

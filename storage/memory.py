@@ -194,8 +194,13 @@ class MemoryStore:
         kept.tokens[destination] = token
         return None
 
-    async def record_post(self, request: str, post: Post) -> None:
-        self._must_find(request).posts[post.destination] = post
+    async def record_post(self, request: str, post: Post, *, unless_posted: bool = False) -> Post | None:
+        posts = self._must_find(request).posts
+        known = posts.get(post.destination)
+        if unless_posted and known is not None and known.state == "posted":
+            return known
+        posts[post.destination] = post
+        return None
 
     async def keep_rendering(self, digest: str, rendering: bytes) -> None:
         self._renderings[digest] = rendering

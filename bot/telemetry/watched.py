@@ -204,9 +204,9 @@ class WatchedStore:
         with _timed(self._metrics, "intend"):
             return await self._store.intend(request, destination, token, shared=shared)
 
-    async def record_post(self, request: str, post: Post) -> None:
+    async def record_post(self, request: str, post: Post, *, unless_posted: bool = False) -> Post | None:
         with _timed(self._metrics, "record_post"):
-            await self._store.record_post(request, post)
+            return await self._store.record_post(request, post, unless_posted=unless_posted)
 
     async def keep_rendering(self, digest: str, rendering: bytes) -> None:
         with _timed(self._metrics, "keep_rendering"):

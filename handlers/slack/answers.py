@@ -52,13 +52,8 @@ def about(verdict: Verdict, answer: str, team: str) -> Private:
 def paused(came: Paused, team: str) -> Private:
     """What came of denying a request and pausing its agent: one may count without the other."""
     denied = about(came.verdict, "deny", team)
-    match came.frozen:
-        case Done():
-            sentence = "The agent is paused: what it asks is denied until somebody else unfreezes it."
-        case Refused(_, why):
-            sentence = f"The agent is not paused. {why}"
-        case None:
-            return denied
+    if not (sentence := verdicts.pause_came_to(came.frozen)):
+        return denied
     return Private(f"{denied.spoken} {sentence}", (*denied.elements, text(f"\n{sentence}")))
 
 
@@ -66,7 +61,7 @@ def reported(came: Done | Refused) -> Private:
     """What came of a report."""
     if isinstance(came, Refused):
         return plain(came.sentence, "Nothing was counted.")
-    return plain("Reported. The operators are told, and it stands in the record; the request itself still waits.")
+    return plain(verdicts.REPORTED)
 
 
 def late(request: Request, team: str) -> Private:

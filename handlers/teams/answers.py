@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from approvals.lifecycle import Status
 from approvals.request import Request
-from approvals.service import Counted, Late, Refused, Verdict
+from approvals.service import Counted, Done, Late, Paused, Refused, Verdict
 from handlers import verdicts
 from handlers.teams.elements import CONTENT_TYPE, Json, plainly, utc
 
 NOBODY = "Teams did not tell me who you are in Entra, so nothing was counted."
+NOT_LOOKED_UP = "I could not look this up just now, so this may not be how it stands."
 NO_REASON = "Nothing was counted: say why in a few words, and send it again."
 
 
@@ -34,6 +35,16 @@ def about(verdict: Verdict, answer: str) -> str:
             return late(request)
         case Refused(_, sentence):
             return sentence
+
+
+def paused(came: Paused) -> str:
+    """What came of denying a request and pausing its agent."""
+    return f"{about(came.verdict, 'deny')} {verdicts.pause_came_to(came.frozen)}".strip()
+
+
+def reported(came: Done | Refused) -> str:
+    """What came of a report."""
+    return came.sentence if isinstance(came, Refused) else verdicts.REPORTED
 
 
 def late(request: Request) -> str:

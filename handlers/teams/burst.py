@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 
 from approvals.lifecycle import Status
 from approvals.rows import Row
-from handlers.teams.cards import DATA, ROW, Drawing, buttons_of, heading, seats, voice
+from handlers.teams.cards import DATA, ROW, Drawing, buttons_of, heading, refresh_of, seats, voice
 from handlers.teams.elements import Json, card, fixed, line, lines, literal, local_time, ours, quiet, row
 
 _LEAD = "they came faster than Teams lets me post, and each is decided on its own"
@@ -24,7 +24,9 @@ def draw_rows(rows: Sequence[Row | None], values: Sequence[str]) -> Drawing:
     body = [_lead(len(rows), len(waiting))]
     for one, value in zip(rows, values, strict=True):
         body.append(_forgotten() if one is None else _row(one, value))
-    return Drawing(card(body, spoken=spoken, teams={"width": "Full"}), spoken)
+    open_ones = [(one, value) for one, value in zip(rows, values, strict=True) if one is not None and one.buttons]
+    refresh = refresh_of([one for one, _ in open_ones], open_ones[0][1]) if open_ones else None
+    return Drawing(card(body, spoken=spoken, teams={"width": "Full"}, refresh=refresh), spoken)
 
 
 def _lead(count: int, waiting: int) -> Json:

@@ -21,9 +21,14 @@ from handlers.teams.elements import Json, card, fixed, line, literal, local_time
 APPROVE = "approve"
 DENY = "deny"
 CHANGES = "changes"
+PAUSE = "pause"
+REPORT = "report"
+MORE = "more"  #: the form in which both of these are
+REFRESH = "refresh"  #: what a client asks by itself when a card comes into view; it never votes
 DATA = "sayso"  #: where a button carries its sealed value
 ROW = "row"  #: set in what a button carries that stands beside others' in one message
 LIMIT = 28_000  #: bytes of a card; Teams takes more, but not everywhere
+REFRESHED = 60  #: people for whom Teams refreshes a card
 LONGEST = 500  #: characters of a reason
 _HALF_A_DAY = 12 * 3_600_000
 
@@ -104,7 +109,34 @@ def preset_field(answer: str, request: str) -> str:
 def _drawn(shown: Card, value: str, notice: str, spoken: str, room: _Room, denials: Sequence[str]) -> Json:
     body = [*_notice(notice), *_body(shown, room)]
     buttons = buttons_of(_offered(shown, room), shown, {DATA: value}, care=shown.care, denials=denials)
-    return card(body, buttons, spoken=spoken, teams={"width": "Full"})
+    buttons += [_more(shown.request, {DATA: value})] if buttons else []
+    return card(body, buttons, spoken=spoken, teams={"width": "Full"}, refresh=refresh_of([shown], value))
+
+
+def refresh_of(shown: Sequence[Card | Row], value: str) -> Json | None:
+    """What clients do when the message comes into view, while it has buttons: ask for the card as it is.
+
+    Teams does it for everybody in a chat or channel of up to 60 people, else for those who are named here.
+    https://learn.microsoft.com/microsoftteams/platform/task-modules-and-cards/cards/universal-actions-for-adaptive-cards/work-with-universal-actions-for-adaptive-cards
+    """
+    if not any(one.buttons for one in shown):
+        return None
+    asked = (who for one in shown for seat in one.needs for who in seat.people)
+    users = [account.split(":")[2] for who in asked for account in who.accounts if account.startswith("teams:")]
+    named = [f"8:orgid:{user}" for user in dict.fromkeys(users)][:REFRESHED]
+    action = _execute("Refresh", REFRESH, {DATA: value}, "default")
+    return {"action": action} | ({"userIds": named} if named else {})
+
+
+def draw_pointer(shown: Card, to: Json) -> Drawing:
+    """What a copy of a card turns into: no buttons, and the way to the card; it never grows old."""
+    head = [ours("↪️ ", size="Medium"), ours(shown.title, weight="Bolder", size="Medium")]
+    body = [
+        line([*head, ours(f" · code {shown.code}", weight="Bolder")]),
+        line([ours("This was posted twice after a fault, and this copy is closed. The other one counts: "), to]),
+    ]
+    spoken = f"Posted twice; the other one counts ({shown.code})"
+    return Drawing(card(body, spoken=spoken), spoken)
 
 
 def _notice(words: str) -> Iterator[Json]:
@@ -367,6 +399,23 @@ def _form(name: Button, request: str, data: Json, presets: Sequence[str]) -> Jso
     fields.append(written)
     inner = card(fields, [_execute(form.submit, name, data, form.style)], spoken=form.title)
     return {"type": "Action.ShowCard", "title": form.title, "style": form.style, "card": inner}
+
+
+def _more(request: str, data: Json) -> Json:
+    """What is rarely needed, behind a button of its own: both take the same words, and neither is one click away."""
+    label = "What is wrong? It stands in the record."
+    field: Json = {"type": "Input.Text", "id": reason_field(MORE, request), "label": label, "isMultiline": True}
+    field |= {"maxLength": LONGEST, "isRequired": True, "errorMessage": "Say it in a few words: it is needed."}
+    words = (
+        "Deny and pause: this is denied and, if the policy lets you, all that the agent asks, until somebody else "
+        "unfreezes it. Report: the operators are told, and this still waits."
+    )
+    actions = [
+        _execute("Deny and pause this agent", PAUSE, data, "destructive"),
+        _execute("Report as suspicious", REPORT, data, "default"),
+    ]
+    inner = card([quiet([ours(words)]), field], actions, spoken="More")
+    return {"type": "Action.ShowCard", "title": "More", "style": "default", "card": inner}
 
 
 def _execute(title: str, verb: str, data: Json, style: str, **more: str) -> Json:

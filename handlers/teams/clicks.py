@@ -10,23 +10,21 @@ from typing import Any
 
 import structlog
 
-from approvals.card import card_of
 from approvals.errors import ApprovalsError
-from approvals.ports import Store
-from approvals.request import Request
 from approvals.service import Approvals, Refused, Verdict
 from handlers import verdicts
-from handlers.seal import Seal, Sealed
+from handlers.seal import Sealed
 from handlers.teams import answers
 from handlers.teams.answers import banner, replaced
-from handlers.teams.cards import APPROVE, CHANGES, DENY, draw
+from handlers.teams.cards import APPROVE, CHANGES, DENY, PAUSE, REFRESH, REPORT
 from handlers.teams.desk import Desk, caller_of
 from handlers.teams.elements import Json
+from handlers.teams.marks import Marks
 from handlers.teams.press import Press, account_of, answer_of, data_of, pressed, verb_of
 from handlers.teams.replies import SAY, command_of
 from handlers.teams.review import BACK, FROM_REVIEW, TURN
 from handlers.teams.reviews import REVIEW, Reviews
-from handlers.teams.shapes import place_of
+from handlers.teams.views import Views
 from handlers.teams.watch import TeamsWatch
 
 log = structlog.get_logger(__name__)
@@ -35,66 +33,73 @@ BUDGET = 4.0  #: seconds from our taking a click up to its answer
 
 #: What an approval may lack that its button had no place for: a card of before a policy changed, a row.
 _TAKES_A_REVIEW = frozenset({"review_first", "reason_needed"})
-_VERBS = frozenset({SAY, REVIEW, TURN, FROM_REVIEW, BACK, APPROVE, DENY, CHANGES})
+_VERBS = frozenset({REFRESH, SAY, REVIEW, TURN, FROM_REVIEW, BACK, APPROVE, DENY, CHANGES, PAUSE, REPORT})
 
 
 class Clicks:
-    """Answers adaptiveCard/action invokes. `store` keeps what an answer shows, before anybody sees it.
-
-    `desk` answers the buttons that are commands.
-    """
+    """Answers adaptiveCard/action invokes. `desk` answers the buttons that are commands, `views` draws cards."""
 
     def __init__(
         self,
         approvals: Approvals,
-        seal: Seal,
-        store: Store,
+        marks: Marks,
         desk: Desk,
+        views: Views,
         *,
         budget: float = BUDGET,
         watch: TeamsWatch | None = None,
     ) -> None:
         self._approvals = approvals
-        self._seal = seal
-        self._store = store
+        self._marks = marks
         self._desk = desk
+        self._views = views
         self._reviews = Reviews(approvals)
         self._budget = budget
         self._watch = watch or TeamsWatch()
 
     async def answered(self, activity: Mapping[str, Any]) -> Json:
         """What Teams is answered; never raises."""
-        began = time.perf_counter()
+        began, verb = time.perf_counter(), verb_of(activity)
         try:
             async with asyncio.timeout(self._budget):
-                return await self._answer(activity)
+                return await self._answer(activity, verb)
         except Exception as exc:
+            _log_undecided(exc, verb[:40])
+            if verb == REFRESH:
+                return banner(answers.NOT_LOOKED_UP)
             self._watch.clicked("undecided")
-            _log_undecided(exc, verb_of(activity)[:40])
             return banner(verdicts.UNCERTAIN)
         finally:
-            self._watch.decided(time.perf_counter() - began)
+            if verb != REFRESH:
+                self._watch.decided(time.perf_counter() - began)
 
-    async def _answer(self, activity: Mapping[str, Any]) -> Json:
-        verb, account, caller = verb_of(activity), account_of(activity), caller_of(activity)
+    async def _answer(self, activity: Mapping[str, Any], verb: str) -> Json:
+        account, caller = account_of(activity), caller_of(activity)
         if verb not in _VERBS:
             return self._refused("unknown_button", verdicts.OUTDATED)
         if account is None or caller is None:
             return self._refused("nobody", answers.NOBODY)
         if verb == SAY:
             return replaced((await self._desk.answer(command_of(data_of(activity)), caller)).card)
+        press = pressed(activity, account, self._marks)
+        if press is None:
+            return self._refused("not_ours", verdicts.NOT_OURS)
+        if verb in (BACK, REFRESH):
+            return await self._views.refreshed(press)
+        if (pointer := await self._views.pointer(press)) is not None:
+            self._watch.clicked("copy")
+            return pointer
         if verb in (TURN, FROM_REVIEW):
-            place = place_of(activity)
             step = self._reviews.turn if verb == TURN else self._reviews.approve
-            return await step(activity, account, partial(self._value, place), partial(self._told, place, "approve"))
-        press = pressed(activity, account, self._seal)
-        return self._refused("not_ours", verdicts.NOT_OURS) if press is None else await self._on_card(press, verb)
+            return await step(activity, account, partial(self._value, press), partial(self._told, press, "approve"))
+        return await self._on_card(press, verb)
 
     async def _on_card(self, press: Press, verb: str) -> Json:
-        """What a button comes to that carries our seal."""
-        if verb == BACK:
-            request = (await self._store.get(press.request)).request
-            return replaced(await self._drawn(request, press.place, ""))
+        """What an answer comes to, or the wish to read the whole."""
+        if verb == PAUSE:
+            return await self._paused(press)
+        if verb == REPORT:
+            return await self._reported(press)
         answer = answer_of(verb)
         if answer is None:
             return await self._reviewed(press)
@@ -104,29 +109,37 @@ class Clicks:
         if answer == "approve" and isinstance(verdict, Refused) and verdict.reason in _TAKES_A_REVIEW:
             self._watch.clicked(verdict.reason)
             return await self._reviewed(press)
-        return await self._told(press.place, answer, verdict, beside_others=press.beside_others)
+        return await self._told(press, answer, verdict)
+
+    async def _paused(self, press: Press) -> Json:
+        """Deny, and stop the agent; both are told, whichever of them counted."""
+        if not press.reason:
+            return self._refused("no_reason", answers.NO_REASON)
+        came = await self._approvals.deny_and_pause(press.request, press.click("deny"))
+        return await self._shown(press, came.verdict, answers.paused(came))
+
+    async def _reported(self, press: Press) -> Json:
+        operators = self._approvals.operators
+        return banner(answers.reported(await operators.report_suspicious(press.request, press.account, press.reason)))
 
     async def _reviewed(self, press: Press) -> Json:
         """The first page of the whole action, on which what an approval takes can be given."""
-        value, tell = partial(self._value, press.place), partial(self._told, press.place, "approve")
+        value, tell = partial(self._value, press), partial(self._told, press, "approve")
         return await self._reviews.open(press, value, tell)
 
-    async def _told(self, place: str, answer: str, verdict: Verdict, *, beside_others: bool = False) -> Json:
+    async def _told(self, press: Press, answer: str, verdict: Verdict) -> Json:
         """The new card where there is one to show alone, else words for a moment; the courier shows the rest."""
+        return await self._shown(press, verdict, answers.about(verdict, answer))
+
+    async def _shown(self, press: Press, verdict: Verdict, words: str) -> Json:
         self._watch.clicked(verdicts.came_to(verdict))
-        words = answers.about(verdict, answer)
-        if isinstance(verdict, Refused) or beside_others:
+        if isinstance(verdict, Refused) or press.beside_others:
             return banner(words)
-        return replaced(await self._drawn(verdict.request, place, words))
+        return replaced(await self._views.card(verdict.request, press, words))
 
-    async def _drawn(self, request: Request, place: str, words: str) -> Json:
-        card = card_of(request)
-        await self._store.keep_rendering(card.digest(), card.model_dump_json().encode())
-        value, denials = self._value(place, Sealed(card.request, card.digest())), request.presentation.denials
-        return draw(card, value=value, notice=words, denials=denials).card
-
-    def _value(self, place: str, sealed: Sealed) -> str:
-        return self._seal.value(sealed, place)
+    def _value(self, press: Press, sealed: Sealed) -> str:
+        """What the buttons of an answer carry: it takes the place of the message that was pressed."""
+        return self._marks.value(sealed, press.place, press.mark)
 
     def _refused(self, came_to: str, words: str) -> Json:
         self._watch.clicked(came_to)

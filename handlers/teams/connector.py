@@ -98,6 +98,14 @@ class Connector:
         }
         return _id(await self._rest.call("open_personal", "POST", _url(service, "conversations"), body))
 
+    async def channels(self, service: str, team: str) -> list[Mapping[str, Any]]:
+        """The channels of a team in which we are installed, with their kinds.
+
+        https://learn.microsoft.com/microsoftteams/platform/bots/how-to/get-teams-context#get-the-list-of-channels-in-a-team
+        """
+        answer = await self._rest.call("channels", "GET", _url(service, "teams", team, "conversations"))
+        return [mapping(channel) for channel in items(answer.get("conversations"))]
+
     async def members(self, service: str, conversation: str) -> list[Mapping[str, Any]]:
         """Everybody in a team or chat, as its roster has them."""
         found: list[Mapping[str, Any]] = []
@@ -109,7 +117,7 @@ class Connector:
             if not token:
                 return found
             more = f"&continuationToken={quote(token, safe='')}"
-        raise ApiSilent("the roster has no end", maybe_done=False)
+        raise ApiRefused(413, "roster_too_long")
 
 
 def _url(service: str, *parts: str) -> str:

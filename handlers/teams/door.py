@@ -25,11 +25,13 @@ from handlers.teams.gate import Gate
 from handlers.teams.http import teams_routes
 from handlers.teams.identity import Identity
 from handlers.teams.keys import Keys
+from handlers.teams.marks import Marks
 from handlers.teams.places import Places
 from handlers.teams.platform import LOOK_AGAIN, TeamsPlatform
 from handlers.teams.press import INVOKE
 from handlers.teams.shapes import Json
 from handlers.teams.tokens import Build, Tokens
+from handlers.teams.views import Views
 from handlers.teams.watch import TeamsWatch
 
 
@@ -43,11 +45,16 @@ class Clocks:
 
 @dataclass(frozen=True)
 class Options:
-    """What a door may be built with beside its credentials; `everybody` is a team whose roster is the directory."""
+    """What a door may be built with beside its credentials.
+
+    `everybody` is a team whose roster is the directory; `external` says of a destination whether people of other
+    organisations may read it.
+    """
 
     addresses: Addresses = field(default_factory=Addresses)
     clocks: Clocks = field(default_factory=Clocks)
     everybody: str = ""
+    external: Callable[[str], bool] = lambda destination: False
     budget: float = BUDGET
     look_again: tuple[float, ...] = LOOK_AGAIN
     watch: TeamsWatch = field(default_factory=TeamsWatch)
@@ -74,8 +81,16 @@ class TeamsDoor:
         self.places = Places(store.shelf)
         self.graph = Graph(Rest(session, self.tokens, GRAPH, watch=options.watch), url=addresses.graph)
         connector = Connector(Rest(session, self.tokens, BOTS, watch=options.watch))
-        self._seal = Seal(seal_key, team=identity.tenant, app=identity.app)
-        self.platform = TeamsPlatform(connector, self.places, identity, self._seal, look_again=options.look_again)
+        self._marks = Marks(Seal(seal_key, team=identity.tenant, app=identity.app))
+        self.platform = TeamsPlatform(
+            connector,
+            self.places,
+            identity,
+            self._marks,
+            look_again=options.look_again,
+            external=options.external,
+            now=clocks.monotonic,
+        )
         self.directory = TeamsDirectory(
             self.graph, connector, self.places, identity, now=clocks.monotonic, everybody=options.everybody
         )
@@ -90,13 +105,15 @@ class TeamsDoor:
         """What Teams calls."""
         options = self._options
         desk = Desk(commands, self.platform, self.identity, self._tasks)
-        clicks = Clicks(approvals, self._seal, self._store, desk, budget=options.budget, watch=options.watch)
+        views = Views(approvals, self.platform, self._store, self._tasks)
+        clicks = Clicks(approvals, self._marks, desk, views, budget=options.budget, watch=options.watch)
 
         async def dispatch(activity: Mapping[str, Any]) -> Json:
             if activity.get("type") == "invoke" and activity.get("name") == INVOKE:
                 self._tasks.start(self.places.heard(activity), "teams place")  # no click waits for it
                 return await clicks.answered(activity)
             await self.places.heard(activity)
+            self._tasks.start(self.platform.learn(activity), "teams channels")
             if activity.get("type") == "message":
                 desk.heard(activity)
             return {}
@@ -112,6 +129,10 @@ class TeamsDoor:
             await self._tasks.drain()
             await self.directory.close()
             self.tokens.close()
+
+    async def idle(self) -> None:
+        """Return when what was started for activities is done."""
+        await self._tasks.idle()
 
     async def is_connected(self) -> bool:
         """Whether clicks could be checked here, as far as can be seen: Microsoft's keys are known."""

@@ -11,10 +11,12 @@ import re
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
+from urllib.parse import quote as in_url
 
 Json = dict[str, Any]
 
 VERSION = "1.5"
+CHANNELS = ("@thread.tacv2", "@thread.skype")  #: how the ids of channels end
 CONTENT_TYPE = "application/vnd.microsoft.card.adaptive"
 
 _TEMPLATE = re.compile(r"(?<=\{)(?=\{)")
@@ -85,10 +87,30 @@ def plainly(words: str) -> str:
     return _MARKUP.sub("·", words)
 
 
-def card(body: Sequence[Json], actions: Sequence[Json] = (), *, spoken: str, teams: Json | None = None) -> Json:
+def link(words: str, place: str, message: str, tenant: str) -> Json:
+    """Words of ours that lead to a message in Teams.
+
+    https://learn.microsoft.com/microsoftteams/platform/concepts/build-and-test/deep-link-teams
+    """
+    where = f"{in_url(place, safe='')}/{in_url(message, safe='')}"
+    url = f"https://teams.microsoft.com/l/message/{where}?tenantId={tenant}"
+    if not place.endswith(CHANNELS):
+        url += "&context=" + in_url('{"contextType":"chat"}', safe="")
+    return ours(words, selectAction={"type": "Action.OpenUrl", "url": url})
+
+
+def card(
+    body: Sequence[Json],
+    actions: Sequence[Json] = (),
+    *,
+    spoken: str,
+    teams: Json | None = None,
+    refresh: Json | None = None,
+) -> Json:
     """An Adaptive Card; `spoken` is said where it cannot be drawn, `teams` is what only Teams understands."""
     shown: Json = {"type": "AdaptiveCard", "version": VERSION, "body": list(body), "fallbackText": spoken}
-    return shown | ({"actions": list(actions)} if actions else {}) | ({"msteams": teams} if teams else {})
+    more = {"actions": list(actions), "msteams": teams, "refresh": refresh}
+    return shown | {name: value for name, value in more.items() if value}
 
 
 def message(drawn: Json, summary: str) -> Json:

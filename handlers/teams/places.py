@@ -5,8 +5,8 @@ Teams gives no list of these places; each activity names its own, with the addre
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from approvals.ports import Shelf
@@ -15,6 +15,7 @@ from handlers.teams.shapes import guid, items, mapping, place_of, tenant_of, tex
 _PLACES = "teams-places"
 _PEOPLE = "teams-people"
 _TENANTS = "teams-tenants"
+_CHANNELS = frozenset({"standard", "private", "shared"})
 _KINDS = frozenset({"channel", "groupChat", "personal"})
 
 
@@ -22,15 +23,21 @@ _KINDS = frozenset({"channel", "groupChat", "personal"})
 class Place:
     """A channel, a group chat or a chat with one person; `service` is the address of its part of the connector.
 
-    `team` is the id of a channel's team. `user` is the person of a personal chat as the connector calls them.
+    `team` is the id of a channel's team, `channel` its kind: standard, private or shared; empty while nobody knows.
+    `user` is the person of a personal chat as the connector calls them.
     """
 
     id: str
     service: str
     kind: str
     team: str = ""
-    private: bool = False
+    channel: str = ""
     user: str = ""
+
+    @property
+    def private(self) -> bool:
+        """Whether it is a channel to which no bot can post."""
+        return self.channel == "private"
 
 
 class Places:
@@ -66,13 +73,23 @@ class Places:
         else:
             await self._learn(activity)
 
+    async def listed(self, heard_in: Place, channels: Iterable[Mapping[str, Any]]) -> None:
+        """Keep all channels of the team of a place, with their kinds, also those we never heard from."""
+        for one in channels:
+            place, kind = text(one.get("id")), _kind_of(one)
+            if place and kind:
+                found = Place(place, heard_in.service, "channel", heard_in.team, kind)
+                await self._keep(f"{_PLACES}/{place}", asdict(found))
+
     async def _learn(self, activity: Mapping[str, Any]) -> None:
-        place, person = _place(activity), guid(mapping(activity.get("from")).get("aadObjectId"))
+        place, person = place_in(activity), guid(mapping(activity.get("from")).get("aadObjectId"))
         if place is None:
             return
         await self._keep(f"{_TENANTS}/{tenant_of(activity)}", {"service": place.service})
         if place.kind != "personal":
-            await self._keep(f"{_PLACES}/{place.id}", asdict(place))
+            known = await self.channel(place.id)
+            kind = place.channel or (known.channel if known is not None else "")
+            await self._keep(f"{_PLACES}/{place.id}", asdict(replace(place, channel=kind)))
         elif person:
             await self._keep(f"{_PEOPLE}/{person}", asdict(place))
 
@@ -90,7 +107,7 @@ class Places:
 
     async def _at(self, name: str) -> Place | None:
         kept = await self._shelf.kept(name)
-        return Place(**kept.document) if kept else None
+        return _read(kept.document) if kept else None
 
     async def _keep(self, name: str, document: Mapping[str, Any]) -> None:
         """Write only what is another than it was: most activities tell nothing new."""
@@ -107,7 +124,19 @@ def _removes_us(activity: Mapping[str, Any]) -> bool:
     return activity.get("type") == "conversationUpdate" and bool(us) and us in removed
 
 
-def _place(activity: Mapping[str, Any]) -> Place | None:
+def _read(document: Mapping[str, Any]) -> Place:
+    """A place as it was kept, also by a version that knew of private channels only."""
+    known = {name: text(document.get(name)) for name in ("id", "service", "kind", "team", "channel", "user")}
+    return Place(**known | ({"channel": "private"} if document.get("private") is True else {}))
+
+
+def _kind_of(channel: Any) -> str:
+    """The kind of a channel as Microsoft documents it, or as the Agents Playground says it; empty for another."""
+    found = text(mapping(channel).get("type")) or text(mapping(channel).get("channelType"))
+    return found.lower() if found.lower() in _CHANNELS else ""
+
+
+def place_in(activity: Mapping[str, Any]) -> Place | None:
     """The place of an activity, where it names one completely."""
     data = mapping(activity.get("channelData"))
     kind = text(mapping(activity.get("conversation")).get("conversationType"))
@@ -119,6 +148,6 @@ def _place(activity: Mapping[str, Any]) -> Place | None:
         service=service,
         kind=kind,
         team=text(mapping(data.get("team")).get("id")),
-        private=mapping(data.get("channel")).get("type") == "private",
+        channel=_kind_of(data.get("channel")),
         user=text(mapping(activity.get("from")).get("id")) if kind == "personal" else "",
     )

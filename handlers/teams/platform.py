@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
 
-from approvals.card import Card
+from approvals.card import Card, card_of
 from approvals.errors import ChatRefused, ChatUnavailable
 from approvals.notes import Note
 from approvals.ports import Errand, Pace
 from approvals.request import Request
 from approvals.rows import Row
-from handlers.seal import Seal, Sealed
+from approvals.standing import MARK
+from handlers.seal import Sealed
 from handlers.teams.burst import draw_rows
-from handlers.teams.cards import Drawing, draw
+from handlers.teams.cards import Drawing, draw, draw_pointer
+from handlers.teams.channels import Channels
 from handlers.teams.connector import Connector
-from handlers.teams.elements import message
+from handlers.teams.elements import CHANNELS, link, message
 from handlers.teams.errors import ApiLimited, ApiRefused, ApiSilent
 from handlers.teams.identity import Identity
+from handlers.teams.marks import Marks, new_mark
 from handlers.teams.notes import draw_note
+from handlers.teams.outsiders import Outsiders
 from handlers.teams.places import Place, Places
+from handlers.teams.press import reference_to
 from handlers.teams.shapes import guid
 
 log = structlog.get_logger(__name__)
@@ -38,23 +44,25 @@ EDITS = Pace("teams:edits", per_minute=1_200, burst=40)  #: of the 50 calls a se
 ROWS = 4  #: requests in one message, so that it stays well below what Teams takes
 LOOK_AGAIN = (0.3, 1.2)  #: seconds after which a message that Teams cannot find is looked for again (#6139)
 
-_GONE = "ActivityNotFoundInConversation"
+GONE = "ActivityNotFoundInConversation"
 _INSTALL = "install the app in that team or chat, or for that person, or correct the destination in the policy"
 _CREDENTIALS = "check SAYSO_TEAMS_APP_ID, SAYSO_TEAMS_TENANT_ID and the secret or certificate; then start again"
 _REMEDIES: Mapping[str, str] = {
     "not_installed": _INSTALL,
     "private_channel": "bots cannot post to private channels; choose a standard channel, or a chat",
+    "roster_too_long": "so many people read there that it cannot be told who; choose another place, or list it under "
+    "external_channels",
     "BotNotInConversationRoster": _INSTALL,
     "ConversationNotFound": _INSTALL,
     "ConversationBlockedByUser": "the person blocked the app; choose another destination in the policy",
     "MessageWritesBlocked": "the app was blocked or removed there; install it again, or choose another destination",
     "MessageSizeTooBig": "the card is too large for Teams; answer the request elsewhere, and tell us",
-    _GONE: "the card was deleted; the request can still be answered elsewhere",
+    GONE: "the card was deleted; the request can still be answered elsewhere",
     "invalid_client": _CREDENTIALS,
     "unauthorized_client": _CREDENTIALS,
 }
 #: Refusals that are about one message, and no other.
-_ABOUT_A_MESSAGE = frozenset({_GONE, "MessageSizeTooBig"})
+_ABOUT_A_MESSAGE = frozenset({GONE, "MessageSizeTooBig"})
 
 
 class TeamsPlatform:
@@ -67,24 +75,29 @@ class TeamsPlatform:
         connector: Connector,
         places: Places,
         identity: Identity,
-        seal: Seal,
+        marks: Marks,
         *,
         look_again: tuple[float, ...] = LOOK_AGAIN,
+        external: Callable[[str], bool] = lambda destination: False,
+        now: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._channels = Channels(connector, places, now=now)
+        self._outsiders = Outsiders(self._roster, tenant=identity.tenant, allowed=external, now=now)
         self._connector = connector
         self._places = places
         self._identity = identity
-        self._seal = seal
+        self._marks = marks
         self._look_again = look_again
 
     async def post(self, destination: str, request: Request, card: Card) -> Mapping[str, str]:
         """Show a card as a new message, at most once: nothing is tried again in here."""
-        place = await self._place(destination)
-        return await self._post(place, self._drawn(request, card, place.id))
+        place, mark = await self._place(destination), new_mark()
+        return await self._post(place, self.drawn(request, card, place.id, mark), mark)
 
     async def update(self, reference: Mapping[str, str], request: Request, card: Card) -> None:
         """Change a message so that it shows this card; where it is gone, a new one says how it ended."""
-        await self._change(reference, self._drawn(request, card, reference["conversation"]), waits=bool(card.buttons))
+        place, mark = reference["conversation"], reference.get(MARK, "")
+        await self._change(reference, self.drawn(request, card, place, mark), waits=bool(card.buttons))
 
     async def reply(self, reference: Mapping[str, str], note: Note) -> None:
         """Say something in a card's thread, or in the chat where there are no threads, mentioning those it is for."""
@@ -108,8 +121,17 @@ class TeamsPlatform:
         await self._post(await self._place(f"teams:{person}"), drawing)
 
     async def find_posted(self, destination: str, about: str, since: int) -> Mapping[str, str] | None:
-        """Nothing: Teams lets a bot search no conversation. Such a card is adopted on its first click."""
+        """Nothing: Teams lets a bot search no conversation. A copy is closed when somebody sees it (views.py)."""
         return None
+
+    def pointer(self, request: Request, original: Mapping[str, str]) -> Drawing:
+        """What a copy of a request's card shows: the way to the card."""
+        to = link("open it", original["conversation"], original["activity"], self._identity.tenant)
+        return draw_pointer(card_of(request), to)
+
+    async def close(self, copy: Mapping[str, str], request: Request, original: Mapping[str, str]) -> None:
+        """Take the buttons from a copy of a card, for everybody. Idempotent."""
+        await self._change(copy, self.pointer(request, original), waits=True)
 
     @property
     def takes_files(self) -> bool:
@@ -126,13 +148,14 @@ class TeamsPlatform:
 
     async def post_shared(self, destination: str, message: str, rows: Sequence[Row]) -> Mapping[str, str]:
         """Show several requests in a new message, at most once."""
-        place = await self._place(destination)
-        return await self._post(place, self._drawn_together(rows, place.id))
+        place, mark = await self._place(destination), new_mark()
+        return await self._post(place, self.drawn_together(rows, place.id, mark), mark)
 
     async def update_shared(self, reference: Mapping[str, str], rows: Sequence[Row | None]) -> None:
         """Change a shared message so that it shows these rows."""
         waits = any(row is not None and row.buttons for row in rows)
-        await self._change(reference, self._drawn_together(rows, reference["conversation"]), waits=waits)
+        place, mark = reference["conversation"], reference.get(MARK, "")
+        await self._change(reference, self.drawn_together(rows, place, mark), waits=waits)
 
     def paces(self, errand: Errand, destination: str) -> Sequence[Pace]:
         """Messages count in their thread, edits in the tenant."""
@@ -140,10 +163,10 @@ class TeamsPlatform:
             return (EDITS,)
         return tuple(replace(pace, name=f"{destination}{pace.name}") for pace in (AT_ONCE, IN_AN_HOUR))
 
-    async def _post(self, place: Place, drawing: Drawing) -> Mapping[str, str]:
+    async def _post(self, place: Place, drawing: Drawing, mark: str = "") -> Mapping[str, str]:
         activity = message(drawing.card, drawing.spoken)
         sent = await _teams(self._connector.send(place.service, place.id, activity))
-        return {"conversation": place.id, "activity": sent}
+        return reference_to(place.id, sent, mark)
 
     async def _change(self, reference: Mapping[str, str], drawing: Drawing, *, waits: bool) -> None:
         """Change a message; where it is gone and nobody has to answer it, say what it says in a new one."""
@@ -152,7 +175,7 @@ class TeamsPlatform:
         try:
             await _teams(self._patiently(service, place, reference["activity"], drawing))
         except ChatRefused as refusal:
-            if refusal.code != _GONE or waits:
+            if refusal.code != GONE or waits:
                 raise
             log.warning("teams_message_is_gone", conversation=place)
             await _teams(self._connector.send(service, place, message(drawing.card, drawing.spoken)))
@@ -164,16 +187,18 @@ class TeamsPlatform:
             try:
                 return await self._connector.update(service, place, activity, body)
             except ApiRefused as exc:
-                if exc.code != _GONE or pause is None:
+                if exc.code != GONE or pause is None:
                     raise
                 await asyncio.sleep(pause)
 
-    def _drawn(self, request: Request, card: Card, place: str) -> Drawing:
-        value = self._seal.value(Sealed(card.request, card.digest()), place)
-        return draw(card, value=value, denials=request.presentation.denials)
+    def drawn(self, request: Request, card: Card, place: str, mark: str, notice: str = "") -> Drawing:
+        """A card in a place, with words for one person above it; `mark` is that of its message."""
+        value = self._marks.value(Sealed(card.request, card.digest()), place, mark)
+        return draw(card, value=value, notice=notice, denials=request.presentation.denials)
 
-    def _drawn_together(self, rows: Sequence[Row | None], place: str) -> Drawing:
-        values = [self._seal.value(Sealed(row.request, row.digest()), place) if row else "" for row in rows]
+    def drawn_together(self, rows: Sequence[Row | None], place: str, mark: str) -> Drawing:
+        """A shared message in a place."""
+        values = [self._marks.value(Sealed(row.request, row.digest()), place, mark) if row else "" for row in rows]
         return draw_rows(rows, values)
 
     async def _place(self, destination: str) -> Place:
@@ -181,10 +206,19 @@ class TeamsPlatform:
         name = destination.removeprefix("teams:")
         if person := guid(name):
             return await self._places.person(person) or await self._opened(person)
-        known = await self._places.channel(name)
-        if known is not None and known.private:
+        known = await self._places.channel(name) or Place(id=name, service=await self._service(name), kind="")
+        place = await self._channels.kind_of(known)
+        if place.private:
             raise _refused("private_channel")
-        return known or Place(id=name, service=await self._service(name), kind="")
+        await self._outsiders.must_not_read(destination, place)
+        return place
+
+    async def learn(self, activity: Mapping[str, Any]) -> None:
+        """Learn from an activity which kinds of channels its team has."""
+        await self._channels.learn(activity)
+
+    async def _roster(self, place: Place) -> Sequence[Mapping[str, Any]]:
+        return await _teams(self._connector.members(place.service, place.id), changes=False)
 
     async def _opened(self, person: str) -> Place:
         service = await self._service("")
@@ -203,7 +237,7 @@ class TeamsPlatform:
 
     async def _has_threads(self, place: str) -> bool:
         known = await self._places.channel(place)
-        return known.kind == "channel" if known else place.endswith(("@thread.tacv2", "@thread.skype"))
+        return known.kind == "channel" if known else place.endswith(CHANNELS)
 
 
 async def _teams(call: Awaitable[T], *, changes: bool = True) -> T:

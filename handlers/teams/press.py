@@ -6,10 +6,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from approvals.click import Click
 from approvals.ports import Account
-from approvals.service import Click
-from handlers.seal import Seal
-from handlers.teams.cards import APPROVE, CHANGES, DATA, DENY, LONGEST, ROW, preset_field, reason_field
+from approvals.standing import MARK, Spot
+from handlers.teams.cards import (
+    APPROVE,
+    CHANGES,
+    DATA,
+    DENY,
+    LONGEST,
+    MORE,
+    PAUSE,
+    REFRESH,
+    REPORT,
+    ROW,
+    preset_field,
+    reason_field,
+)
+from handlers.teams.marks import Marks
 from handlers.teams.shapes import guid, mapping, place_of, tenant_of, text
 
 Answer = Literal["approve", "deny", "changes"]
@@ -27,23 +41,34 @@ class Press:
     account: Account
     place: str
     message: str
+    mark: str  #: of the message for which the button was made
     personal: bool
     reason: str
     beside_others: bool  #: whether the message holds more than this request
 
-    def click(self, answer: Answer) -> Click:
-        """The press as the service takes it; in a personal chat it may be the person's own destination."""
+    @property
+    def spot(self) -> Spot:
+        """The message that was on screen; in a personal chat it may stand at the person's own destination."""
         places = [f"teams:{self.place}"]
         if self.personal:
             places.append(f"teams:{self.account.user}")
-        reference = {"conversation": self.place, "activity": self.message}
-        return Click(self.account, answer, self.shown, tuple(places), reference, self.reason)
+        return Spot(tuple(places), reference_to(self.place, self.message, self.mark), self.shown)
+
+    def click(self, answer: Answer) -> Click:
+        """The press as the service takes it."""
+        spot = self.spot
+        return Click(self.account, answer, spot.shown, spot.places, spot.reference, self.reason)
 
 
 def verb_of(activity: Mapping[str, Any]) -> str:
-    """What a button says it does; empty where nobody pressed it, as when a client refreshes a card by itself."""
-    value = mapping(activity.get("value"))
-    return text(_action(activity).get("verb")) if value.get("trigger", "manual") == "manual" else ""
+    """What a button says it does; where nobody pressed one, nothing but to refresh what is looked at."""
+    verb = text(_action(activity).get("verb"))
+    return verb if mapping(activity.get("value")).get("trigger", "manual") == "manual" or verb == REFRESH else ""
+
+
+def reference_to(place: str, message: str, mark: str) -> dict[str, str]:
+    """A message of ours as it is recorded; those of before there were marks have none."""
+    return {"conversation": place, "activity": message} | ({MARK: mark} if mark else {})
 
 
 def account_of(activity: Mapping[str, Any]) -> Account | None:
@@ -54,12 +79,13 @@ def account_of(activity: Mapping[str, Any]) -> Account | None:
     return Account("teams", tenant, user) if user and tenant else None
 
 
-def pressed(activity: Mapping[str, Any], account: Account, seal: Seal) -> Press | None:
+def pressed(activity: Mapping[str, Any], account: Account, marks: Marks) -> Press | None:
     """The press of an adaptiveCard/action invoke; None if it is not on a card that we sealed for this place."""
     data, place, message = data_of(activity), place_of(activity), text(activity.get("replyToId"))
-    sealed = seal.opened(text(data.get(DATA)), place)
-    if sealed is None or not message:
+    marked = marks.opened(text(data.get(DATA)), place)
+    if marked is None or not message:
         return None
+    sealed = marked.sealed
     personal = mapping(activity.get("conversation")).get("conversationType") == "personal"
     row = data.get(ROW) is True
     return Press(
@@ -68,6 +94,7 @@ def pressed(activity: Mapping[str, Any], account: Account, seal: Seal) -> Press 
         account,
         place,
         message,
+        marked.mark,
         personal,
         _reason(data, verb_of(activity), sealed.request),
         row,
@@ -86,8 +113,9 @@ def answer_of(verb: str) -> Answer | None:
 
 def _reason(data: Mapping[str, Any], verb: str, request: str) -> str:
     """What was chosen, then what was written, at most as much as the form allows."""
-    chosen = text(data.get(preset_field(verb, request))).strip()[:150]
-    written = text(data.get(reason_field(verb, request))).strip()[:LONGEST]
+    form = MORE if verb in (PAUSE, REPORT) else verb
+    chosen = text(data.get(preset_field(form, request))).strip()[:150]
+    written = text(data.get(reason_field(form, request))).strip()[:LONGEST]
     return f"{chosen}: {written}" if chosen and written else chosen or written
 
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
-from urllib.parse import quote
 
 from approvals.commands.answers import Answer, At, Button, Line, Person, Piece, Place, Row, Typed, Words
 from handlers.teams.cards import Drawing
-from handlers.teams.elements import Json, card, line, literal, ours, plainly, utc
+from handlers.teams.elements import Json, card, line, link, literal, ours, plainly, utc
 
 SAY = "say"
 COMMAND = "command"  #: where a button carries its command
@@ -62,15 +61,10 @@ def _runs(piece: Piece, tenant: str) -> Sequence[Json]:
 
 
 def _link(destination: str, reference: Mapping[str, str], tenant: str) -> Sequence[Json]:
-    """A link to a card in Teams; of others nothing can be told here.
-
-    https://learn.microsoft.com/microsoftteams/platform/concepts/build-and-test/deep-link-teams
-    """
+    """A link to a card in Teams; of others nothing can be told here."""
     if not destination.startswith("teams:") or not reference.get("activity"):
         return []
-    place, message = quote(reference["conversation"], safe=""), quote(reference["activity"], safe="")
-    url = f"https://teams.microsoft.com/l/message/{place}/{message}?tenantId={tenant}"
-    return [ours(" · "), ours("open the card", selectAction={"type": "Action.OpenUrl", "url": url})]
+    return [ours(" · "), link("open the card", reference["conversation"], reference["activity"], tenant)]
 
 
 def _button(button: Button, name: str) -> Json:

@@ -29,7 +29,7 @@ LARGEST = 44_000  #: characters of a page that Teams surely takes: it counts two
 def draw_page(opened: Opened, value: str, warning: str = "") -> Json:
     """The page of a review that is to be shown; `warning` is told about what has just been tried.
 
-    `value` is what the button back to the card carries.
+    `value` is what its buttons carry beside that, sealed.
     """
     drawn = _page(opened, value, warning)
     return drawn if len(str(drawn)) <= LARGEST else _too_large(opened, value)
@@ -40,7 +40,7 @@ def _page(opened: Opened, value: str, warning: str) -> Json:
     allowed = opened.review.complete and not look.only_reads and not set(look.unopened()) - {page}
     head = _warned(warning) if warning else []
     answering = list(_answering(opened)) if allowed else [line(_why_not_yet(opened))]
-    actions = [*_turning(look, page), *([_approve(look, page)] if allowed else []), _back(value)]
+    actions = [*_turning(look, page, value), *([_approve(look, page, value)] if allowed else []), _back(value)]
     return _drawn(opened, [*head, *_body(opened), *answering], actions)
 
 
@@ -88,15 +88,15 @@ def _where(review: Review, look: Look, page: int) -> list[Json]:
     return [ours(where, weight="Bolder"), ours(f" · code {review.code} · digest {review.digest[7:23]}")]
 
 
-def _turning(look: Look, page: int) -> list[Json]:
+def _turning(look: Look, page: int, value: str) -> list[Json]:
     """Buttons to the pages beside this one."""
     ways = [("Previous page", page - 1)] if page else []
     ways += [("Next page", page + 1)] if page + 1 < look.pages else []
-    return [_execute(label, TURN, {LOOK: look.id, ON_PAGE: page, TO_PAGE: to}) for label, to in ways]
+    return [_execute(label, TURN, {DATA: value, LOOK: look.id, ON_PAGE: page, TO_PAGE: to}) for label, to in ways]
 
 
-def _approve(look: Look, page: int) -> Json:
-    return _execute("Approve", FROM_REVIEW, {LOOK: look.id, ON_PAGE: page}) | {"style": "positive"}
+def _approve(look: Look, page: int, value: str) -> Json:
+    return _execute("Approve", FROM_REVIEW, {DATA: value, LOOK: look.id, ON_PAGE: page}) | {"style": "positive"}
 
 
 def _back(value: str) -> Json:

@@ -100,7 +100,7 @@ def _bot() -> str:
             f"({_keys('in:*')} {streams})",
             f"({_keys('out:*', 'dead', 'journal')} +xadd)",
             f"({_keys('out:*')} +pexpire)",
-            f"(%R~{_ANY}:journal +xrange +xrevrange)",
+            f"(%R~{_ANY}:journal %R~{_ANY}:dead +xrange +xrevrange)",
             f"({hashes} {_HASHES})",
             f"({sets} {_SORTED_SETS})",
             f"({strings} {_STRINGS})",

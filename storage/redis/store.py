@@ -23,7 +23,7 @@ from approvals.errors import (
 )
 from approvals.indices import Query, indices, open_of
 from approvals.limits import Limits
-from approvals.ports import Change, JournalEntry, Page, Post, Queue, Stored, Trouble
+from approvals.ports import Change, DeadLetter, JournalEntry, Page, Post, Queue, Stored, Trouble
 from approvals.request import Request
 from storage.documents import json_text, post_text, read_post, read_request, request_text
 from storage.places import Place, cursor_at, place_of, position
@@ -38,6 +38,7 @@ from storage.redis.windows import RedisWindows
 DAY: Final = 86_400_000
 OUT_ENTRIES: Final = 10_000  #: about how many an out stream keeps
 _PAGE: Final = 500
+_LETTER: Final = (b"owner", b"entry", b"reason", b"type")
 _MOST_LOOKED_AT: Final = 500  #: places of a list for one page, however few of them are wanted
 _TIDY_LEASE: Final = 60_000  #: ms for which whoever forgets requests has them for itself
 _FOREVER: Final = 2**53  #: beyond every instant
@@ -267,11 +268,14 @@ class RedisStore:
             raise NotConfirmed(f"that {request} is about to be posted is on {acks} of {self.replicas} replicas")
         return known
 
-    async def record_post(self, request: str, post: Post) -> None:
+    async def record_post(self, request: str, post: Post, *, unless_posted: bool = False) -> Post | None:
         keys = self._home(request)
         both = [keys.request(request), keys.posts(request)]
-        if not await self._link.script("post", both, post.destination, post_text(post)):
+        args = (post.destination, post_text(post), "1" if unless_posted else "")
+        reply = await self._link.script("post", both, *args)
+        if reply[0] == b"missing":
             raise NotFound(f"there is no request {request}")
+        return read_post(post.destination, reply[1]) if reply[0] == b"known" else None
 
     async def keep_rendering(self, digest: str, rendering: bytes) -> None:
         key = self._at_home(digest).shown(digest)
@@ -420,6 +424,14 @@ class RedisStore:
                 _trouble(owner.decode(), text.decode()) for owner, text in zip(flat[::2], flat[1::2], strict=True)
             ]
         return sorted(found, key=lambda trouble: trouble.at, reverse=True)
+
+    async def dead_letters(self, *, most: int) -> Sequence[DeadLetter]:
+        """The entries that were kept aside last, the latest first."""
+        found = []
+        for keys in self._keys:
+            for id_, fields in await self._link.call("XREVRANGE", keys.dead, "+", "-", "COUNT", most):
+                found.append(_letter(id_, dict(zip(fields[::2], fields[1::2], strict=True))))
+        return sorted(found, key=lambda letter: letter.at, reverse=True)[:most]
 
     # ---- reading
 
@@ -583,6 +595,12 @@ def _stored(id_: str, now: int, facts: Sequence[Any], flat: Sequence[bytes]) -> 
     names = [name.decode() for name in flat[::2]]
     posts = {name: read_post(name, post) for name, post in zip(names, flat[1::2], strict=True)}
     return Stored(read_request(text, id_, int(version), int(entry) or None), now, posts)
+
+
+def _letter(id_: bytes, fields: Mapping[bytes, bytes]) -> DeadLetter:
+    """A dead letter as it lies in the stream; its type is the sender's, and may be any bytes."""
+    owner, entry, reason, kind = (fields[name].decode(errors="replace") for name in _LETTER)
+    return DeadLetter(owner, entry, reason, kind, fields[b"body"], int(id_.split(b"-")[0]))
 
 
 def _trouble(by: str, text: str) -> Trouble:

@@ -196,11 +196,11 @@ class Forgetful(MemoryStore):
     intended = 0
     away_at: tuple[str, int] = ("", 0)
 
-    async def record_post(self, request: str, post: Post) -> None:
+    async def record_post(self, request: str, post: Post, *, unless_posted: bool = False) -> Post | None:
         if post.shared and post.state == "posted":
             self.recorded += 1
             self._fail_at("record", self.recorded)
-        await super().record_post(request, post)
+        return await super().record_post(request, post, unless_posted=unless_posted)
 
     async def intend(self, request: str, destination: str, token: str, *, shared: bool = False) -> Post | None:
         if shared:

@@ -7,13 +7,15 @@ import json
 import socket
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import TypeVar, get_args
 
 import pytest
 import yaml
+from redis import Redis
 from typer.testing import CliRunner, Result
 
 from approvals.request import Request
+from approvals.terms import Risk
 from bot.cli import app
 from bot.keys import signer_for
 from bot.policies import read_policy
@@ -21,7 +23,9 @@ from bot.sealer import HeadsFile, Sealer
 from bot.settings import load
 from bot.signing import FileSigner, create_key, read_key, write_trust
 from storage.redis import RedisStore
+from storage.redis.keys import Keys
 from tests.build import DIGEST, a_change, a_request, an_action, policy_mapping
+from tests.logs import logging_left_alone
 from tests.servers import Server
 
 T = TypeVar("T")
@@ -29,7 +33,8 @@ T = TypeVar("T")
 
 def run(*arguments: str) -> Result:
     """One command."""
-    return CliRunner().invoke(app, list(arguments))
+    with logging_left_alone():
+        return CliRunner().invoke(app, list(arguments))
 
 
 def words(text: str) -> str:
@@ -230,6 +235,70 @@ def test_what_waits_is_listed_newest_first(deployment: Server) -> None:
     assert [row["request"] for row in rows] == [second.id, first.id]
     assert rows[0]["kind"] == "payments.release"
     assert run("pending", "--agent", "export-bot").stdout == ""
+
+
+@pytest.mark.redis
+def test_what_waits_is_told_apart_by_everything_an_operator_may_ask_for(deployment: Server) -> None:
+    one = asked(deployment)
+
+    def listed(*options: str) -> list[str]:
+        result = run("pending", "--json", *options)
+        assert result.exit_code == 0, result.output
+        return [json.loads(line)["request"] for line in result.stdout.splitlines()]
+
+    asked_here = {source for factor in one.terms.factors for source in factor.sources}
+    people = ("person:alice" in asked_here, "person:dana" in asked_here)
+    assert people == (True, False), "the owner is not asked"
+    keys = {
+        "--agent": (one.agent, "nobody"),
+        "--destination": (one.terms.destinations[0], "slack:C0NOWHERE"),
+        "--kind": (one.action.kind, "deploy.run"),
+        "--risk": (one.presentation.risk, next(risk for risk in get_args(Risk) if risk != one.presentation.risk)),
+        "--approver": ("alice", "dana"),
+        "--older": (None, "1h"),
+        "--status": ("pending", "approved"),
+    }
+    for option, (its, another) in keys.items():
+        assert its is None or listed(option, its) == [one.id], option
+        assert listed(option, another) == [], option
+    assert listed(*(word for option, (its, _) in keys.items() if its for word in (option, its))) == [one.id]
+
+
+@pytest.mark.redis
+@pytest.mark.parametrize(
+    ("option", "value", "problem"),
+    [
+        ("--approver", "stranger", "no group and no person 'stranger'"),
+        ("--older", "long", "write a duration"),
+        ("--status", "open", "'open' is not a valid Status"),
+    ],
+)
+def test_what_no_list_can_be_told_by_is_said(deployment: Server, option: str, value: str, problem: str) -> None:
+    result = run("pending", option, value)
+    assert (result.exit_code, problem in words(result.stderr)) == (2, True), result.output
+
+
+@pytest.mark.redis
+def test_what_was_kept_aside_is_listed_and_cannot_colour_the_terminal(deployment: Server) -> None:
+    async def send(store: RedisStore) -> None:
+        async with store.inbox("bot") as inbox:
+            await inbox.watch(["payments-bot"], [])
+            stream = Keys(0).intake("payments-bot", tool=False)
+            for kind, body in ((b"request", b"{"), (b"\x1b[31m", b"[red]\x07\xff")):
+                deployment_client.xadd(stream, {b"type": kind, b"body": body})
+            for reason in ("malformed", "unsupported"):
+                (entry,) = await inbox.take(limit=1, block=1_000)
+                await inbox.answer(entry, dead_letter=reason)
+
+    with Redis.from_url(deployment.url) as deployment_client:
+        in_redis(deployment, send)
+    latest, first = run("dead-letters").stdout.splitlines()
+    assert "malformed  request  {" in first
+    assert "payments-bot" in latest
+    assert "unsupported  \\u{001B}[31m  [red]\\u{0007}" in latest
+    assert not set(latest) & {"\x1b", "\x07"}
+    (row,) = [json.loads(line) for line in run("dead-letters", "--json", "--most", "1").stdout.splitlines()]
+    assert row["reason"] == "unsupported"
 
 
 @pytest.mark.redis

@@ -268,11 +268,11 @@ class Forgetful(MemoryStore):
 
     away = True
 
-    async def record_post(self, request: str, post: Post) -> None:
+    async def record_post(self, request: str, post: Post, *, unless_posted: bool = False) -> Post | None:
         if self.away and post.state == "posted":
             self.away = False
             raise StoreUnavailable("gone")
-        await super().record_post(request, post)
+        return await super().record_post(request, post, unless_posted=unless_posted)
 
 
 async def test_a_card_that_could_not_be_recorded_is_found_again_by_the_next_courier(clock: Clock, chat: Chat) -> None:

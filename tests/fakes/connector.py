@@ -56,6 +56,7 @@ class FakeConnector:
         self.url = ""
         self.messages: dict[str, Message] = {}
         self.installed: set[str] = set()
+        self.kinds: dict[str, str] = {}  #: of channels that are not standard ones
         self.rosters: dict[str, list[Json]] = {}
         self.personal: dict[str, str] = {}
         self.page = 2  #: members on a page of a roster
@@ -88,6 +89,7 @@ class FakeConnector:
             web.post(f"{base}/{{place}}/activities", self._handled("send", self._send)),
             web.put(f"{base}/{{place}}/activities/{{id}}", self._handled("update", self._update)),
             web.get(f"{base}/{{place}}/pagedmembers", self._handled("members", self._members)),
+            web.get("/emea/v3/teams/{team}/conversations", self._handled("channels", self._channels)),
         ]
 
     def _handled(self, kind: str, how: Callable[[web.Request], Any]) -> Callable[[web.Request], Any]:
@@ -136,8 +138,18 @@ class FakeConnector:
         self.changed.set()
         return web.json_response({"id": message.id})
 
+    async def _channels(self, request: web.Request) -> web.Response:
+        """The channels of the one team there is."""
+        if request.match_info["team"] not in self.installed:
+            return _error(403, "BotNotInConversationRoster")
+        listed = sorted({*self.kinds, *(place for place in self.installed if place.endswith("tacv2"))})
+        channels = [{"id": place, "name": place, "type": self.kinds.get(place, "standard")} for place in listed]
+        return web.json_response({"conversations": channels})
+
     async def _members(self, request: web.Request) -> web.Response:
         roster = self.rosters.get(request.match_info["place"])
+        if roster is None and request.match_info["place"] not in self.installed:
+            return _error(403, "BotNotInConversationRoster")
         if roster is None:
             return _error(404, "ConversationNotFound")
         start = int(request.query.get("continuationToken", "0"))

@@ -38,6 +38,7 @@ CHANGES = {
     "signer": ("sign",),
     "platform": ("post", "update", "post_shared", "update_shared", "reply", "announce"),
 }
+AT_ONCE = 6  #: worlds that are surveyed side by side
 TRIES = 3  #: to reach a call
 TELLS = [f"{part}.{method}" for part, methods in CHANGES.items() for method in methods]
 
@@ -129,7 +130,7 @@ async def calls_of(life: Life) -> Sequence[Step]:
     return steps[next(number for number, step in enumerate(steps) if step.method in ("reserve", "create")) :]
 
 
-async def surveyed(life: Life, steps: Sequence[Step], *, at_once: int = 6) -> Sequence[tuple[Step, Seen]]:
+async def surveyed(life: Life, steps: Sequence[Step], *, at_once: int = AT_ONCE) -> Sequence[tuple[Step, Seen]]:
     """Die at each of these steps. Two runs may differ in their calls: one that was not reached is tried again."""
     turns = asyncio.Semaphore(at_once)
 

@@ -1,14 +1,18 @@
-"""Runs every fault and writes docs/reference/faults.md from what was seen: `python -m tests.faults.table`."""
+"""Runs every fault and writes docs/reference/faults.md from what was seen: `python -m tests.faults.table`.
+
+`--at-once 3`: so many worlds side by side; fewer where the machine has other work to do.
+"""
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import sys
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from tests.faults.lives import LIVES, Life, Seen, Step, calls_of, deaths_in, surveyed
+from tests.faults.lives import AT_ONCE, LIVES, Life, Seen, Step, calls_of, deaths_in, surveyed
 from tests.faults.rows import Fault
 from tests.faults.test_faults import FAULTS
 
@@ -49,13 +53,14 @@ are the defaults that exclude both.
 """
 
 
-async def page() -> tuple[str, bool]:
+async def page(at_once: int) -> tuple[str, bool]:
     """The page as text, and whether everything was as it should be."""
     text, good = _HEAD + _LIVES, True
     for life in LIVES:
-        found = await surveyed(life, deaths_in(await calls_of(life)))
+        found = await surveyed(life, deaths_in(await calls_of(life)), at_once=at_once)
         wrong = {str(step): life.wrong(seen) for step, seen in found if life.wrong(seen)}
         sys.stdout.write(f"{life.name}: {len(found)} steps, {len(wrong)} not as they should be {wrong or ''}\n")
+        sys.stdout.flush()
         text += "".join(f"{line}\n" for line in _section(life, found))
         good = good and not wrong
     rows = [await _row(fault) for fault in FAULTS]
@@ -102,7 +107,9 @@ def _plain(text: str) -> str:
 
 def main() -> int:
     """Write the page; 1 when anything was not as it should be."""
-    text, good = asyncio.run(page())
+    options = argparse.ArgumentParser(prog="python -m tests.faults.table")
+    options.add_argument("--at-once", type=int, default=AT_ONCE, help="worlds side by side")
+    text, good = asyncio.run(page(options.parse_args().at_once))
     PAGE.write_text(text, encoding="utf-8")
     return 0 if good else 1
 

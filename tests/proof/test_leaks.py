@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-import structlog
 from prometheus_client import generate_latest
 
 from approvals.card import card_of
@@ -35,6 +34,7 @@ from tests.approvals.house import ATTEMPT
 from tests.approvals.make import AGENT, NONCE, TENANT, a_policy_file, a_rule
 from tests.bot.chat import Chat
 from tests.bot.test_courier import until_quiet
+from tests.logs import logging_left_alone
 from tests.telemetry.watched import Watched, a_watched_house
 
 KIND = "payments.release"
@@ -80,16 +80,10 @@ async def watched(seen: Seen) -> AsyncIterator[tuple[Watched, Chat, Courier]]:
 @contextlib.contextmanager
 def _logging_to(stream: io.StringIO) -> Iterator[None]:
     """The logs of everybody, as `serve` writes them, with everything that a debugger would want."""
-    root = logging.getLogger()
-    before, level = root.handlers[:], root.level
-    try:
+    with logging_left_alone():
         configure("json", "debug")
-        root.handlers[0].setStream(stream)  # type: ignore[attr-defined]
+        logging.getLogger().handlers[0].setStream(stream)  # type: ignore[attr-defined]
         yield
-    finally:
-        root.handlers[:] = before
-        root.setLevel(level)
-        structlog.reset_defaults()
 
 
 def a_body(call: str, **changes: Any) -> bytes:

@@ -845,6 +845,18 @@ async def test_a_recorded_post_is_read_with_the_request(room: Room) -> None:
     assert after.posts == {CHANNEL: newer}
 
 
+async def test_of_two_that_record_a_card_first_the_second_is_told_of_the_other(room: Room) -> None:
+    stored = await create(room)
+    id_, first, second = stored.request.id, *(Post(CHANNEL, "posted", 1, {"ts": ts}, "sha256:x") for ts in "12")
+    await room.store.intend(id_, CHANNEL, "courier-1")
+    assert await room.store.record_post(id_, first, unless_posted=True) is None
+    for _ in range(2):
+        assert await room.store.record_post(id_, second, unless_posted=True) == first
+    assert (await room.store.get(id_)).posts == {CHANNEL: first}
+    await room.store.record_post(id_, second)
+    assert (await room.store.get(id_)).posts == {CHANNEL: second}
+
+
 async def test_after_a_failed_post_another_may_be_intended(room: Room) -> None:
     stored = await create(room)
     await room.store.record_post(stored.request.id, Post(CHANNEL, "failed", 1, problem="channel_not_found"))

@@ -39,8 +39,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import structlog
 from aiohttp import web
-from structlog.testing import capture_logs
+from structlog.testing import LogCapture
 
 from handlers.slack import app
 from handlers.slack.api import called
@@ -93,8 +94,9 @@ def test_no_listener_is_lazy() -> None:
         assert "process_before_response" not in text, path.name
 
 
-async def test_work_in_the_background_is_kept_logged_and_waited_for() -> None:
-    tasks, done = Tasks(), asyncio.Event()
+async def test_work_in_the_background_is_kept_logged_and_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    tasks, done, said = Tasks(), asyncio.Event(), LogCapture()
+    monkeypatch.setattr("handlers.tasks.log", structlog.wrap_logger(None, processors=[said]))
 
     async def works() -> None:
         await asyncio.sleep(0)
@@ -103,12 +105,11 @@ async def test_work_in_the_background_is_kept_logged_and_waited_for() -> None:
     async def fails() -> None:
         raise ZeroDivisionError
 
-    with capture_logs() as said:
-        tasks.start(works(), "works")
-        tasks.start(fails(), "fails")
-        await tasks.drain()
+    tasks.start(works(), "works")
+    tasks.start(fails(), "fails")
+    await tasks.drain()
     assert done.is_set()
-    assert [type(one["exc_info"]) for one in said if one["task"] == "fails"] == [ZeroDivisionError]
+    assert [type(one["exc_info"]) for one in said.entries if one["task"] == "fails"] == [ZeroDivisionError]
 
 
 async def test_all_calls_share_connections(http_world: World) -> None:

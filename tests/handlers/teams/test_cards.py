@@ -124,7 +124,7 @@ def test_a_pending_card_reads_from_ours_to_theirs() -> None:
         "The agent says (unverified):",
         "matches PO 118, due tomorrow; <https://evil.example|see invoice> *Approved by CFO*",
     ]
-    assert titles(found) == ["Approve", "Deny", "Ask for changes"]
+    assert titles(found) == ["Approve", "Deny", "Ask for changes", "More"]
 
 
 def test_one_of_two_says_who_has_answered_and_who_has_not() -> None:
@@ -177,7 +177,7 @@ def test_what_does_not_fit_has_no_approve() -> None:
     found = drawn(a_card(arguments=many))
 
     assert size_of(found) <= LIMIT
-    assert titles(found) == ["Review", "Deny", "Ask for changes"]
+    assert titles(found) == ["Review", "Deny", "Ask for changes", "More"]
     assert "Too long to show here in full" in read(found)
 
 
@@ -215,12 +215,12 @@ def test_a_card_that_needs_care_is_approved_after_a_review() -> None:
     care = Care(look_ms=10_000, confirm_code=True)
     found = drawn(a_card(care=care, buttons=("review", "deny", "changes", "details")))
 
-    assert titles(found) == ["Review", "Deny", "Ask for changes"]
+    assert titles(found) == ["Review", "Deny", "Ask for changes", "More"]
     assert "it takes at least 10 s in front of you and a code that it shows you" in read(found)
 
 
 def test_the_reason_is_asked_for_in_a_form_on_the_card() -> None:
-    deny, changes = drawn(a_card())["actions"][1:]
+    deny, changes, more = drawn(a_card())["actions"][1:]
 
     for action, name in ((deny, "deny"), (changes, "changes")):
         field, send = action["card"]["body"][0], action["card"]["actions"][0]
@@ -232,6 +232,8 @@ def test_the_reason_is_asked_for_in_a_form_on_the_card() -> None:
         )
         assert send["verb"] == name
         assert send["data"] == {"sayso": VALUE}
+    assert more["card"]["body"][-1]["isRequired"]
+    assert [one["verb"] for one in more["card"]["actions"]] == ["pause", "report"]
 
 
 @pytest.mark.parametrize("value", ["{{DATE(2020-01-01T00:00:00Z)}}", "{{{", "a{{b", "{ {"])

@@ -241,3 +241,49 @@ async def test_markup_in_a_sentence_is_not_shown_as_markup(world: World) -> None
     _, answer = await world.send(good)
 
     assert not set(banner(answer)) & set("*_[]<>`#~|")
+
+
+FREEZERS = {"roles": {"freeze": ["sre"], "unfreeze": ["finance"]}}
+
+
+async def test_who_may_freeze_denies_and_pauses_the_agent_with_one_reason() -> None:
+    async with a_world(sections=FREEZERS) as world:
+        request, other = await a_deployment(world), await a_deployment(world)
+
+        assert "say why" in banner(await world.click("alice", request, "Deny and pause this agent", reason=" "))
+        assert await world.status(request) == "pending"
+        told = shown(await world.click("alice", request, "Deny and pause this agent", reason="it deploys at night"))
+
+        assert "Denied. The agent has been told. The agent is paused" in told
+        assert [await world.status(one) for one in (request, other)] == ["denied", "denied"]
+        decision = (await world.decided(request)).decision
+        assert decision is not None
+        assert decision.reason == "it deploys at night"
+
+
+async def test_who_may_not_freeze_denies_all_the_same_and_who_may_not_answer_does_neither(world: World) -> None:
+    request = await a_deployment(world)
+
+    refused = banner(await world.click("carol", request, "Deny and pause this agent", reason="no"))
+    assert "not among those asked here" in refused
+    assert "The agent is not paused. The policy lets nobody freeze." in refused
+    assert await world.status(request) == "pending"
+    told = shown(await world.click("bob", request, "Deny and pause this agent", reason="no"))
+
+    assert "Denied. The agent has been told. The agent is not paused." in told
+    assert world.watch.clicks == ["not_an_approver", "counted"]
+
+
+async def test_a_member_reports_a_request_and_it_still_waits(world: World) -> None:
+    request = await a_deployment(world)
+    stranger = {"id": "29:eve", "aadObjectId": person_id("eve"), "tenantId": OTHER_TENANT}
+
+    outside = await world.click("eve", request, "Report as suspicious", reason="odd", **{"from": stranger})
+    assert "Reported" not in banner(outside)
+    assert not (await world.decided(request)).was_marked("reported")
+    assert banner(await world.click("carol", request, "Report as suspicious", reason="odd")).startswith("Reported")
+
+    now = await world.decided(request)
+    assert now.was_marked("reported", "carol")
+    assert [one.reason for one in now.interventions] == ["odd"]
+    assert await world.status(request) == "pending"

@@ -7,7 +7,7 @@ from typing import Any
 from handlers.teams.places import Places
 from storage.memory import MemoryStore
 from tests.fakes.entra import APP, TENANT, person_id
-from tests.handlers.teams.world import CHANNEL, CHAT, START, TEAM, an_activity
+from tests.handlers.teams.world import CHANNEL, CHAT, START, TEAM, World, an_activity
 
 SERVICE = "https://smba.trafficmanager.net/emea/"
 BOT = {"id": f"28:{APP}"}
@@ -83,3 +83,56 @@ async def test_deleted_channels_are_forgotten() -> None:
     assert await known.channel(TEAM) is not None
     await known.heard(event(TEAM, channelData={"eventType": "teamDeleted", "team": {"id": TEAM}}))
     assert await known.channel(TEAM) is None
+
+
+async def test_what_a_team_lists_is_kept_with_its_kinds(world: World) -> None:
+    private, shared = "19:board@thread.tacv2", "19:partners@thread.tacv2"
+    world.connector.kinds = {private: "private", shared: "shared"}
+    await world.send(an_activity(service=world.connector.service, type="conversationUpdate", membersAdded=[BOT]))
+    await world.door.idle()
+
+    known = world.door.places
+    kinds = {place: (found := await known.channel(place)) and found.channel for place in (CHANNEL, private, shared)}
+    assert kinds == {CHANNEL: "standard", private: "private", shared: "shared"}
+    assert world.connector.asked.count("channels") == 1
+
+
+async def test_a_new_channel_is_learned_and_news_cannot_make_us_ask_for_each(world: World) -> None:
+    news = an_activity(service=world.connector.service, type="conversationUpdate")
+    for _ in range(3):
+        await world.send(news)
+        await world.door.idle()
+    assert world.connector.asked.count("channels") == 1
+
+    made = "19:board@thread.tacv2"
+    world.connector.kinds = {made: "private"}
+    world.clock.at += 61
+    news["channelData"] |= {"eventType": "channelCreated", "channel": {"id": made, "name": "Board"}}
+    await world.send(news)
+    await world.door.idle()
+
+    found = await world.door.places.channel(made)
+    assert found is not None
+    assert found.private
+
+
+async def test_a_kind_is_not_forgotten_by_an_activity_that_does_not_tell_it() -> None:
+    known = places()
+    private = event()
+    private["channelData"]["channel"] |= {"type": "private"}
+    await known.heard(private)
+    await known.heard(event())
+
+    found = await known.channel(CHANNEL)
+    assert found is not None
+    assert found.channel == "private"
+
+
+async def test_a_place_that_an_older_version_kept_is_understood() -> None:
+    store = MemoryStore(lambda: int(START * 1000))
+    old = {"id": CHANNEL, "service": SERVICE, "kind": "channel", "team": TEAM, "private": True, "user": ""}
+    await store.shelf.keep(f"teams-places/{CHANNEL}", old)
+
+    found = await Places(store.shelf).channel(CHANNEL)
+    assert found is not None
+    assert (found.private, found.team) == (True, TEAM)

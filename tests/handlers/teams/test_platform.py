@@ -29,7 +29,7 @@ async def test_a_card_is_posted_and_changed(world: World) -> None:
     reference = await post(world, request)
     message = world.connector.messages[reference["activity"]]
     assert "Release a payment" in read(message.card)
-    assert titles(message.card) == ["Approve", "Deny", "Ask for changes"]
+    assert titles(message.card) == ["Approve", "Deny", "Ask for changes", "More"]
 
     expired = request.expired(world.clock.ms())
     await world.door.platform.update(reference, expired, card_of(expired))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import os
+from collections.abc import AsyncIterator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from handlers.teams.addresses import BOTS, GRAPH
 from handlers.teams.errors import ApiRefused, ApiSilent
 from handlers.teams.tokens import Credentials, Tokens, issuer_of
 from tests.fakes.entra import APP, TENANT, TokenOffice
+from tests.fakes.managed_identity import HEADER, ManagedIdentity
 from tests.fakes.sign_in import SECRET, SignIn, signing_in
+from tests.loopback import served
 
 
 @pytest.fixture
@@ -70,23 +73,45 @@ async def test_a_token_is_kept_until_shortly_before_it_ends() -> None:
     assert len(office.given) == 3
 
 
-async def test_a_managed_identity_asks_its_own_endpoint_for_the_resource(monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[str] = []
-
-    class Endpoint:
-        """The HTTP session that MSAL is given: the identity endpoint of an Azure VM."""
-
-        def get(self, url: str, params: dict[str, str] | None = None, **_: Any) -> Any:
-            asked.append(f"{url} {params}")
-            return type("Answer", (), {"status_code": 200, "headers": {}, "text": _ANSWER})()
-
+@pytest.fixture
+async def machine(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[ManagedIdentity]:
+    """A machine in Azure, whose endpoint is on loopback."""
     for name in ("IDENTITY_ENDPOINT", "IDENTITY_HEADER", "IMDS_ENDPOINT", "MSI_ENDPOINT"):
         monkeypatch.delenv(name, raising=False)
-    credentials = Credentials(APP, TENANT, managed=True)
+    made = ManagedIdentity()
+    async with served(made.routes()) as url:
+        monkeypatch.setenv("AZURE_POD_IDENTITY_AUTHORITY_HOST", url)
+        yield made
 
-    assert await Tokens(issuer_of(credentials), now=lambda: 0.0, http=Endpoint()).get(BOTS) == "from-the-machine"
-    assert BOTS in asked[0]
-    assert APP in asked[0]
+
+async def test_a_managed_identity_proves_who_we_are_on_a_virtual_machine(machine: ManagedIdentity) -> None:
+    with tokens_of_the_machine() as kept:
+        assert await kept.get(BOTS) == f"token-for-{BOTS}"
+        assert await kept.get(GRAPH) == f"token-for-{GRAPH}"
+    assert machine.asked == [BOTS, GRAPH]
 
 
-_ANSWER = '{"access_token": "from-the-machine", "expires_in": "3600", "resource": "x", "token_type": "Bearer"}'
+async def test_a_managed_identity_proves_who_we_are_in_an_app_service(
+    machine: ManagedIdentity, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("IDENTITY_ENDPOINT", f"{os.environ['AZURE_POD_IDENTITY_AUTHORITY_HOST']}/msi/token")
+    monkeypatch.setenv("IDENTITY_HEADER", HEADER)
+
+    with tokens_of_the_machine() as kept:
+        assert await kept.get(BOTS) == f"token-for-{BOTS}"
+    assert machine.asked == [BOTS]
+
+
+async def test_an_identity_that_the_machine_does_not_have_is_a_refusal(machine: ManagedIdentity) -> None:
+    machine.assigned = False
+
+    with tokens_of_the_machine() as kept, pytest.raises(ApiRefused) as caught:
+        await kept.get(BOTS)
+    assert str(caught.value) == "invalid_request (401)"
+
+
+@contextmanager
+def tokens_of_the_machine() -> Iterator[Tokens]:
+    made = Tokens(issuer_of(Credentials(APP, TENANT, managed=True)), now=lambda: 0.0)
+    yield made
+    made.close()

@@ -6,7 +6,7 @@ import asyncio
 import json
 import secrets
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -235,7 +235,8 @@ def press(
     """The invoke of a button, found on the card (or `within` a part of it) by what is written on it."""
     action = button(within or on.card, title)
     request = action["data"]["sayso"].split(".")[1]
-    data = {**action["data"], f"{action['verb']}-reason-{request}": reason}
+    form = "more" if action["verb"] in ("pause", "report") else action["verb"]
+    data = {**action["data"], f"{form}-reason-{request}": reason}
     place = on.conversation.partition(";")[0]
     conversation = {"conversation": an_activity(place=place, service=service)["conversation"]}
     conversation["conversation"]["id"] = f"{place};messageid={on.id}" if place.endswith("tacv2") else place
@@ -256,6 +257,9 @@ def button(card: Json, title: str) -> Json:
             return found
         if action["title"] == title:
             return dict(action)
+        if action["title"] == "More":  # what is in there has buttons of its own names
+            with suppress(LookupError):
+                return button(action["card"], title)
     raise LookupError(f"no button {title!r}")
 
 
@@ -288,6 +292,7 @@ async def a_world(*, budget: float = 4.0, everybody: str = "", sections: Json | 
     for name in ("alice", "bob", "carol", "dana", "mallory"):
         entra.add(name, *([SRE] if name in ("alice", "bob") else []))
     connector.installed = {CHANNEL, CHAT, TEAM}
+    connector.rosters[CHAT] = list(people_in("alice", "bob", "carol"))
     async with AsyncExitStack() as stack:
         entra.url = await stack.enter_async_context(served(entra.routes()))
         connector.url = await stack.enter_async_context(served(connector.routes()))
@@ -304,6 +309,7 @@ async def a_world(*, budget: float = 4.0, everybody: str = "", sections: Json | 
                 clocks=Clocks(monotonic=clock),
                 budget=budget,
                 everybody=everybody,
+                external=lambda destination: destination in policies.current().external_channels,
                 look_again=(0.0, 0.0),
                 watch=watch,
             ),
