@@ -53,6 +53,10 @@ class Book:
         hours = self.hours.get(source, usual)
         return hours is not None and hours.hold(self.minute_of_day(hours.zone, now))
 
+    def leaves_in_peace(self, source: str, now: int) -> bool:
+        """Whether a source is not to be notified now."""
+        return self.is_spent(source, now) or self.is_quiet(source, now)
+
 
 def with_care(request: Request, book: Book, now: int) -> Request:
     """The request that is about to notify people, with who stands in for whom, and whom it leaves in peace."""
@@ -62,7 +66,7 @@ def with_care(request: Request, book: Book, now: int) -> Request:
         return request
     after = _overflowing(request, book, now)
     asked = {source for factor in after.asked.factors for source in sources_called(after, factor)}
-    quiet = sorted(source for source in asked if book.is_spent(source, now) or book.is_quiet(source, now))
+    quiet = sorted(source for source in asked if book.leaves_in_peace(source, now))
     return after.model_copy(update={"quiet": tuple(quiet)})
 
 

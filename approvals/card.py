@@ -14,10 +14,11 @@ from pydantic import Field
 
 from approvals.action import Action, Frozen, digest_of
 from approvals.attention import ON_CALL, called, sources_called
+from approvals.freeze import FREEZE
 from approvals.hosts import Host, odd_hosts
 from approvals.lifecycle import Status
 from approvals.lines import Line, lines_of, texts_in
-from approvals.request import Request, Superseded, Vote
+from approvals.request import Intervention, Request, Superseded, Vote
 from approvals.terms import Factor, Notify, Piece, Risk
 from approvals.text import clipped, has_hidden, one_line, visible
 
@@ -109,6 +110,7 @@ class Card(Frozen):
     v: Literal[1] = 1
     request: str
     status: Status
+    emergency: bool = False  #: whether one person alone let it through
     title: str
     heading: str
     summary: tuple[Piece, ...] = ()  #: what would happen, in one sentence; empty: the title has to do
@@ -128,6 +130,7 @@ class Card(Frozen):
     reason: str = ""
     asks_for_changes: bool = False  #: whether the reason says what to change
     supersedes: str = ""  #: the code of the denied request that this one answers
+    answers: Before | None = None  #: that request
     changed: tuple[Changed, ...] = ()  #: clipped: the whole of what is now stands above
     changes: int = 0  #: how many there are; `changed` holds the first
     earlier: tuple[Before, ...] = ()
@@ -158,6 +161,7 @@ def card_of(request: Request) -> Card:
     return Card(
         request=request.id,
         status=request.status,
+        emergency=bool(request.decision and request.decision.break_glass),
         title=request.presentation.title,
         heading=heading_of(request),
         summary=tuple(_safe(piece) for piece in request.presentation.summary),
@@ -179,7 +183,8 @@ def card_of(request: Request) -> Card:
         supersedes=request.superseded.code if request.superseded else "",
         changed=changed[:CHANGES],
         changes=len(changed),
-        earlier=tuple(Before(status=one.status, at=one.at, by=_named(one.by)) for one in request.earlier),
+        answers=next(iter(_earlier(request, answered=True)), None),
+        earlier=_earlier(request, answered=False),
         agent=request.agent,
         principal=Who(person=one_line(request.principal), accounts=request.principal_accounts),
         audience=request.audience,
@@ -233,6 +238,13 @@ def _care(request: Request) -> Care:
 
 def _safe(piece: Piece) -> Piece:
     return piece if piece.ours else Piece(text=one_line(piece.text))
+
+
+def _earlier(request: Request, *, answered: bool) -> tuple[Before, ...]:
+    """Those asked before for the same: the one that this answers, or all others."""
+    denied = request.superseded.request if request.superseded else ""
+    found = (one for one in request.earlier if (one.request == denied) is answered)
+    return tuple(Before(status=one.status, at=one.at, by=_named(one.by)) for one in found)
 
 
 def _named(people: tuple[str, ...]) -> tuple[Who, ...]:
@@ -292,16 +304,17 @@ def _note(request: Request) -> str:
     if request.decision is not None and request.decision.break_glass:
         return _emergency_note(request)
     note = _NOTES.get(request.status, "approved by")
-    if note.endswith(" by") and request.decision is not None and request.decision.rule is not None:
-        return f"{note} policy"
-    return note
+    rule = request.decision.rule if request.decision else None
+    if not note.endswith(" by") or rule is None:
+        return note
+    return "stopped by an operator" if rule.startswith(FREEZE) else f"{note} policy"
 
 
 def _emergency_note(request: Request) -> str:
     """That one person alone let it through, for as long as the card stands."""
     reviewed = "not reviewed yet" if request.unreviewed else "reviewed"
     ended = {Status.APPROVED: "", Status.SUCCEEDED: ""}.get(request.status, f"{request.status.value}; ")
-    return f"{ended}let through in an emergency ({reviewed}), alone, by"
+    return f"{ended}let through in an emergency, {reviewed}; by one person alone,"
 
 
 def _deciders(request: Request) -> tuple[Who, ...]:
@@ -315,9 +328,17 @@ def _who(vote: Vote) -> Who:
 
 
 def _reason(request: Request) -> str:
+    """Why it was decided so; or why a person took it back, or how they know the way it ended."""
     if request.decision is None:
         return ""
+    if overruled := _overruled(request):
+        return visible(overruled.reason)
     return visible(request.decision.changes or request.decision.reason)
+
+
+def _overruled(request: Request) -> Intervention | None:
+    """What a person did last where neither votes nor the tool say how it stands."""
+    return next((one for one in reversed(request.interventions) if one.did in ("revoked", "resolved")), None)
 
 
 def _needs(request: Request) -> tuple[Seat, ...]:
@@ -387,7 +408,7 @@ def _story(request: Request) -> tuple[Step, ...]:
     if request.closed_at is not None and request.status is not Status.REVOKED:
         steps.append(Step(word=request.status.value, at=request.closed_at))
     if request.outcome is not None:
-        note = clipped(one_line(request.outcome.note), 120)
+        note = "" if _overruled(request) else clipped(one_line(request.outcome.note), 120)
         steps.append(Step(word=f"{request.outcome.status.value}", at=request.outcome.at, by=note))
     return tuple(steps)
 
@@ -420,4 +441,8 @@ def _untrusted(action: Action) -> list[object]:
 
 def _summary(lines: tuple[Line, ...]) -> tuple[Line, ...]:
     """The beginning of what is too long: enough to know what it is about, never enough to approve it."""
-    return tuple(Line(name=line.name[:60], value=(clipped(line.value[0], 120),)) for line in lines[:10])
+    return tuple(Line(name=line.name[:60], value=_begun(line.value)) for line in lines[:10])
+
+
+def _begun(value: tuple[str, ...]) -> tuple[str, ...]:
+    return (clipped(value[0], 120), *(("…",) if len(value) > 1 else ()))

@@ -41,6 +41,11 @@ def route(stored: Stored) -> tuple[str, ...]:
     return tuple(dict.fromkeys(places))
 
 
+def cards(stored: Stored) -> tuple[Post, ...]:
+    """The posts that people see the request in; what was said beside them is none."""
+    return tuple(post for post in stored.posts.values() if post.state == "posted" and NOTE not in post.destination)
+
+
 def is_refused(post: Post | None) -> bool:
     """Whether a platform would not take a card."""
     return post is not None and post.state == "failed" and post.problem not in (NOT_NOW, ALONE)
@@ -120,8 +125,7 @@ def addressed(stored: Stored, accounts: Accounts) -> tuple[str, ...]:
 
 
 def _letters(stored: Stored, accounts: Accounts) -> tuple[Letter, ...]:
-    posted = (post for post in stored.posts.values() if post.state == "posted" and NOTE not in post.destination)
-    stands = (Stand(post.destination, post.reference) for post in posted if post.reference)
+    stands = (Stand(post.destination, post.reference) for post in cards(stored) if post.reference)
     return letters_of(stored.request, next(stands, None), accounts)
 
 

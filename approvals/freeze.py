@@ -8,6 +8,8 @@ from typing import Literal
 from approvals.action import Frozen
 from approvals.question import Question
 
+FREEZE = "freeze:"  #: how the rule that a freeze counts as begins; an id in a policy has no colon
+
 
 class Freeze(Frozen):
     """What is frozen, by whom and why. `name` is the agent, or a glob of kinds; empty for everything."""
@@ -21,7 +23,7 @@ class Freeze(Frozen):
     @property
     def rule(self) -> str:
         """The name under which records and cards mention it."""
-        return f"freeze:{self.scope}:{self.name}" if self.name else f"freeze:{self.scope}"
+        return f"{FREEZE}{self.scope}:{self.name}" if self.name else f"{FREEZE}{self.scope}"
 
     def covers(self, question: Question) -> bool:
         """Whether a question falls under it."""

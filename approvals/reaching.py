@@ -7,10 +7,10 @@ said on the card, and holds up nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Final
 
-from approvals.attention import ON_CALL
+from approvals.attention import ON_CALL, Book
 from approvals.commits import change_of, under_policy
 from approvals.errors import DirectoryUnavailable, NotConfirmed
 from approvals.lifecycle import Status
@@ -54,12 +54,23 @@ def _stands_for_others(source: str, notify: Notify) -> bool:
 
 
 class Reaching:
-    """Looks up whom a request calls, and keeps it with the request, so that its cards stay a function of it."""
+    """Looks up whom a request calls, and keeps it with the request, so that its cards stay a function of it.
 
-    def __init__(self, *, store: Store, policies: Policies, rosters: Rosters) -> None:
+    `book` tells what is known of everybody's attention: who is only a member of a group is left in peace by it.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: Store,
+        policies: Policies,
+        rosters: Rosters,
+        book: Callable[[Policy], Awaitable[Book]],
+    ) -> None:
         self._store = store
         self._policies = policies
         self._rosters = rosters
+        self._book = book
 
     async def __call__(self, stored: Stored) -> Stored:
         """The request with those whom it calls now."""
@@ -69,7 +80,7 @@ class Reaching:
         now = occasion(stored.request)
 
         async def commit(policy: Policy) -> Stored:
-            callees = {source: await self._behind(source, stored.request, policy) for source in wanted}
+            callees = {source: await self._behind(source, stored, policy) for source in wanted}
 
             def change(known: Stored) -> Change | None:
                 before = known.request
@@ -85,14 +96,18 @@ class Reaching:
         except NotConfirmed:  # it stands; what is not safe yet is a list of whom to call
             return await self._store.get(stored.request.id)
 
-    async def _behind(self, source: str, request: Request, policy: Policy) -> Callees:
+    async def _behind(self, source: str, stored: Stored, policy: Policy) -> Callees:
         """The people behind a source, without those who may not answer; the first of them where they are many."""
+        request = stored.request
         try:
             accounts = await self._rosters.accounts(source)
         except DirectoryUnavailable:
             return Callees(unknown=True)
         people = {callee.person: callee for callee in (_callee(one, policy) for one in sorted(accounts))}
         able = [one for one in people.values() if not {one.person, *one.accounts} & {*request.terms.excluded}]
+        if not source.startswith(ON_CALL):
+            book = await self._book(policy)
+            able = [one for one in able if not book.leaves_in_peace(f"person:{one.person}", stored.now)]
         return Callees(people=tuple(able[:MOST]), more=len(able[MOST:]))
 
 

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from approvals.action import Action, Frozen, digest_of, short_code
+from approvals.durations import written
 from approvals.errors import IllegalTransition
 from approvals.lifecycle import OVER, Event, Status, step
 from approvals.masking import holds_secret, masked
@@ -381,11 +382,14 @@ class Request(Frozen):
     def extended(self, until: int, by: Intervention) -> Request:
         """People have until `until` (ms) to answer; never beyond what the terms allow."""
         self._must_allow(Event.EXPIRE)
-        longest = self.asked_at + (self.terms.longest or 0)
+        longest = self.terms.longest
         if by.at >= self.expires_at:
             raise IllegalTransition("the deadline has passed")
-        if not self.expires_at < until <= longest:
-            raise IllegalTransition(f"the deadline can be moved to {longest} at the latest, and only forward")
+        if longest is None:
+            raise IllegalTransition("the policy lets nobody extend this")
+        if not self.expires_at < until <= self.asked_at + longest:
+            most = f"{written(longest)} after it was asked"
+            raise IllegalTransition(f"the deadline can be moved to {most} at most, and only forward")
         return self._with(expires_at=until, interventions=(*self.interventions, by))
 
     def reported(self, event: Event, at: int, note: str = "") -> Request:
@@ -410,7 +414,7 @@ class Request(Frozen):
             return self._waited(at)
         if self.status is Status.APPROVED:
             return self.lapsed(at)
-        return self.reported(Event.LOSE, at, "nothing was reported in time")
+        return self.reported(Event.LOSE, at)
 
     def _review_due(self) -> int | None:
         """When somebody is next reminded that an emergency waits for its review."""

@@ -29,6 +29,7 @@ class Row(Frozen):
     row: Literal[True] = True
     request: str
     status: Status
+    emergency: bool = False
     code: str
     heading: str
     summary: tuple[Piece, ...] = ()  #: what would happen, in one sentence; empty: the heading has to do
@@ -58,6 +59,7 @@ def row_of(card: Card) -> Row:
     return Row(
         request=card.request,
         status=card.status,
+        emergency=card.emergency,
         code=card.code,
         heading=card.heading,
         summary=card.summary if whole else (),

@@ -20,6 +20,7 @@ from aiohttp.typedefs import Handler
 from approvals.commands.commands import Commands
 from approvals.desk import Desk
 from approvals.errors import ApprovalsError
+from approvals.pings import Pings
 from approvals.policy import Policy
 from approvals.ports import Inbox, Signer, Store
 from approvals.reaching import Reaching
@@ -165,7 +166,8 @@ def _rooms(
     """The service and its loops, not running yet."""
     memory, signing = kit.store(store), kit.signer(signer)
     directory = kit.directory(doors.directory)
-    courier = _courier(settings, memory, doors, policies, kit)
+    pings = Pings(store=memory, directory=directory, policies=policies, minute_of_day=minute_of_day, is_zone=is_zone)
+    courier = _courier(settings, memory, doors, policies, pings, kit)
     posts_loop = Loop("posts", courier.serve, idle=0.1, failed=kit.loop_failed)
     courier_loop = Loop("courier", partial(_relay, courier, posts_loop), idle=0.25, failed=kit.loop_failed)
     sealer = Sealer(memory, signing, HeadsFile(settings.heads), issuer=settings.issuer)
@@ -262,6 +264,7 @@ def _courier(
     store: Store,
     doors: Doors,
     policies: AdoptedPolicy,
+    pings: Pings,
     kit: Telemetry,
 ) -> Courier:
     return Courier(
@@ -271,7 +274,7 @@ def _courier(
         accounts=lambda person: policies.current().accounts_of(person),
         watch=kit.courier(),
         operators=settings.operators_channel,
-        reach=Reaching(store=store, policies=policies, rosters=doors.directory),
+        reach=Reaching(store=store, policies=policies, rosters=doors.directory, book=pings.book),
     )
 
 

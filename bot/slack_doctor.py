@@ -18,6 +18,7 @@ from approvals.errors import ChatError, ChatRefused
 from approvals.policy import Policy
 from approvals.request import Request
 from approvals.terms import Presentation, Terms
+from bot.accounts import Members, examine_accounts
 from bot.findings import Finding
 from bot.settings import Settings
 from handlers.seal import Seal
@@ -26,6 +27,7 @@ from handlers.slack.directory import GROUP, standing_of
 from handlers.slack.errors import ApiProblem, NotReady
 from handlers.slack.identity import Identity, identify
 from handlers.slack.manifest import SCOPES
+from handlers.slack.outsiders import REMEDY, is_read_outside
 from handlers.slack.platform import SlackPlatform
 
 _SKEW = 60.0  #: seconds; Slack's signatures are believed for five minutes
@@ -50,7 +52,9 @@ async def examine_slack(settings: Settings, policy: Policy | None, *, wall: Wall
         found = [Finding("ok", f"Slack: app {identity.app} in workspace {identity.team}")]
         found += [*_scopes(answer), *_clock(answer, wall), *await _socket(client, settings)]
         places = [*(policy.destinations if policy else ()), *_operators(settings)]
-        found += [await _place(client, one) for one in dict.fromkeys(places) if one.startswith("slack:")]
+        external = policy.external_channels if policy else ()
+        for one in dict.fromkeys(place for place in places if place.startswith("slack:")):
+            found.append(await _place(client, one, may_be=one in external))
         if policy is not None:
             found += await _people(client, identity, policy)
             found += [await _group(client, source) for source in policy.sources if source.startswith(GROUP)]
@@ -133,9 +137,10 @@ def _operators(settings: Settings) -> list[str]:
     return [settings.operators_channel] if settings.operators_channel else []
 
 
-async def _place(client: AsyncWebClient, destination: str) -> Finding:
+async def _place(client: AsyncWebClient, destination: str, *, may_be: bool) -> Finding:
+    """Whether cards can be posted at a destination; it `may_be` read by outsiders where policy says so."""
     place = destination.removeprefix("slack:")
-    if place.startswith("U"):
+    if place.startswith(("U", "W")):
         return Finding("ok", f"{destination}: a direct message")
     try:
         answer = await called(client.conversations_info(channel=place))
@@ -144,7 +149,9 @@ async def _place(client: AsyncWebClient, destination: str) -> Finding:
     channel = answer["channel"]
     if channel.get("is_archived"):
         return Finding("problem", f"{destination}: the channel is archived", "name another one in the policy")
-    if channel.get("is_ext_shared"):
+    if is_read_outside(channel) and not may_be:
+        return Finding("problem", f"{destination}: shared with another workspace, so nothing is posted there", REMEDY)
+    if is_read_outside(channel):
         return Finding("warning", f"{destination}: shared with another workspace", "outsiders read what is asked there")
     if not channel.get("is_member"):
         return Finding("problem", f"{destination}: the app is not in this channel", "invite it there: /invite @Sayso")
@@ -152,25 +159,19 @@ async def _place(client: AsyncWebClient, destination: str) -> Finding:
 
 
 async def _people(client: AsyncWebClient, identity: Identity, policy: Policy) -> list[Finding]:
-    """Whether every account is a member's: a wrong one lets nobody answer, or lets an owner answer for themselves."""
-    accounts = [(person, account) for person in policy.people for account in policy.accounts_of(person)]
-    ours = [(person, account) for person, account in accounts if account.startswith("slack:")]
-    looked = [await _account(client, identity, person, account) for person, account in ours]
-    if troubles := [one for one in looked if one is not None]:
-        return troubles
-    return [Finding("ok", f"people: {len(ours)} accounts, all of members")]
+    async def standing(user: str) -> str | None:
+        return standing_of((await called(client.users_info(user=user)))["user"], identity)
 
-
-async def _account(client: AsyncWebClient, identity: Identity, person: str, account: str) -> Finding | None:
-    _, team, user = account.split(":")
-    remedy = f"correct it under people.{person}: slack:{identity.team}:<the member ID from their profile>"
-    if team != identity.team:
-        return Finding("problem", f"{person}: {account} is not in this workspace", remedy)
-    try:
-        standing = standing_of((await called(client.users_info(user=user)))["user"], identity)
-    except ApiProblem as exc:
-        return Finding("problem", f"{person}: {account}: {exc}", remedy)
-    return None if standing is None else Finding("warning", f"{person}: {account} is {standing}", remedy)
+    members = Members(
+        via="slack",
+        platform="Slack",
+        tenant=identity.team,
+        elsewhere="not in this workspace",
+        user="the member ID from their profile",
+        standing=standing,
+        problem=ApiProblem,
+    )
+    return await examine_accounts(policy, members)
 
 
 async def _group(client: AsyncWebClient, source: str) -> Finding:

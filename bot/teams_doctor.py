@@ -8,6 +8,7 @@ import aiohttp
 
 from approvals.errors import ApprovalsError
 from approvals.policy import Policy
+from bot.accounts import Members, examine_accounts
 from bot.doors import NOBODY, teams_door
 from bot.findings import Finding
 from bot.house import open_store
@@ -98,23 +99,19 @@ async def _place(door: TeamsDoor, destination: str) -> Finding:
 
 
 async def _people(door: TeamsDoor, policy: Policy) -> list[Finding]:
-    """Whether every account is a member's: a wrong one lets nobody answer, or lets an owner answer for themselves."""
-    accounts = [(person, account) for person in policy.people for account in policy.accounts_of(person)]
-    ours = [(person, account) for person, account in accounts if account.startswith("teams:")]
-    troubles = [one for person, account in ours if (one := await _account(door, person, account)) is not None]
-    return troubles or [Finding("ok", f"people: {len(ours)} accounts of Teams, all of members")]
+    async def standing(user: str) -> str | None:
+        return standing_of(await door.graph.user(user))
 
-
-async def _account(door: TeamsDoor, person: str, account: str) -> Finding | None:
-    _, tenant, user = account.split(":")
-    remedy = f"correct it under people.{person}: teams:{door.identity.tenant}:<the object id from Entra>"
-    if tenant != door.identity.tenant:
-        return Finding("problem", f"{person}: {account} is not of this tenant", remedy)
-    try:
-        standing = standing_of(await door.graph.user(user))
-    except ApiProblem as exc:
-        return Finding("problem", f"{person}: {account}: {exc}", remedy)
-    return None if standing is None else Finding("warning", f"{person}: {account} is {standing}", remedy)
+    members = Members(
+        via="teams",
+        platform="Teams",
+        tenant=door.identity.tenant,
+        elsewhere="not of this tenant",
+        user="the object id from Entra",
+        standing=standing,
+        problem=ApiProblem,
+    )
+    return await examine_accounts(policy, members)
 
 
 async def _group(door: TeamsDoor, source: str) -> Finding:

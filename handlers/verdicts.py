@@ -13,6 +13,9 @@ UNCERTAIN = (
 NOT_OURS = "This button does not belong to a card I posted here, so nothing was counted."
 OUTDATED = "I do not know this button, perhaps because the card is from another version. Nothing was counted."
 
+#: Refusals after which the form stays open: whoever reads them can mend what is missing, or try again.
+MENDABLE = frozenset({"pages_unopened", "looked_too_briefly", "wrong_code", "reason_needed", "lookup_failed"})
+
 #: What has become of a decided request since, for those who come too late.
 SINCE = {
     Status.REVOKED: ", and it was taken back since",

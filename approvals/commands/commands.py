@@ -84,7 +84,7 @@ class Commands:
             await self._lists.asked_for(caller, policy, HOME),
             await self._lists.history(typed.Which(mine=True), caller, policy, HOME),
             await self._seats.listed(caller, policy),
-            await self._seats.quiet(caller),
+            await self._seats.quiet(caller, policy),
         ]
         return parts, await self._store.now()
 

@@ -22,6 +22,7 @@ from approvals.commands.answers import (
     theirs,
 )
 from approvals.commands.typed import Which
+from approvals.errands import cards
 from approvals.errors import NotFound
 from approvals.indices import Query
 from approvals.lifecycle import Status
@@ -122,14 +123,10 @@ class Lists:
 async def cards_of(store: Store, request: Request) -> Line:
     """Where the request's cards stand, for a platform that can link to one."""
     try:
-        posts = (await store.get(request.id)).posts
+        posts = cards(await store.get(request.id))
     except NotFound:  # gone since it was listed
         return ()
-    return tuple(
-        Place(destination=post.destination, reference=dict(post.reference))
-        for post in posts.values()
-        if post.state == "posted"
-    )
+    return tuple(Place(destination=post.destination, reference=dict(post.reference)) for post in posts)
 
 
 def about(request: Request) -> Line:

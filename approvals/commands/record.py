@@ -20,7 +20,7 @@ _ANSWERS = {"approve": "approved", "deny": "denied", "changes": "asked for chang
 def record_of(request: Request, policy: Policy, cards: Line, buttons: Sequence[Button]) -> Answer:
     """The answer to `show`: of the action what the card shows, the whole of it where the card does; never the nonce."""
     card = card_of(request)
-    heading = line(bold(card.heading), *([f" · {card.note}"] if card.note else []))
+    heading = line(bold(card.heading), *_note(card, policy))
     rows = [
         Row(lines=((*about(request), *became(request, policy), *cards),)),
         Row(lines=(heading, line(_whole(card.kind), " → ", _whole(card.target)))),
@@ -29,6 +29,12 @@ def record_of(request: Request, policy: Policy, cards: Line, buttons: Sequence[B
         Row(lines=tuple(trail_of(request, policy))),
     ]
     return Answer(title="Approval record", rows=tuple(rows), buttons=tuple(buttons))
+
+
+def _note(card: Card, policy: Policy) -> list[Piece | str]:
+    """What the card says beside its heading, with those whom it names."""
+    named = people([who.person for who in card.by], policy)
+    return [f" · {card.note}", *([" ", *named] if named else [])] if card.note else []
 
 
 def why_of(request: Request, explanation: Explanation, policy: Policy) -> Answer:

@@ -13,6 +13,9 @@ from approvals.policy import Policy
 from approvals.service import Approvals, Refused
 from approvals.sight import Caller
 
+_WHEN = "When shall nobody disturb you? Write 22:00-07:00 and your time zone, such as Europe/Berlin"
+_TO_WHOM = "To whom, until when, for which kinds? Write bob until friday for payments.*"
+
 
 class Seats:
     """Delegations and links, as commands; who may do it is checked in the service."""
@@ -40,24 +43,26 @@ class Seats:
                 linked = await self._links.confirm(caller.account, account)
                 return refused(linked) if isinstance(linked, Refused) else _linked(linked.account, linked.person)
             case typed.Quiet():
-                return await self._keep_quiet(command, caller)
+                return await self._keep_quiet(command, caller, policy)
             case typed.Unlink(account):
                 gone = await self._links.unlink(caller.account, account)
                 if isinstance(gone, Refused):
                     return refused(gone)
                 return told("Unlinked", theirs(gone.account), " is nobody's any more, by a code.")
 
-    async def quiet(self, caller: Caller) -> Answer:
+    async def quiet(self, caller: Caller, policy: Policy) -> Answer:
         """The caller's quiet hours."""
         hours = await self._pings.quiet_hours_of(caller.account)
         off = (Button(label="None", command="quiet off"),) if hours is not None else ()
-        return told("Quiet hours", *_hours(hours), buttons=off)
+        known = policy.person_of(caller.account.id) is not None
+        choose = (Button(label="Choose", command="quiet", asks=_WHEN),) if known else ()
+        return told("Quiet hours", *_hours(hours), buttons=(*choose, *off))
 
-    async def _keep_quiet(self, command: typed.Quiet, caller: Caller) -> Answer:
+    async def _keep_quiet(self, command: typed.Quiet, caller: Caller, policy: Policy) -> Answer:
         if command.hours is None and not command.off:
-            return await self.quiet(caller)
+            return await self.quiet(caller, policy)
         kept = await self._pings.keep_quiet(caller.account, command.hours)
-        return refused(kept) if isinstance(kept, Refused) else await self.quiet(caller)
+        return refused(kept) if isinstance(kept, Refused) else await self.quiet(caller, policy)
 
     async def _delegate(self, command: typed.Delegate, caller: Caller, policy: Policy, now: int) -> Answer:
         until = moment(command.until, now)
@@ -70,9 +75,11 @@ class Seats:
 
     async def listed(self, caller: Caller, policy: Policy) -> Answer:
         found = await self._delegations.delegations_of(caller.account)
+        may = bool(policy.role("delegate")) and policy.person_of(caller.account.id) is not None
+        more = (Button(label="Hand over my seat", command="delegate", asks=_TO_WHOM),) if may else ()
         if not found:
-            return told("Delegations", "You have handed over nothing, and were handed nothing.")
-        return Answer(title="Delegations", rows=tuple(_seat_row(one, policy) for one in found))
+            return told("Delegations", "You have handed over nothing, and were handed nothing.", buttons=more)
+        return Answer(title="Delegations", rows=tuple(_seat_row(one, policy) for one in found), buttons=more)
 
     async def _begin(self, caller: Caller) -> Answer:
         """A code, or the account that typed the last one and waits to be confirmed."""

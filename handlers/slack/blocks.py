@@ -17,6 +17,7 @@ from approvals.lifecycle import Status
 from approvals.lines import Line
 from approvals.rows import Row
 from approvals.terms import Piece, Risk
+from handlers.slack import forms
 from handlers.slack.directory import GROUP
 from handlers.slack.elements import (
     DAY_AND_TIME,
@@ -33,7 +34,6 @@ from handlers.slack.elements import (
     usergroup,
     when,
 )
-from handlers.slack.forms import plain_text
 from handlers.slack.members import members
 
 APPROVE = "sayso:approve"
@@ -102,9 +102,9 @@ def person(who: Who, team: str) -> Json:
     return text(who.person, "code")
 
 
-def mark(status: Status, risk: Risk) -> str:
-    """The emoji of a status; of what still waits, that of its risk."""
-    return _MARKS.get(status, _RISKS[risk][0])
+def mark(status: Status, risk: Risk, *, emergency: bool = False) -> str:
+    """The emoji of a status; of what still waits, that of its risk; of what one person let through, an alarm."""
+    return "rotating_light" if emergency else _MARKS.get(status, _RISKS[risk][0])
 
 
 def risk_words(risk: Risk) -> str:
@@ -119,7 +119,7 @@ def _blocks(card: Card, team: str, value: str) -> Iterator[Json]:
     yield section([*_about(card)])
     yield from _warnings(card)
     yield from _members(arguments, preconditions) if fits else _members(arguments[:1], [])
-    yield from _since_denied(card)
+    yield from _since_denied(card, team)
     if card.reason:
         lead = [text("Please change: ", "bold")] if card.asks_for_changes else []
         yield quote([*lead, text(card.reason)])
@@ -132,7 +132,7 @@ def _blocks(card: Card, team: str, value: str) -> Iterator[Json]:
     yield from _words(card)
     if card.buttons:
         buttons = [button(name, card, value) for name in _offered(card, fits)]
-        yield {"type": "actions", "elements": [*buttons, _more(value)]}
+        yield forms.actions([*buttons, _more(value)])
 
 
 def _fit(blocks: Sequence[Json]) -> bool:
@@ -142,7 +142,7 @@ def _fit(blocks: Sequence[Json]) -> bool:
 
 def _heading(card: Card, team: str) -> list[Json]:
     """What would happen, or what became of it."""
-    line = [emoji(mark(card.status, card.risk)), text(" ")]
+    line = [emoji(mark(card.status, card.risk, emergency=card.emergency)), text(" ")]
     if card.status is Status.PENDING and card.summary:
         line += sentence(card.summary)
     else:
@@ -206,6 +206,7 @@ def _care(card: Card, fits: bool) -> Iterator[Json]:
         return
     care = [f"at least {_seconds(card.care.look_ms)} in front of you"] if card.care.look_ms else []
     care += ["a code that it shows you"] if card.care.confirm_code else []
+    care += ["a reason"] if "approve" in card.care.reasons else []
     yield quiet([emoji("eyes"), text(" Approve it after "), _REVIEW_WORD, text(f"; it takes {' and '.join(care)}")])
 
 
@@ -218,14 +219,15 @@ def _offered(card: Card, fits: bool) -> list[Button]:
     return ["review" if name == "approve" and not fits else name for name in card.buttons]
 
 
-def _since_denied(card: Card) -> Iterator[Json]:
+def _since_denied(card: Card, team: str) -> Iterator[Json]:
     """What is another than in the denied request that this one answers."""
     if not card.supersedes:
         return
     rows = _that_fit([Line(name=changed.name, value=_was_and_is(changed)) for changed in card.changed])
     first = f", the first {len(rows)} of {card.changes}" if card.changes > len(rows) else ""
     what = f"what changed{first}:" if card.changed else "nothing changed"
-    yield quiet([emoji("arrows_counterclockwise"), text(f" asked anew after {card.supersedes} was denied; {what}")])
+    line = [emoji("arrows_counterclockwise"), text(f" asked anew after {card.supersedes} was denied")]
+    yield quiet([*line, *(_by_whom(card.answers, team) if card.answers else []), text(f"; {what}")])
     yield from members(rows)
 
 
@@ -247,9 +249,12 @@ def _or_absent(value: Sequence[str]) -> Sequence[str]:
 def _before(before: Before, team: str) -> list[Json]:
     """An earlier request for the same, in one quiet line."""
     line = [emoji("warning"), text(" asked before for the same target: "), text(before.status.value, "bold")]
-    if before.by:
-        line += [text(" by "), *listed([person(who, team) for who in before.by])]
-    return [*line, text(" "), when(before.at)]
+    return [*line, *_by_whom(before, team)]
+
+
+def _by_whom(before: Before, team: str) -> list[Json]:
+    by = [text(" by "), *listed([person(who, team) for who in before.by])] if before.by else []
+    return [*by, text(" "), when(before.at)]
 
 
 def _asks(card: Card, team: str) -> list[Json]:
@@ -334,7 +339,7 @@ def _told(step: Step, card: Card, began: int | None) -> list[Json]:
         return [text(f"{step.word} in {card.took_ms / 1000:.1f} s")]
     line = [text(f"{step.word} "), when(step.at, form)]
     if step.by and step.word not in _OUTCOMES:
-        line += [text(" by "), text(step.by, "code")]
+        line += [text(f" ({step.by})")] if " " in step.by else [text(" by "), text(step.by, "code")]
     return line
 
 
@@ -350,20 +355,14 @@ def _words(card: Card) -> Iterator[Json]:
 def button(name: Button, card: Card | Row, value: str) -> Json:
     """A button of a card or of a row; `value` is what it carries."""
     label, action, style = _BUTTONS[name]
-    return {
-        "type": "button",
-        "text": plain_text(label),
-        "accessibility_label": f"{label} request {card.code}"[:75],
-        "action_id": action,
-        "value": value,
-        **({"style": style} if style else {}),
-    }
+    drawn = forms.button(label, action, value=value, style=style)
+    return drawn | {"accessibility_label": f"{label} request {card.code}"[:75]}
 
 
 def _more(value: str) -> Json:
     """What is done seldom: it stops more than this one request, or calls somebody."""
     ways = ((PAUSE, "Deny and pause this agent"), (REPORT, "Report as suspicious"))
-    shown = [{"text": plain_text(words), "value": f"{way}{value}"} for way, words in ways]
+    shown = [{"text": forms.plain_text(words), "value": f"{way}{value}"} for way, words in ways]
     return {"type": "overflow", "action_id": MORE, "options": shown}
 
 

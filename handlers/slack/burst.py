@@ -12,6 +12,7 @@ from approvals.lifecycle import Status
 from approvals.rows import Row
 from handlers.slack.blocks import Drawing, button, mark, people_of, person, risk_words, sentence
 from handlers.slack.elements import TIME, Json, emoji, listed, quiet, section, text, when
+from handlers.slack.forms import actions
 from handlers.slack.table import tables
 
 _LEAD = "they came faster than Slack lets me post, and each is decided on its own"
@@ -50,7 +51,7 @@ def _forgotten() -> Iterator[Json]:
 def _row(row: Row, value: str, team: str) -> Iterator[Json]:
     yield {"type": "rich_text", "elements": list(_parts(row, team))}
     if row.buttons:
-        yield {"type": "actions", "elements": [button(name, row, value) for name in row.buttons]}
+        yield actions([button(name, row, value) for name in row.buttons])
 
 
 def _parts(row: Row, team: str) -> Iterator[Json]:
@@ -67,7 +68,7 @@ def _parts(row: Row, team: str) -> Iterator[Json]:
 def _heading(row: Row, team: str) -> list[Json]:
     notes = [risk_words(row.risk), row.note] if row.status is Status.PENDING else [row.note]
     words = sentence(row.summary) if row.status is Status.PENDING else []
-    line = [text(row.code, "bold"), text("  "), emoji(mark(row.status, row.risk)), text(" ")]
+    line = [text(row.code, "bold"), text("  "), emoji(mark(row.status, row.risk, emergency=row.emergency)), text(" ")]
     line += words or [text(row.heading, "bold")]
     line += [text(f" · {note}") for note in notes if note]
     return [*line, text(" "), *listed([person(who, team) for who in row.by])] if row.by else line

@@ -24,9 +24,10 @@ from approvals.sight import Caller
 from handlers.slack import answers
 from handlers.slack.api import called
 from handlers.slack.errors import ApiProblem, Unanswered
+from handlers.slack.forms import entered
 from handlers.slack.identity import Identity
 from handlers.slack.press import account_of, ear_of
-from handlers.slack.replies import Replies, Said, form, said_in, words_of
+from handlers.slack.replies import LONGEST, WORDS, Replies, Said, form, said_in
 from handlers.slack.watch import SlackWatch
 from handlers.slack.whisper import Ear, Whisper
 from handlers.tasks import Tasks
@@ -104,7 +105,7 @@ class Desk:
         said, account, view = said_in(_view(body).get("private_metadata")), account_of(body), _view(body)
         if said is None or account is None:
             return await self._unknown(ack, body)
-        work = self._answering(f"{said.command} {words_of(view)}", account, said.channel)
+        work = self._answering(f"{said.command} {entered(body, WORDS)[:LONGEST]}", account, said.channel)
         if not await self._done(work):
             self._fill(work, str(view.get("id")), said.channel)
         answer = work.result() if work.done() else WORKING

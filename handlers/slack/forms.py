@@ -25,10 +25,21 @@ def plain_text(words: str) -> Json:
     return {"type": "plain_text", "text": words, "emoji": False}
 
 
+def actions(elements: Iterable[Json]) -> Json:
+    """A row of buttons."""
+    return {"type": "actions", "elements": list(elements)}
+
+
+def button(label: str, action: str, *, value: str = "", style: str | None = None) -> Json:
+    """A button; `value` is what it carries."""
+    made: Json = {"type": "button", "text": plain_text(label), "action_id": action}
+    return made | ({"value": value} if value else {}) | ({"style": style} if style else {})
+
+
 def text_input(
     name: str,
     label: str,
-    hint: str,
+    hint: str = "",
     *,
     longest: int,
     optional: bool = False,
@@ -65,8 +76,8 @@ def _input(name: str, label: str, hint: str, element: Json, optional: bool) -> J
         "block_id": name,
         "optional": optional,
         "label": plain_text(label),
-        "hint": plain_text(hint),
         "element": element,
+        **({"hint": plain_text(hint)} if hint else {}),
     }
 
 

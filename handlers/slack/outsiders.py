@@ -39,6 +39,11 @@ class Outsiders:
             return
         asked = self._now()
         found = await self._info(channel)
-        if found.get(_SHARED) is not False or found.get(_SOON, False) is not False:
+        if is_read_outside(found):
             raise ChatRefused(CODE, REMEDY, place=True)
         self._ours[channel] = asked
+
+
+def is_read_outside(channel: Mapping[str, Any]) -> bool:
+    """Whether outsiders read a channel, or soon will, or Slack does not say that none do."""
+    return channel.get(_SHARED) is not False or channel.get(_SOON, False) is not False

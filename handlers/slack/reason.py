@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from handlers.reasons import LONGEST, STANDS_IN_THE_RECORD, WHY_RIGHT
 from handlers.slack.answers import Private
 from handlers.slack.elements import Json
 from handlers.slack.forms import choice, entered, modal, plain_text, text_input
@@ -17,7 +18,6 @@ CHANGES_FORM = "sayso:changes-form"
 PAUSE_FORM = "sayso:pause-form"
 REASON = "sayso:reason"  #: block and action id of the input
 PRESET = "sayso:preset"
-LONGEST = 500
 
 Answer = Literal["approve", "deny", "changes"]
 Form = Literal["approve", "deny", "changes", "pause"]
@@ -40,8 +40,8 @@ _FORMS: Mapping[Form, _Words] = {
         APPROVE_FORM,
         "Approve this request",
         "Approve",
-        "Why is this right?",
-        "It stands in the record with your approval.",
+        WHY_RIGHT,
+        STANDS_IN_THE_RECORD,
         optional=False,
     ),
     "deny": _Words(

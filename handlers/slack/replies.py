@@ -11,6 +11,7 @@ from typing import Any
 from approvals.commands.answers import Answer, At, Button, Line, Person, Piece, Place, Row, Typed, Words
 from handlers.slack.blocks import person
 from handlers.slack.elements import Json, link, section, text, when
+from handlers.slack.forms import actions, button, modal, plain_text, text_input
 from handlers.slack.identity import Identity
 
 NAME = "/sayso"
@@ -18,9 +19,9 @@ SAY = "sayso:say"  #: action ids of buttons that give a command at once, with a 
 ASK = "sayso:ask"  #: of those that ask for words first
 ASK_FORM = "sayso:ask-form"
 REFRESH = "sayso:home"
-_WORDS = "sayso:words"  #: block and action id of the input
+WORDS = "sayso:words"  #: block and action id of the input
 SCREEN = "sayso:screen"
-_LONGEST = 500
+LONGEST = 500  #: characters of what is asked for
 _LABEL = 24  #: characters that Slack takes on a modal's buttons and in its title
 
 
@@ -62,21 +63,15 @@ class Replies:
 
     def screen(self, answer: Answer, channel: str = "") -> Json:
         """A modal."""
-        return {
-            "type": "modal",
-            "callback_id": SCREEN,
-            "private_metadata": Said("", channel=channel).carried(),
-            "title": _plain("Sayso"),
-            "close": _plain("Close"),
-            "blocks": [section([text(answer.title, "bold")]), *self._body(answer, count())],
-        }
+        blocks = [section([text(answer.title, "bold")]), *self._body(answer, count())]
+        return modal(SCREEN, "Sayso", blocks, carries=Said("", channel=channel).carried())
 
     def home(self, parts: Sequence[Answer], now: int) -> Json:
         """The home tab: every part under a heading of its own."""
         numbers = count()
-        blocks: list[Json] = [section([text("As of "), when(now)]), _actions([_refresh()])]
+        blocks: list[Json] = [section([text("As of "), when(now)]), actions([button("Refresh", REFRESH)])]
         for part in parts:
-            blocks += [{"type": "header", "text": _plain(part.title)}, *self._body(part, numbers)]
+            blocks += [{"type": "header", "text": plain_text(part.title)}, *self._body(part, numbers)]
         return {"type": "home", "blocks": blocks}
 
     def _body(self, answer: Answer, numbers: Iterator[int]) -> Iterator[Json]:
@@ -117,27 +112,10 @@ class Replies:
 
 def form(said: Said) -> Json:
     """The modal that asks for the words of a command."""
-    return {
-        "type": "modal",
-        "callback_id": ASK_FORM,
-        "private_metadata": Said(said.command, channel=said.channel).carried(),
-        "title": _plain("Sayso"),
-        "submit": _plain(said.label[:_LABEL]),
-        "close": _plain("Cancel"),
-        "blocks": [
-            {
-                "type": "input",
-                "block_id": _WORDS,
-                "label": _plain(said.ask),
-                "element": {
-                    "type": "plain_text_input",
-                    "action_id": _WORDS,
-                    "max_length": _LONGEST,
-                    "focus_on_load": True,
-                },
-            }
-        ],
-    }
+    field = text_input(WORDS, said.ask, longest=LONGEST, multiline=False, focus=True)
+    carries = Said(said.command, channel=said.channel).carried()
+    view = modal(ASK_FORM, "Sayso", [field], close="Cancel", carries=carries)
+    return view | {"submit": plain_text(said.label[:_LABEL])}
 
 
 def said_in(value: object) -> Said | None:
@@ -149,41 +127,16 @@ def said_in(value: object) -> Said | None:
         return None
 
 
-def words_of(view: Any) -> str:
-    """What was entered in the form."""
-    value: Any = view
-    for key in ("state", "values", _WORDS, _WORDS, "value"):
-        value = value.get(key) if isinstance(value, dict) else None
-    return value.strip()[:_LONGEST] if isinstance(value, str) else ""
-
-
 def _is_text(value: object) -> bool:
     return isinstance(value, str)
 
 
 def _buttons(buttons: Sequence[Button], numbers: Iterator[int]) -> Iterator[Json]:
     if buttons:
-        yield _actions([_button(button, next(numbers)) for button in buttons])
+        yield actions([_button(one, next(numbers)) for one in buttons])
 
 
-def _button(button: Button, number: int) -> Json:
-    said = Said(button.command, ask=button.asks, label=button.label if button.asks else "")
-    return {
-        "type": "button",
-        "text": _plain(button.label),
-        "action_id": f"{ASK if button.asks else SAY}:{number}",
-        "value": said.carried(),
-        **({"style": "danger"} if button.danger else {}),
-    }
-
-
-def _refresh() -> Json:
-    return {"type": "button", "text": _plain("Refresh"), "action_id": REFRESH}
-
-
-def _actions(elements: Sequence[Json]) -> Json:
-    return {"type": "actions", "elements": list(elements)}
-
-
-def _plain(words: str) -> Json:
-    return {"type": "plain_text", "text": words, "emoji": False}
+def _button(one: Button, number: int) -> Json:
+    said = Said(one.command, ask=one.asks, label=one.label if one.asks else "")
+    action, style = f"{ASK if one.asks else SAY}:{number}", "danger" if one.danger else None
+    return button(one.label, action, value=said.carried(), style=style)

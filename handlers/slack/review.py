@@ -10,16 +10,16 @@ from collections.abc import Iterator
 from approvals.lifecycle import Status
 from approvals.review import Look, Review
 from approvals.reviewing import Opened
+from handlers.reasons import LONGEST, STANDS_IN_THE_RECORD, WHY_RIGHT
 from handlers.slack.blocks import hidden_characters, mark, odd_host, person, risk_words, sentence
 from handlers.slack.elements import Json, emoji, quiet, section, text
-from handlers.slack.forms import modal, plain_text, text_input
+from handlers.slack.forms import actions, button, modal, plain_text, text_input
 from handlers.slack.members import members
 
 REVIEW_FORM = "sayso:review-form"
 PAGE = "sayso:page"
 CODE = "sayso:code"  #: block and action id of the input
 WHY = "sayso:why"
-LONGEST = 500
 
 #: Shown at once, because Slack lets a form be opened only within three seconds of the click.
 LOADING = modal("sayso:loading", "Review", [section([emoji("hourglass_flowing_sand"), text(" Fetching all of it …")])])
@@ -70,12 +70,11 @@ def _turning(look: Look, page: int) -> list[Json]:
     ways = [("Back", page - 1, None)] if page else []
     ways += [("Next page", page + 1, "primary")] if page + 1 < look.pages else []  # type: ignore[list-item]
     buttons = [_turn(label, to, style) for label, to, style in ways]
-    return [{"type": "actions", "elements": buttons}] if buttons else []
+    return [actions(buttons)] if buttons else []
 
 
 def _turn(label: str, to: int, style: str | None) -> Json:
-    button: Json = {"type": "button", "text": plain_text(label), "action_id": f"{PAGE}:{to}", "value": str(to)}
-    return button | {"style": style} if style else button
+    return button(label, f"{PAGE}:{to}", value=str(to), style=style)
 
 
 def _answering(opened: Opened) -> Iterator[Json]:
@@ -84,7 +83,7 @@ def _answering(opened: Opened) -> Iterator[Json]:
     if terms.min_look:
         yield quiet([text(f"It can be approved once it was in front of you for {-(-terms.min_look // 1000)} seconds")])
     if "approve" in terms.reasons:
-        yield text_input(WHY, "Why is this right?", "It stands in the record with your approval.", longest=LONGEST)
+        yield text_input(WHY, WHY_RIGHT, STANDS_IN_THE_RECORD, longest=LONGEST)
     if terms.confirm_code:
         yield section(
             [text("To confirm, type the code of what you have read: "), text(opened.review.confirm_code(), "code")]

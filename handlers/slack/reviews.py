@@ -26,11 +26,10 @@ from handlers.slack.press import Press, account_of, ear_of, pressed
 from handlers.slack.reason import notice
 from handlers.slack.review import CODE, LOADING, WHY, page_of
 from handlers.tasks import Tasks
-from handlers.verdicts import came_to
+from handlers.verdicts import MENDABLE, came_to
 
 log = structlog.get_logger(__name__)
 
-_AGAIN = frozenset({"pages_unopened", "looked_too_briefly", "wrong_code", "reason_needed", "lookup_failed"})
 _PATIENCE = 5.0  #: seconds in which a page must be there; the person sees that it is being fetched
 
 Look = Callable[[], Awaitable[Opened | Refused | Late]]
@@ -99,7 +98,7 @@ class Reviews:
         vote = self._approvals.vote_from(look, account, reason=entered(body, WHY), confirm=entered(body, CODE))
         try:
             verdict = await self._gestures.in_time(vote)
-            if isinstance(verdict, Refused) and verdict.reason in _AGAIN:
+            if isinstance(verdict, Refused) and verdict.reason in MENDABLE:
                 self._gestures.watch.clicked(verdict.reason)
                 return await self._once_more(look, account, verdict)
         except Exception as exc:

@@ -166,7 +166,8 @@ def _body(shown: Card, room: _Room) -> Iterator[Json]:
 def heading(shown: Card | Row) -> Iterator[Json]:
     """What it is about, how risky it is while it waits, and who decided."""
     _, risk, color = _RISKS[shown.risk]
-    yield ours(f"{_MARKS.get(shown.status, risk_mark(shown.risk))} ", size="Medium")
+    mark = "🚨" if shown.emergency else _MARKS.get(shown.status, risk_mark(shown.risk))
+    yield ours(f"{mark} ", size="Medium")
     if shown.status is Status.PENDING and isinstance(shown, Card) and shown.summary:
         yield from sentence(shown.summary)
     else:
@@ -222,6 +223,7 @@ def _care(shown: Card, room: _Room) -> Iterator[Json]:
     elif "review" in shown.buttons:
         care = [f"at least {-(-shown.care.look_ms // 1000)} s in front of you"] if shown.care.look_ms else []
         care += ["a code that it shows you"] if shown.care.confirm_code else []
+        care += ["a reason"] if "approve" in shown.care.reasons else []
         yield quiet([ours(f"👀 Approve it after Review; it takes {' and '.join(care)}")])
 
 
@@ -248,7 +250,8 @@ def _since_denied(shown: Card, most: int) -> Iterator[Json]:
     told = shown.changed[:most]
     first = f", the first {len(told)} of {shown.changes}" if shown.changes > len(told) else ""
     what = f"what changed{first}:" if told else "nothing changed"
-    yield quiet([ours(f"🔄 asked anew after {shown.supersedes} was denied; {what}")])
+    by = _by_whom(shown.answers) if shown.answers else ()
+    yield quiet([ours(f"🔄 asked anew after {shown.supersedes} was denied"), *by, ours(f"; {what}")])
     yield from (row(changed.name, _was_and_is(changed)) for changed in told)
 
 
@@ -260,6 +263,10 @@ def _was_and_is(changed: Changed) -> tuple[str, ...]:
 def _before(before: Before) -> Iterator[Json]:
     """An earlier request for the same, in one quiet line."""
     yield ours(f"⚠️ asked before for the same target: {before.status.value}")
+    yield from _by_whom(before)
+
+
+def _by_whom(before: Before) -> Iterator[Json]:
     if before.by:
         yield ours(" by ")
         yield from _listed(before.by)

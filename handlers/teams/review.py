@@ -12,6 +12,7 @@ from typing import Any
 from approvals.lines import Line
 from approvals.review import Look, Review
 from approvals.reviewing import Opened
+from handlers.reasons import STANDS_IN_THE_RECORD, WHY_RIGHT
 from handlers.teams.cards import DATA, LONGEST, about, risk_mark, sentence, warnings
 from handlers.teams.elements import Json, card, line, lines, literal, ours, quiet
 
@@ -114,7 +115,7 @@ def _answering(opened: Opened) -> Iterator[Json]:
         seconds = -(-terms.min_look // 1000)
         yield quiet([ours(f"It can be approved once it was in front of you for {seconds} seconds")])
     if "approve" in terms.reasons:
-        yield _field(WHY, "Why is this right? It stands in the record with your approval.", LONGEST)
+        yield _field(WHY, f"{WHY_RIGHT} {STANDS_IN_THE_RECORD}", LONGEST)
     if terms.confirm_code:
         code = opened.review.confirm_code()
         yield line([ours("To confirm, type the code of what you have read: "), ours(code, weight="Bolder")])

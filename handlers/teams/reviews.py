@@ -16,11 +16,10 @@ from handlers.teams.elements import Json
 from handlers.teams.press import Press, data_of
 from handlers.teams.review import BACK, CODE, FROM_REVIEW, LOOK, ON_PAGE, TO_PAGE, TURN, WHY, draw_page
 from handlers.teams.shapes import text
+from handlers.verdicts import MENDABLE
 
 REVIEW = "review"
 VERBS = frozenset({TURN, FROM_REVIEW, BACK})
-
-_AGAIN = frozenset({"pages_unopened", "looked_too_briefly", "wrong_code", "reason_needed", "lookup_failed"})
 
 Value = Callable[[Sealed], str]
 Tell = Callable[[Verdict], Awaitable[Json]]
@@ -51,7 +50,7 @@ class Reviews:
         await reviews.turned(look, account, _number(data.get(ON_PAGE)))
         reason, code = text(data.get(WHY)).strip()[:LONGEST], text(data.get(CODE))
         verdict = await self._approvals.vote_from(look, account, reason=reason, confirm=code)
-        if not isinstance(verdict, Refused) or verdict.reason not in _AGAIN:
+        if not isinstance(verdict, Refused) or verdict.reason not in MENDABLE:
             return await tell(verdict)
         return await self._shown(await reviews.last_page(look, account), value, tell, verdict.sentence)
 

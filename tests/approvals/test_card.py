@@ -11,10 +11,20 @@ from hypothesis import strategies as st
 
 from approvals.card import MAX_LINES, WHOLE, Card, card_of
 from approvals.lifecycle import Event, Status
-from approvals.request import Request
+from approvals.request import Earlier, Request, Superseded
 from approvals.review import review_of
 from approvals.text import visible
-from tests.approvals.make import MINUTE, NOW, a_factor, a_request, a_vote, an_action, an_approved_request, some_terms
+from tests.approvals.make import (
+    MINUTE,
+    NOW,
+    a_factor,
+    a_request,
+    a_vote,
+    an_action,
+    an_approved_request,
+    an_intervention,
+    some_terms,
+)
 from tests.approvals.test_request import in_status
 from tests.approvals.test_strict_json import I_JSON
 
@@ -293,6 +303,41 @@ def test_the_story_tells_every_step() -> None:
 def test_a_reason_is_shown_but_cannot_hide() -> None:
     denied = a_request().voted(a_vote(answer="deny", reason="no\u202e"), jti="j")
     assert card_of(denied).reason == "no\\u{202E}"
+
+
+def test_a_freeze_is_an_operators_and_not_policys() -> None:
+    frozen = a_request().denied_by("freeze:agent:payments-bot", "pays strangers", NOW)
+    assert (card_of(frozen).note, card_of(frozen).reason) == ("stopped by an operator", "pays strangers")
+
+
+def test_why_a_yes_was_taken_back_stands_in_place_of_why_it_was_given() -> None:
+    revoked = an_approved_request().revoked(an_intervention("revoked", reason="the vendor called\u202e"))
+    assert card_of(revoked).reason == "the vendor called\\u{202E}"
+
+
+def test_the_tool_is_not_said_to_have_said_what_a_person_or_the_clock_did() -> None:
+    spent = in_status(Status.SPENT)
+    lost = spent.reported(Event.LOSE, NOW + MINUTE)
+    settled = lost.resolved(Event.SUCCEED, an_intervention("resolved", reason="seen in the console"))
+    assert [step.by for step in card_of(lost).story if step.word == "unknown"] == [""]
+    assert [step.by for step in card_of(settled).story if step.word == "succeeded"] == [""]
+    assert card_of(settled).reason == "seen in the console"
+
+
+def test_the_denial_that_is_answered_is_told_once() -> None:
+    denied = in_status(Status.DENIED)
+    mark = Earlier(request=denied.id, status=Status.DENIED, at=NOW, by=("bob",))
+    other = mark.model_copy(update={"request": "0-" + "b" * 24})
+    answer = Superseded(request=denied.id, code="4R2C-8M", kind="k", target="t", arguments={}, preconditions={})
+    shown = card_of(a_request().model_copy(update={"superseded": answer, "earlier": (mark, other)}))
+    assert shown.answers is not None
+    assert [who.person for who in shown.answers.by] == ["bob"]
+    assert len(shown.earlier) == 1
+
+
+def test_the_beginning_of_what_is_too_long_does_not_pass_for_all_of_it() -> None:
+    shown = card({"plan": "\n".join(["first"] * (MAX_LINES + 1))})
+    assert values(shown) == ["first\n…"]
 
 
 # -- the digest ---------------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from approvals.card import card_of
+from approvals.care import Hours
 from approvals.errands import Accounts
 from approvals.letters import Stand, letters_of
 from approvals.notes import notes_of
@@ -34,8 +35,13 @@ async def a_duty_house(notify: str = "mention", group: str = "duty", **sections:
 
 async def reached(house: House, request: Request) -> Request:
     """The request after its courier has looked up whom it calls."""
-    reaching = Reaching(store=house.store, policies=house.policies, rosters=house.directory)
-    return (await reaching(await house.store.get(request.id))).request
+    return (await reaching(house)(await house.store.get(request.id))).request
+
+
+def reaching(house: House) -> Reaching:
+    """What looks up whom to call, in this house."""
+    book = house.approvals.pings.book
+    return Reaching(store=house.store, policies=house.policies, rosters=house.directory, book=book)
 
 
 async def test_who_is_on_call_now_is_named_on_the_card() -> None:
@@ -114,6 +120,23 @@ async def test_a_group_that_is_written_to_is_mentioned_nowhere() -> None:
     assert {(letter.note.key, letter.note.what) for letter in letters} == {("letter-reminder-1", "reminder")}
 
 
+async def test_who_keeps_this_hour_for_themselves_is_not_written_to_for_a_group_but_is_called_when_on_call() -> None:
+    night = Hours(begin=0, end=1440, zone="UTC")
+    for group, called in (("security", ["carol"]), ("duty", ["bob"])):
+        house = await a_duty_house("dm", group)
+        await house.adopt(**_attentive(group))
+        house.directory.groups[DUTY] = {account("bob").id}
+        assert await house.approvals.pings.keep_quiet(account("bob"), night) == night
+        (found,) = (await reached(house, await house.asked(posted=False))).callees.values()
+        assert [one.person for one in found.people] == called
+
+
+def _attentive(group: str) -> dict[str, Any]:
+    """A policy that says something of people's attention."""
+    demands = {"factors": [{"from": [group], "notify": "dm"}], "destinations": ["slack:C0OPS"]}
+    return {"defaults": demands, "groups": GROUPS, "people": PEOPLE, "attention": {"budget": {"per_day": 100}}}
+
+
 async def test_of_a_large_group_the_first_are_written_to_and_the_card_says_so() -> None:
     house = await a_duty_house("dm", "security")
     house.directory.groups[SECURITY] = {account(f"P{number:03}").id for number in range(MOST + 7)}
@@ -151,8 +174,7 @@ async def test_what_was_decided_meanwhile_is_left_as_it_is() -> None:
     request = await house.asked()
     before: Stored = await house.store.get(request.id)
     await house.click(request, "bob")
-    reaching = Reaching(store=house.store, policies=house.policies, rosters=house.directory)
-    after = (await reaching(before)).request
+    after = (await reaching(house)(before)).request
     assert (after.status.value, after.callees) == ("approved", {})
 
 

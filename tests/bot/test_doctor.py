@@ -78,9 +78,17 @@ async def test_an_archived_channel_is_named(sandbox: Sandbox, redis: Server, fol
     assert (found.level, found.what) == ("problem", f"slack:{CHANNEL}: the channel is archived")
 
 
-async def test_a_channel_shared_with_others_is_a_warning(sandbox: Sandbox, redis: Server, folder: Path) -> None:
+async def test_a_channel_shared_with_others_takes_no_cards_unless_the_policy_says_so(
+    sandbox: Sandbox, redis: Server, folder: Path
+) -> None:
     sandbox.workspace.channels[CHANNEL].is_ext_shared = True
-    (found,) = troubles(await examine(settings(sandbox, redis, folder)))
+    made = settings(sandbox, redis, folder)
+    (found,) = troubles(await examine(made))
+    assert (found.level, "so nothing is posted there" in found.what) == ("problem", True)
+    assert "external_channels" in found.remedy
+    policy = yaml.safe_load((folder / "policy.yaml").read_text()) | {"external_channels": [f"slack:{CHANNEL}"]}
+    (folder / "policy.yaml").write_text(yaml.safe_dump(policy))
+    (found,) = troubles(await examine(made))
     assert (found.level, found.what) == ("warning", f"slack:{CHANNEL}: shared with another workspace")
 
 

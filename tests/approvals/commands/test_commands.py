@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 
 from approvals.commands.lists import PAGE
+from approvals.errands import NOTE
 from approvals.freeze import Freeze
-from approvals.ports import Account
+from approvals.ports import Account, Post
 from approvals.sight import Caller
 from approvals.text import visible
 from tests.approvals.commands.desk import buttons, commands_of, home, in_channel, offers, said, words
@@ -36,6 +37,13 @@ async def test_what_waits_is_listed_with_where_its_card_stands(house: House) -> 
         f"{request.code} payments.release → bank:acme-gmbh · expires 20:56[{CHANNEL}]"
     )
     assert [(one.label, one.command) for one in buttons(answer)] == [("Show", f"show {request.id}")]
+
+
+async def test_a_note_under_a_card_is_not_listed_as_one_more_card(house: House) -> None:
+    request = await house.asked()
+    await house.store.record_post(request.id, Post(f"{CHANNEL}{NOTE}reminder-1", "posted", house.now))
+    told = words(await said(house, "alice", f"show {request.code}"))
+    assert (told.count(f"[{CHANNEL}]"), NOTE in told) == (1, False)
 
 
 @pytest.mark.parametrize(
@@ -227,7 +235,8 @@ async def test_more_time_is_given() -> None:
     assert [one.command for one in offered] == [f"extend {request.id} 30m"]
     assert words(await said(house, "alice", offered[0].command)).endswith("can be answered until 21:26")
     refused = words(await said(house, "carol", f"extend {request.code} 9d"))
-    assert refused.startswith("Nothing was done\nThat cannot be done: the deadline can be moved to")
+    most = "the deadline can be moved to 2h after it was asked at most, and only forward."
+    assert refused == f"Nothing was done\nThat cannot be done: {most}"
 
 
 async def test_how_it_ended_is_settled_by_who_says_how_they_know(house: House) -> None:
@@ -410,7 +419,8 @@ async def test_quiet_hours_are_chosen_told_and_given_up(house: House) -> None:
     chosen = await said(house, "alice", "quiet 22:00-07:00 Europe/Berlin")
     assert "left in peace from 22:00 to 07:00, Europe/Berlin" in words(chosen)
     assert words((await home(house, "alice"))[-1]) == words(chosen)
-    (off,) = buttons(chosen)
+    choose, off = buttons(chosen)
+    assert (choose.command, "22:00-07:00" in choose.asks) == ("quiet", True)
     assert words(await said(house, "alice", off.command)).endswith("You are notified at any hour.")
     house.directory.not_full[account("bob").id] = "a guest"
     assert (await said(house, "bob", "quiet 22:00-07:00")).title == "Nothing was done"

@@ -350,8 +350,9 @@ def test_a_card_that_answers_a_denial_says_what_changed() -> None:
         Changed(name="note", was=(), now=("two", "lines")),
         Changed(name="the target", was=("bank:acme",), now=("bank:other",)),
     )
-    shown = read(a_card(supersedes="4R2C-8M", changed=changed, changes=3))
-    at = shown.index(":arrows_counterclockwise: asked anew after 4R2C-8M was denied; what changed:")
+    denied = Before(status=Status.DENIED, at=NOW, by=(BOB,))
+    shown = read(a_card(supersedes="4R2C-8M", answers=denied, changed=changed, changes=3))
+    at = shown.index(":arrows_counterclockwise: asked anew after 4R2C-8M was denied by @U0BOB <date>; what changed:")
     assert re.sub(r" +", " ", shown[at + 1]).split("\n") == [
         "amount 12400.00 → 6200.00",
         "note (absent)",

@@ -26,10 +26,9 @@ def demands(notify: str, source: dict[str, Any]) -> dict[str, Any]:
     """A policy in which deployments wait for the people of a source."""
     file = policy_file()
     people = file["people"] | {"alice": {"accounts": [f"slack:{TEAM}:U0ALICE", "pagerduty:acme:PALICE"]}}
-    rule: dict[str, Any] = {"id": "prod-change", "match": {"kind": ["deploy.*"]}, "exempts": ["defaults"]}
-    rule |= {"destinations": [f"slack:{DEPLOYS}"]}
-    factors = [{"name": "duty", "from": ["duty"], "notify": notify}]
-    return {"people": people, "groups": file["groups"] | {"duty": source}, "rules": [rule | {"factors": factors}]}
+    rule = {"id": "prod-change", "match": {"kind": ["deploy.*"]}, "exempts": ["defaults"]}
+    asks = {"factors": [{"name": "duty", "from": ["duty"], "notify": notify}], "destinations": [f"slack:{DEPLOYS}"]}
+    return {"people": people, "groups": file["groups"] | {"duty": source}, "rules": [rule | asks]}
 
 
 async def shown(world: World, duty: PagerDuty | None = None) -> Request:
@@ -37,7 +36,8 @@ async def shown(world: World, duty: PagerDuty | None = None) -> Request:
     request = await world.ask(kind="deploy.run", arguments={"to": "prod"}, show=False)
     known: Any = {"slack": world.door.directory} | ({"pagerduty": duty} if duty else {})
     policies: AdoptedPolicy = world.approvals._policies  # type: ignore[assignment]
-    reach = Reaching(store=world.store, policies=policies, rosters=Directories(known))
+    book = world.approvals.pings.book
+    reach = Reaching(store=world.store, policies=policies, rosters=Directories(known), book=book)
     await until_quiet(Courier(world.store, {"slack": world.door.platform}, reach=reach))
     return (await world.store.get(request.id)).request
 

@@ -113,9 +113,10 @@ async def test_the_card_that_follows_says_what_changed_and_who_denied_before(wor
 
     lines = (await card_text(world, again)).split("\n")
 
-    assert f":arrows_counterclockwise: asked anew after {request.code} was denied; what changed:" in lines
+    anew = f":arrows_counterclockwise: asked anew after {request.code} was denied by "
+    assert any(line.startswith(anew) and line.endswith("; what changed:") for line in lines)
     assert any(line.split() == ["amount", "12400.00", "→", "6200.00"] for line in lines)
-    assert any(line.startswith(":warning: asked before for the same target: denied by") for line in lines)
+    assert not any("asked before for the same target" in line for line in lines)
 
 
 async def test_a_card_that_changed_while_it_was_read_can_still_be_answered(world: World) -> None:

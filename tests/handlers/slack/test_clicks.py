@@ -213,6 +213,19 @@ async def test_a_click_that_takes_too_long_is_not_acknowledged() -> None:
         assert (await world.told("U0ALICE"))[0].startswith("That did not get through")
 
 
+async def test_a_click_that_outlasts_slacks_patience_is_never_called_outdated() -> None:
+    async with a_world("http", budget=3.3) as world:  # bolt's own patience ends after three seconds, like Slack's
+        request = await world.ask()
+        channel, ts = await world.card(request)
+        world.store.hanging = asyncio.Event()
+
+        delivery = await world.sandbox.click("U0ALICE", channel, ts, APPROVE)
+
+        assert not delivery.ok
+        (told,) = await world.told("U0ALICE")
+        assert told.startswith("That did not get through")
+
+
 async def test_a_denial_that_cannot_be_stored_keeps_the_form_and_its_words(world: World) -> None:
     request = await world.ask()
     await world.click("U0BOB", request, DENY)

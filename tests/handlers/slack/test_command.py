@@ -10,7 +10,7 @@ from approvals.sight import Caller
 from handlers.slack.command import RECORD, heard
 from handlers.slack.replies import NAME, SAY
 from sandbox.views import View
-from tests.handlers.slack.world import DEPLOYS, PAYMENTS, TEAM, World, a_world, words
+from tests.handlers.slack.world import DEPLOYS, PAYMENTS, TEAM, World, a_world, policy_file, words
 
 
 async def answered(world: World, user: str, channel: str, text: str) -> str:
@@ -281,6 +281,24 @@ async def test_a_button_of_the_home_tab_opens_a_modal_and_refresh_draws_it_anew(
     later = await world.ask(target="bank:later")
     assert (await world.sandbox.click_in_view("U0ALICE", view.id, "sayso:home")).ok
     await home_of(world, "U0ALICE", later.code)
+
+
+async def test_settings_are_chosen_on_the_home_tab(http_world: World) -> None:
+    world = http_world
+    await world.adopt(roles=policy_file()["roles"] | {"delegate": ["finance"]})
+    await world.sandbox.open_home("U0ALICE")
+    view = await home_of(world, "U0ALICE", "Quiet hours")
+    for button, words_, came in (
+        ("Choose", "22:00-07:00 Europe/Berlin", "left in peace from 22:00 to 07:00"),
+        ("Hand over my seat", "bob until friday for payments.*", "payments.*"),
+    ):
+        await pressed_in(world, "U0ALICE", view, button)
+        form = world.sandbox.views("U0ALICE")[-1]
+        assert (await world.sandbox.submit_view("U0ALICE", form.id, {"sayso:words": words_})).ok
+        await on_screen(world, "U0ALICE", came)
+        await world.sandbox.close_view("U0ALICE", world.sandbox.views("U0ALICE")[-1].id)
+    assert (await world.sandbox.click_in_view("U0ALICE", view.id, "sayso:home")).ok
+    await home_of(world, "U0ALICE", "left in peace from 22:00 to 07:00")
 
 
 async def test_a_home_tab_that_slack_does_not_take_is_drawn_at_the_next_look(http_world: World) -> None:

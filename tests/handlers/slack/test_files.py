@@ -21,6 +21,7 @@ from handlers.slack.file import whole_of
 from handlers.slack.manifest import manifest
 from tests.bot.test_courier import until_quiet
 from tests.build import a_request, an_action
+from tests.handlers.slack.cards import MARK
 from tests.handlers.slack.emitted import hostile_requests
 from tests.handlers.slack.test_reviews import PLAN, on_screen
 from tests.handlers.slack.world import DEPLOYS, World, a_world, words
@@ -203,3 +204,11 @@ def test_every_value_of_every_member_is_in_it_and_nothing_is_hidden(request: Req
     for line in (*lines_of(all_of_it.arguments, MOST)[0], *lines_of(all_of_it.preconditions, MOST)[0]):
         assert bare(line.name) in shown
         assert all(bare(value) in shown for value in line.value)
+
+
+@settings(max_examples=30, deadline=None)
+@given(hostile_requests)
+def test_what_is_said_beside_it_is_ours_alone(request: Request) -> None:
+    whole = whole_of(request)
+    assert MARK not in whole.title + whole.comment + whole.name
+    assert len(whole.comment) < 200

@@ -16,6 +16,7 @@ from handlers.seal import Seal
 from handlers.slack.api import new_client
 from handlers.slack.outsiders import Outsiders
 from handlers.slack.platform import SlackPlatform
+from sandbox.limits import Limiter, LimitSettings
 from tests.bot.test_courier import until_quiet
 from tests.handlers.slack.world import DEPLOYS, KEY, PAYMENTS, World, a_world, words
 
@@ -117,7 +118,7 @@ async def test_a_refusal_says_what_to_do(world: World, code: str, remedy: str) -
     assert remedy in caught.value.remedy
 
 
-@pytest.mark.parametrize("code", ["message_not_found", "cant_update_message", "edit_window_closed"])
+@pytest.mark.parametrize("code", ["message_not_found", "cant_update_message", "edit_window_closed", "is_inactive"])
 async def test_a_message_that_cannot_be_changed_is_a_refusal(world: World, code: str) -> None:
     request = await world.ask()
     world.sandbox.faults.add(method="chat.update", error=code)
@@ -169,6 +170,17 @@ async def test_without_the_scope_nothing_is_found_and_nothing_breaks(world: Worl
     world.sandbox.workspace.app.scopes.discard("channels:history")
 
     assert await world.door.platform.find_posted(HERE, request.id, world.clock.ms()) is None
+
+
+async def test_while_slack_lets_nobody_look_again_it_is_not_said_that_there_is_nothing(world: World) -> None:
+    request = await world.ask()
+    world.sandbox.slack.limiter = Limiter(LimitSettings(history_per_minute=1), world.clock)
+    assert await world.door.platform.find_posted(HERE, request.id, world.clock.ms()) is not None
+
+    with pytest.raises(ChatUnavailable) as caught:
+        await world.door.platform.find_posted(HERE, request.id, world.clock.ms())
+
+    assert caught.value.retry_after >= 1
 
 
 async def test_when_slack_cannot_be_reached_nothing_was_posted(world: World) -> None:

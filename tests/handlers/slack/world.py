@@ -229,8 +229,14 @@ class World:
 
 
 @asynccontextmanager
-async def a_world(transport: Transport = "socket", *, budget: float = 2.0, ping: float = PING) -> AsyncIterator[World]:
-    """Everything running, by one way in."""
+async def a_world(
+    transport: Transport = "socket",
+    *,
+    budget: float = 2.0,
+    ping: float = PING,
+    policy: Mapping[str, Any] | None = None,
+) -> AsyncIterator[World]:
+    """Everything running, by one way in; under `policy_file` where no other policy is given."""
     clock = Clock()
     async with AsyncExitStack() as stack:
         workspace = Workspace.demo(now=clock)
@@ -248,7 +254,7 @@ async def a_world(transport: Transport = "socket", *, budget: float = 2.0, ping:
             ping=ping,
         )
         store = FailingStore(clock.ms)
-        text = json.dumps(policy_file())
+        text = json.dumps(policy or policy_file())
         policies = AdoptedPolicy(store, parse_policy(text), text)
         await policies.put_in_force()
         nudges: list[None] = []

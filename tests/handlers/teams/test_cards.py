@@ -163,11 +163,15 @@ def test_what_changed_since_a_denial_and_what_was_asked_before_stands_on_the_car
             Changed(name="note", was=(), now=("a", "b")),
         ),
         changes=2,
+        answers=Before(status=Status.DENIED, at=NOW, by=(BOB,)),
         earlier=(Before(status=Status.DENIED, at=NOW, by=(ALICE,)),),
     )
     text = read(drawn(card))
 
-    assert "asked anew after 4R2C-8M was denied; what changed:\namount | 99.00  →  12400.00" in text
+    assert (
+        "asked anew after 4R2C-8M was denied by bob 2026-05-28 20:26 UTC; what changed:\namount | 99.00  →  12400.00"
+        in text
+    )
     assert "note | (absent)\n→\na\nb" in text
     assert "asked before for the same target: denied by alice 2026-05-28 20:26 UTC" in text
 
