@@ -13,11 +13,11 @@ from approvals.letters import Stand, letters_of
 from approvals.lifecycle import Status
 from approvals.notes import notes_of
 from approvals.ports import Account
-from approvals.reaching import Reaching
 from approvals.request import Request
 from approvals.service import Counted, NotGranted, Refused
 from tests.approvals.house import House, a_house
 from tests.approvals.make import MINUTE, a_policy_file, account, an_action
+from tests.approvals.test_reaching import reaching
 
 DAY = 24 * 60 * MINUTE
 SECURITY = "slack:usergroup:S0SEC"
@@ -372,6 +372,5 @@ async def test_who_is_on_call_and_has_handed_their_seat_over_is_not_called() -> 
     house.directory.groups[schedule] = {account("alice").id, account("bob").id}
     await handed(house, "alice", "erin")
     request = await house.asked()
-    reaching = Reaching(store=house.store, policies=house.policies, rosters=house.directory)
-    await reaching(await house.store.get(request.id))
+    await reaching(house)(await house.store.get(request.id))
     assert (await asked_on_the_card(house, request))[0] == ["erin", "bob"]
