@@ -21,7 +21,7 @@ from approvals.limits import Limits
 from approvals.matching import Explanation, Facts, Heard, heard, shares
 from approvals.money import is_currency, millionths
 from approvals.paths import value_at
-from approvals.policy_errors import explained
+from approvals.policy_errors import all_explained
 from approvals.policy_file import (
     AgentEntry,
     AskedAgainEntry,
@@ -63,7 +63,7 @@ class Policy:
         try:
             file = PolicyFile.model_validate(mapping)
         except ValidationError as exc:
-            raise PolicyInvalid(explained(error) for error in exc.errors(include_url=False)) from exc
+            raise PolicyInvalid(all_explained(exc.errors(include_url=False))) from exc
         if found := problems(file):
             raise PolicyInvalid(found)
         return cls(file, digest)

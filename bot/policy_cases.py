@@ -17,7 +17,7 @@ from approvals.errors import EntryRefused, PolicyInvalid, Problem
 from approvals.intake import RequestDocument
 from approvals.people import Voter, account_of, may_answer
 from approvals.policy import Policy
-from approvals.policy_errors import explained
+from approvals.policy_errors import all_explained
 from approvals.policy_file import Duration, Section
 from approvals.ports import Account
 from approvals.request import counting
@@ -165,7 +165,7 @@ def _read(path: Path) -> Cases:
     try:
         return Cases.model_validate(mapping)
     except ValidationError as exc:
-        found = [explained(error, Cases) for error in exc.errors(include_url=False)]
+        found = all_explained(exc.errors(include_url=False), Cases)
         raise PolicyInvalid(placed(problem, node, str(path)) for problem in found) from exc
 
 

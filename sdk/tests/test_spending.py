@@ -72,17 +72,23 @@ async def test_a_time_out_in_the_middle_is_reported_as_unknown(
     assert (await bot.until("report"))["outcome"] == "unknown"
 
 
-async def test_a_cancelled_task_still_reports_unknown(bot: Bot, connect: Connect, payment: dict[str, Any]) -> None:
-    acting = asyncio.Event()
+async def acting(approval: sayso.Approval) -> asyncio.Task[None]:
+    """A task that has begun to act, and does not end by itself."""
+    begun = asyncio.Event()
 
-    async def act(approval: sayso.Approval) -> None:
+    async def act() -> None:
         async with approval.spend():
-            acting.set()
+            begun.set()
             await asyncio.Event().wait()
 
+    task = asyncio.create_task(act())
+    await begun.wait()
+    return task
+
+
+async def test_a_cancelled_task_still_reports_unknown(bot: Bot, connect: Connect, payment: dict[str, Any]) -> None:
     async with connect() as client:
-        task = asyncio.create_task(act(await approved(client, bot, payment)))
-        await acting.wait()
+        task = await acting(await approved(client, bot, payment))
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -90,16 +96,8 @@ async def test_a_cancelled_task_still_reports_unknown(bot: Bot, connect: Connect
 
 
 async def test_a_report_survives_a_second_cancellation(bot: Bot, connect: Connect, payment: dict[str, Any]) -> None:
-    acting = asyncio.Event()
-
-    async def act(approval: sayso.Approval) -> None:
-        async with approval.spend():
-            acting.set()
-            await asyncio.Event().wait()
-
     async with connect() as client:
-        task = asyncio.create_task(act(await approved(client, bot, payment)))
-        await acting.wait()
+        task = await acting(await approved(client, bot, payment))
         task.cancel()
         await asyncio.wait({task}, timeout=0)  # let the first one reach the report
         task.cancel()
@@ -285,7 +283,7 @@ async def test_an_old_receipt_that_comes_again_is_no_fresh_one(
 async def test_when_no_fresh_receipt_comes_nothing_is_done(bot: Bot, connect: Connect, payment: dict[str, Any]) -> None:
     later = [0.0]
     bot.mute.add("collect")
-    async with connect(clock=lambda: time.time() + later[0], collect=0.05) as client:
+    async with connect(clock=lambda: time.time() + later[0], collect=0.5) as client:
         approval = await approved(client, bot, payment)
         later[0] = 600
         with pytest.raises(sayso.Unavailable, match="no fresh one came"):

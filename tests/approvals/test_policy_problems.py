@@ -221,3 +221,28 @@ def test_only_what_is_allowed_without_asking_can_be_announced() -> None:
     assert a_policy(rules=[a_rule(effect="allow", announce=True)]).terms(a_question()).announced
     for effect in ("require", "deny"):
         assert "announce belongs to a rule with effect: allow" in only(rules=[a_rule(effect=effect, announce=True)])
+
+
+# -- forms --------------------------------------------------------------------------------------------------------
+
+
+def test_a_channel_by_its_name_is_told_to_be_an_id_and_nothing_else() -> None:
+    told = only(rules=[a_rule(destinations=["slack:general"])])
+    assert told.startswith("rules.0.destinations.0: write slack:C…, by the channel's id")
+
+
+def test_an_empty_list_is_still_said_to_be_empty() -> None:
+    assert "at least 1 item" in only(rules=[a_rule(match={"kind": []})])
+
+
+@pytest.mark.parametrize(
+    ("sections", "says"),
+    [
+        ({"people": person("alice", accounts=["alice"])}, "write slack:T…:U…"),
+        ({"kinds": {"payments": FILE["kinds"]["payments.release"]}}, "write a kind as"),
+        ({"rules": [a_rule(id="No Blanks")]}, "write an id of"),
+    ],
+)
+def test_a_form_is_told_by_what_to_write(sections: dict[str, Any], says: str) -> None:
+    assert any(says in str(problem) for problem in found(**sections))
+    assert not any("pattern" in str(problem) for problem in found(**sections))

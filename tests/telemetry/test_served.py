@@ -45,7 +45,8 @@ async def test_a_click_is_counted_and_nothing_of_the_action_is_shown(mode: Mode)
     assert found[_of("sayso_requests_total", kind=lane.kind, status="approved")] == 1
     assert found[_of("sayso_requests_asked_total", agent="lane-bot")] == 1
     assert found[_of("sayso_time_to_visible_seconds_count", destination=f"slack:{lane.channel}")] == 1
-    assert found[_of("sayso_slack_calls_total", method="chat.postMessage", code="ok")] == 1
+    cards = found[_of("sayso_slack_calls_total", method="chat.postMessage", code="ok")]
+    assert cards in {1, 2}, "the card, and perhaps already the letter to whom the agent acts for"
     assert found[_of("sayso_intake_entries_total", type="request", came_to="accepted")] == 1
     if mode == "http":
         assert found[_of("sayso_slack_turned_away_total", reason="bad_signature")] == 1

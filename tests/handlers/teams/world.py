@@ -249,6 +249,14 @@ def press(
     return an_activity(who, place, service=service) | conversation | members | changes
 
 
+def look(who: str, on: Message, *, service: str) -> Json:
+    """What a client sends by itself when a message comes into somebody's view."""
+    action = on.card["refresh"]["action"]
+    value = {"action": action, "trigger": "automatic"}
+    activity = an_activity(who, on.conversation.partition(";")[0], service=service)
+    return activity | {"type": "invoke", "name": "adaptiveCard/action", "replyToId": on.id, "value": value}
+
+
 def button(card: Json, title: str) -> Json:
     """The Action.Execute of this name, also inside a form."""
     for action in card.get("actions", []):
