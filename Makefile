@@ -35,7 +35,7 @@ help: ## list these targets
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(firstword $(MAKEFILE_LIST)) | awk -F '|' '{ printf "%-18s %s\n", $$1, $$2 }'
 
 demo: $(NEEDS_UV) ## a queue, a chat workspace, a bot and an agent on this machine: open the page it prints and click
-	@$(RUN) python -m bot demo
+	@$(RUN) python -m bot demo $(if $(filter command,$(firstword $(origin PORT))),--port $(PORT))
 
 test: $(NEEDS_UV) ## every test but the exhaustive ones; says loudly what it had to skip
 	@$(PYTEST)

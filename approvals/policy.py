@@ -21,7 +21,7 @@ from approvals.limits import Limits
 from approvals.matching import Explanation, Facts, Heard, heard, shares
 from approvals.money import is_currency, millionths
 from approvals.paths import value_at
-from approvals.policy_errors import explained
+from approvals.policy_errors import all_explained
 from approvals.policy_file import (
     AgentEntry,
     AskedAgainEntry,
@@ -63,7 +63,7 @@ class Policy:
         try:
             file = PolicyFile.model_validate(mapping)
         except ValidationError as exc:
-            raise PolicyInvalid(explained(error) for error in exc.errors(include_url=False)) from exc
+            raise PolicyInvalid(all_explained(exc.errors(include_url=False))) from exc
         if found := problems(file):
             raise PolicyInvalid(found)
         return cls(file, digest)
@@ -204,8 +204,12 @@ class Policy:
         entry = self._file.agents.get(agent)
         if entry is None or not self._has_windows:
             return ()
-        facts = self._facts(_question(entry, document, agent, vouched=vouched))
-        return tuple({share.window: share for share in shares(self._file.rules, facts)}.values())
+        return self.shares_of(_question(entry, document, agent, vouched=vouched))
+
+    def shares_of(self, question: Question) -> tuple[Share, ...]:
+        """What an admitted question takes of windows."""
+        found = shares(self._file.rules, self._facts(question)) if self._has_windows else ()
+        return tuple({share.window: share for share in found}.values())
 
     @property
     def longest_open(self) -> int:

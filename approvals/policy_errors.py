@@ -3,13 +3,50 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator, Mapping
-from typing import Any, get_args
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, get_args
 
 from pydantic import BaseModel
 
 from approvals.errors import Problem
-from approvals.policy_file import NOT_BUILT, PolicyFile
+from approvals.policy_file import (
+    NOT_BUILT,
+    Account,
+    AgentName,
+    Clock,
+    Destination,
+    Id,
+    KindName,
+    Line,
+    OnCall,
+    PolicyFile,
+)
+
+#: What to write where a form is prescribed, by the pattern of the form.
+_WRITE: Final[Mapping[str, str]] = {
+    get_args(form)[1].pattern: words
+    for form, words in (
+        (
+            Destination,
+            "slack:C…, by the channel's id, not its name (a person: slack:U…); or teams:19:…@thread.tacv2",
+        ),
+        (Account, "slack:T…:U…, the ids of the workspace and of the member; or teams:<tenant id>:<object id>"),
+        (KindName, "a kind as small letters and digits with dots between, such as payments.release"),
+        (AgentName, "a name of small letters, digits, _ and -"),
+        (Id, "an id of small letters, digits, dots, _ and -"),
+        (OnCall, "pagerduty:<id of a schedule>, or ical:<name of a calendar>"),
+        (Clock, "a time of day such as 22:00"),
+        (Line, "one line without any of < > & * _ ` ~ |"),
+    )
+}
+
+
+def all_explained(errors: Sequence[Mapping[str, Any]], shape: type[BaseModel] = PolicyFile) -> Iterator[Problem]:
+    """Pydantic's errors about a file; a list that is only short of the items that are wrong is not one more."""
+    wrong = {tuple(error["loc"])[:-1] for error in errors}
+    for error in errors:
+        if error["type"] != "too_short" or tuple(error["loc"]) not in wrong:
+            yield explained(error, shape)
 
 
 def explained(error: Mapping[str, Any], shape: type[BaseModel] = PolicyFile) -> Problem:
@@ -18,6 +55,8 @@ def explained(error: Mapping[str, Any], shape: type[BaseModel] = PolicyFile) -> 
     where = ".".join(str(part) for part in path)
     if error["type"] == "missing":
         return Problem("this key is missing; add it", path, where)
+    if write := _WRITE.get(str(error.get("ctx", {}).get("pattern"))):
+        return Problem(f"write {write}", path, where)
     if error["type"] != "extra_forbidden":
         return Problem(str(error["msg"]).removeprefix("Value error, "), path, where)
     key = str(path[-1])

@@ -240,7 +240,10 @@ def slack_manifest(
 
     if socket == (http is not None):
         _fail("say either --socket, or --http https://your.host")
-    made = manifest("socket") if http is None else manifest("http", http)
+    try:
+        made = manifest("socket") if http is None else manifest("http", http)
+    except ValueError as exc:
+        _fail(f"--http: {exc}, such as https://sayso.example.com")
     print(json.dumps(made, indent=2))  # noqa: T201 - for a file, without wrapping
     print(f"create the app: {create_link(made)}", file=sys.stderr)  # noqa: T201 - to be clicked, without wrapping
 

@@ -58,7 +58,7 @@ def run(work: Coroutine[Any, Any, _Result]) -> _Result:
     except OSError as exc:
         if exc.errno != errno.EADDRINUSE:
             raise
-        fail(f"{exc.strerror}; choose another port: --port for the demo, SAYSO_PORT for serve")
+        fail(f"{exc.strerror}; choose another port: `make demo PORT=…`, --port for the demo, SAYSO_PORT for serve")
     except KeyboardInterrupt:
         raise typer.Exit(130) from None
 

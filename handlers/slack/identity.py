@@ -66,5 +66,5 @@ def _not_ready(problem: ApiProblem) -> NotReady:
         )
     return NotReady(
         f"Slack refuses the bot token ({problem.code})",
-        "copy the Bot User OAuth Token from OAuth & Permissions of the app's settings",
+        "copy the Bot User OAuth Token from OAuth & Permissions of the app's settings; it begins with xoxb-",
     )

@@ -72,8 +72,15 @@ def test_a_name_that_leads_nowhere_or_to_two_things_is_told(sections: dict[str, 
 def test_a_pattern_may_be_for_kinds_that_nobody_has_listed_yet() -> None:
     policy = a_policy(rules=[a_rule(match={"kind": ["iam.*"]}, effect="deny")])
     assert [str(one) for one in policy.warnings] == [
-        "rules.payments: no listed kind is like 'iam.*'; list the kinds it is for under kinds"
+        f"{where}: no listed kind is like {glob!r}; list the kinds it is for under kinds"
+        for where, glob in (("rules.payments", "iam.*"), (f"agents.{AGENT}.kinds", "reports.*"))
     ]
+
+
+def test_a_shared_channel_in_which_nothing_is_shown_is_probably_misspelled() -> None:
+    policy = a_policy(external_channels=["slack:C0OPS", "slack:C0OPPS"])
+    assert "external_channels: nothing is ever shown in slack:C0OPPS; take it out" in map(str, policy.warnings)
+    assert not any("slack:C0OPS;" in str(one) for one in policy.warnings)
 
 
 # -- exemptions ---------------------------------------------------------------------------------------------------
@@ -214,3 +221,28 @@ def test_only_what_is_allowed_without_asking_can_be_announced() -> None:
     assert a_policy(rules=[a_rule(effect="allow", announce=True)]).terms(a_question()).announced
     for effect in ("require", "deny"):
         assert "announce belongs to a rule with effect: allow" in only(rules=[a_rule(effect=effect, announce=True)])
+
+
+# -- forms --------------------------------------------------------------------------------------------------------
+
+
+def test_a_channel_by_its_name_is_told_to_be_an_id_and_nothing_else() -> None:
+    told = only(rules=[a_rule(destinations=["slack:general"])])
+    assert told.startswith("rules.0.destinations.0: write slack:C…, by the channel's id")
+
+
+def test_an_empty_list_is_still_said_to_be_empty() -> None:
+    assert "at least 1 item" in only(rules=[a_rule(match={"kind": []})])
+
+
+@pytest.mark.parametrize(
+    ("sections", "says"),
+    [
+        ({"people": person("alice", accounts=["alice"])}, "write slack:T…:U…"),
+        ({"kinds": {"payments": FILE["kinds"]["payments.release"]}}, "write a kind as"),
+        ({"rules": [a_rule(id="No Blanks")]}, "write an id of"),
+    ],
+)
+def test_a_form_is_told_by_what_to_write(sections: dict[str, Any], says: str) -> None:
+    assert any(says in str(problem) for problem in found(**sections))
+    assert not any("pattern" in str(problem) for problem in found(**sections))

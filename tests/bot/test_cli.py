@@ -174,6 +174,8 @@ def test_the_manifest_is_for_one_way_to_reach_us() -> None:
     assert http["settings"]["interactivity"]["request_url"] == "https://sayso.example/slack/events"
     for given in ([], ["--socket", "--http", "https://x"]):
         assert run("slack", "manifest", *given).exit_code == 2
+    unsafe = run("slack", "manifest", "--http", "http://sayso.example")
+    assert (unsafe.exit_code, words(unsafe.stderr).split(":")[0]) == (2, "--http")
 
 
 def test_acl_lines_name_every_user_once_and_hold_no_password(policy: Path) -> None:
