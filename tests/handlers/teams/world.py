@@ -23,6 +23,7 @@ from approvals.request import Request
 from approvals.service import Approvals
 from bot.policies import AdoptedPolicy, parse_policy
 from bot.signing import FileSigner
+from bot.zones import is_zone
 from handlers.teams.addresses import Addresses
 from handlers.teams.door import Clocks, Options, TeamsDoor
 from handlers.teams.http import PATH
@@ -331,6 +332,7 @@ async def a_world(*, budget: float = 4.0, everybody: str = "", sections: Json | 
             policies=policies,
             signer=FileSigner(OKPKey.generate_key("Ed25519")),
             issuer="https://sayso.example",
+            is_zone=is_zone,
             nudge=lambda: nudges.append(None),
         )
         commands = Commands(approvals=approvals, store=store, directory=door.directory, policies=policies)
