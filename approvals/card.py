@@ -13,7 +13,7 @@ from typing import Literal
 from pydantic import Field
 
 from approvals.action import Action, Frozen, digest_of
-from approvals.attention import ON_CALL, called
+from approvals.attention import ON_CALL, called, sources_called
 from approvals.freeze import FREEZE
 from approvals.hosts import Host, odd_hosts
 from approvals.lifecycle import Status
@@ -352,7 +352,7 @@ def _seat(factor: Factor, got: int, request: Request) -> Seat:
     if got >= factor.need:
         return seat
     done = {vote.person for vote in request.votes} | {*request.terms.excluded}
-    sources = [source for source in factor.sources if source not in request.quiet]
+    sources = [source for source in sources_called(request, factor) if source not in request.quiet]
     named = [source.removeprefix("person:") for source in sources if source.startswith("person:")]
     on_call = [one for source in sources if source.startswith(ON_CALL) for one in called(request, source)]
     people = [_asked(person, request) for person in named]
@@ -381,7 +381,8 @@ def _hitch(request: Request, factor: Factor, sources: Sequence[str]) -> str:
 
 
 def _asked(person: str, request: Request) -> Who:
-    return Who(person=one_line(person), accounts=request.accounts.get(person, ()))
+    known = request.accounts | {one.person: one.accounts for one in request.stand_ins}
+    return Who(person=one_line(person), accounts=known.get(person, ()))
 
 
 def _said(request: Request) -> tuple[Said, ...]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from approvals.arrangements import DELEGATIONS, Arranged, Arrangements, Delegation
-from approvals.people import NotAllowed, Operator, may_operate, member
+from approvals.arrangements import DELEGATIONS, Arranged, Delegation
+from approvals.arranging import Arranging
+from approvals.people import Operator
 from approvals.policy import Policy
-from approvals.ports import Account, Directory, Policies, Store
+from approvals.ports import Account
 from approvals.verdicts import Refused
 
 LONGEST: Final = 90 * 86_400_000  #: ms for which a seat can be handed over; then it has to be said anew
@@ -25,15 +26,8 @@ class Handed:
     delegation: Delegation
 
 
-class Delegations:
+class Delegations(Arranging):
     """What people do with their own seat; it counts where `may_answer` finds it. The role is `delegate`."""
-
-    def __init__(self, *, store: Store, directory: Directory, policies: Policies, new_key: Callable[[], str]) -> None:
-        self._store = store
-        self._directory = directory
-        self._policies = policies
-        self._new_key = new_key
-        self._arrangements = Arrangements(store.shelf)
 
     async def delegate(
         self, account: Account, to: str, until: int, kinds: tuple[str, ...] = ("*",)
@@ -68,10 +62,9 @@ class Delegations:
     async def undelegate(self, account: Account, delegation: str) -> Handed | Refused:
         """Take a seat back, or give it back; by its owner or by whoever got it."""
         policy = await self._policies.look()
-        arranged = await self._arrangements.now(policy, (account.id,), await self._store.now())
-        by = await member(account, policy, self._directory, arranged)
-        if isinstance(by, NotAllowed):
-            return Refused(by.reason, by.sentence)
+        by = await self._member(account, policy)
+        if isinstance(by, Refused):
+            return by
         mine = await self._mine(by.person, policy)
         found = next((one for one in mine if one.id == delegation), None)
         if found is None:
@@ -91,12 +84,8 @@ class Delegations:
 
     async def _owner(self, account: Account, policy: Policy, arranged: Arranged) -> Operator | Refused:
         """The person whose seat it is: they hold the role, and the policy knows who they are."""
-        found = await may_operate(account, "delegate", policy, self._directory, arranged)
-        if isinstance(found, NotAllowed):
-            record = {"v": 1, "event": "delegate_refused", "account": account.id, "reason": found.reason}
-            await self._store.note(record)
-            return Refused(found.reason, found.sentence)
-        if arranged.person_of(account.id, policy) is None:
+        found = await self._holder(account, "delegate", policy, arranged)
+        if isinstance(found, Operator) and arranged.person_of(account.id, policy) is None:
             return Refused("unlinked", "Your account is not linked to a person in the policy, so you have no seat.")
         return found
 

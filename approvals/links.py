@@ -9,14 +9,15 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from approvals.arrangements import LINKS, Arranged, Arrangements, Link, read
-from approvals.people import NotAllowed, Operator, may_operate, member
+from approvals.arrangements import LINKS, Arranged, Link, read
+from approvals.arranging import Arranging
+from approvals.people import Operator
 from approvals.policy import Policy
-from approvals.ports import Account, Directory, Policies, Store
+from approvals.ports import Account
 from approvals.verdicts import Refused
 
 CODE_LIVES: Final = 600_000  #: ms in which a code is typed in, and again in which it is confirmed
@@ -40,15 +41,8 @@ class Linked:
     confirmed: bool
 
 
-class Links:
+class Links(Arranging):
     """The steps of linking. The role is `link`; without it only the file says whose an account is."""
-
-    def __init__(self, *, store: Store, directory: Directory, policies: Policies, new_key: Callable[[], str]) -> None:
-        self._store = store
-        self._directory = directory
-        self._policies = policies
-        self._new_key = new_key
-        self._arrangements = Arrangements(store.shelf)
 
     async def begin(self, account: Account) -> Code | Refused:
         """A code for somebody whom the file knows by this account; it holds once, for ten minutes."""
@@ -64,15 +58,14 @@ class Links:
     async def claim(self, account: Account, code: str) -> Linked | Refused:
         """Type the code with the other account; it is theirs once the first one confirms."""
         policy = await self._policies.look()
-        arranged = await self._arrangements.now(policy, (account.id,), await self._store.now())
-        by = await member(account, policy, self._directory, arranged)
-        if isinstance(by, NotAllowed):
-            return Refused(by.reason, by.sentence)
-        if arranged.person_of(account.id, policy) is not None:
+        by = await self._member(account, policy)
+        if isinstance(by, Refused):
+            return by
+        if by.person != account.id:
             return Refused("linked_already", "This account is linked to a person already.")
         asked = await self._used_up(_code_name(code))
         if asked is None:
-            await self._note("link_refused", account, reason="bad_code")
+            await self._note("link_refused", account, "bad_code")
             return Refused("bad_code", "That is not a code of mine, or its time is over. Ask for a new one.")
         person, at = asked["person"], await self._store.now()
         claim = Link(account=account.id, person=person, by=asked["account"], at=at)
@@ -110,10 +103,9 @@ class Links:
     async def unlink(self, account: Account, other: str) -> Linked | Refused:
         """Say that an account is not, or no longer, this person's; with that account or with any other of theirs."""
         policy = await self._policies.look()
-        arranged = await self._arrangements.now(policy, (account.id, other), await self._store.now())
-        by = await member(account, policy, self._directory, arranged)
-        if isinstance(by, NotAllowed):
-            return Refused(by.reason, by.sentence)
+        by = await self._member(account, policy, other)
+        if isinstance(by, Refused):
+            return by
         kept = await self._store.shelf.kept(f"{LINKS}/{other}")
         link = read(Link, kept) if kept else None
         if kept is None or link is None or link.person != by.person:
@@ -139,16 +131,10 @@ class Links:
 
     async def _known(self, account: Account, policy: Policy) -> Operator | Refused:
         """The person, if the file itself knows the account, and they hold the role."""
-        found = await may_operate(account, "link", policy, self._directory)
-        if isinstance(found, NotAllowed):
-            await self._note("link_refused", account, reason=found.reason)
-            return Refused(found.reason, found.sentence)
-        if policy.person_of(account.id) is None:
+        found = await self._holder(account, "link", policy)
+        if isinstance(found, Operator) and policy.person_of(account.id) is None:
             return Refused("unlinked", "Begin with the account that the policy names; this one it does not know.")
         return found
-
-    async def _note(self, event: str, account: Account, *, reason: str) -> None:
-        await self._store.note({"v": 1, "event": event, "account": account.id, "reason": reason})
 
 
 def _code(key: str) -> str:

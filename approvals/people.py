@@ -15,7 +15,7 @@ from approvals.errors import DirectoryUnavailable
 from approvals.policy import Policy
 from approvals.policy_file import Role
 from approvals.ports import Account, Directory
-from approvals.request import Behalf, Vote
+from approvals.request import Behalf, StandIn, Vote
 from approvals.terms import Terms
 
 
@@ -91,6 +91,24 @@ async def may_answer(
             "unlinked", "Your account is not linked to a person in the policy, and more than one person is needed here."
         )
     return Voter(named, account, own, behalf or ())
+
+
+async def stand_ins(terms: Terms, policy: Policy, directory: Directory, arranged: Arranged) -> tuple[StandIn, ...]:
+    """Who is to be called in whose place: whoever got a seat, where their answer would count for it right now.
+
+    Where that cannot be looked up, the owner of the seat is called.
+    """
+    found = []
+    for one in arranged.delegations:
+        accounts = policy.accounts_of(one.to)
+        if not accounts or is_behind(one.owner, one.account, terms, policy, arranged):
+            continue
+        if isinstance(await may_answer(account_of(accounts[0]), terms, policy, directory, arranged=arranged), Voter):
+            seats = await _behalf((one,), (), terms, policy, directory) or ()
+            found += [
+                StandIn(owner=one.owner, person=one.to, accounts=accounts, factors=seat.factors) for seat in seats
+            ]
+    return tuple(found)
 
 
 async def sources_of(

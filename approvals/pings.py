@@ -1,4 +1,4 @@
-"""Who was notified when, and which hours people keep for themselves: kept on the shelf, for attention.py."""
+"""Who was notified when, which hours people keep for themselves, and who is called in whose place, for attention.py."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from approvals.arrangements import Arrangements
 from approvals.attention import DAY, Book
 from approvals.care import Hours
 from approvals.errors import StoreUnavailable
-from approvals.people import NotAllowed, member
+from approvals.people import NotAllowed, member, stand_ins
 from approvals.policy import Policy
+from approvals.policy_file import matches
 from approvals.ports import Account, Directory, Kept, Policies, Store
+from approvals.request import StandIn
+from approvals.terms import Terms
 from approvals.verdicts import Refused
 
 _PINGS: Final = "pings"  #: folder: when each source was notified in the last day
@@ -48,6 +51,16 @@ class Pings:
         notified = {_about(kept): tuple(kept.document["at"]) for kept in pings}
         chosen = {f"person:{_about(kept)}": _hours(kept.document) for kept in hours}
         return Book(policy.care, notified, chosen, self._minute_of_day)
+
+    async def stand_ins(self, policy: Policy, kind: str, terms: Callable[[int], Terms]) -> tuple[StandIn, ...]:
+        """Who is called in whose place for a request of a kind; `terms` is asked only where a seat was handed over."""
+        handed = [one for one in await self._arrangements.delegations(policy) if matches(one.kinds, kind)]
+        if not handed:
+            return ()
+        now = await self._store.now()
+        asked = terms(now)
+        arranged = (await self._arrangements.now(policy, asked.excluded, now)).covering(kind)
+        return await stand_ins(asked, policy, self._directory, arranged)
 
     async def count(self, sources: tuple[str, ...], now: int) -> None:
         """Note that these were notified. Care is no control: what cannot be noted is not."""

@@ -206,8 +206,12 @@ class Policy:
         entry = self._file.agents.get(agent)
         if entry is None or not self._has_windows:
             return ()
-        facts = self._facts(_question(entry, document, agent, vouched=vouched))
-        return tuple({share.window: share for share in shares(self._file.rules, facts)}.values())
+        return self.shares_of(_question(entry, document, agent, vouched=vouched))
+
+    def shares_of(self, question: Question) -> tuple[Share, ...]:
+        """What an admitted question takes of windows."""
+        found = shares(self._file.rules, self._facts(question)) if self._has_windows else ()
+        return tuple({share.window: share for share in found}.values())
 
     @property
     def longest_open(self) -> int:

@@ -12,16 +12,36 @@ from approvals.policy_file import DEFAULTS, Demands, FactorEntry, Match, PolicyF
 
 def warnings(file: PolicyFile) -> list[Problem]:
     """What may be meant as it stands, and probably is not."""
-    return [
-        Problem(
-            f"no listed kind is like {glob!r}; list the kinds it is for under kinds",
-            ("rules", place, "match", "kind"),
-            f"rules.{rule.id}",
-        )
+    return [*_unlike(file), *_elsewhere(file)]
+
+
+def _unlike(file: PolicyFile) -> Iterator[Problem]:
+    """Patterns that no listed kind is like: misspelled, or for what nobody has described."""
+    globs: list[tuple[tuple[str | int, ...], str, tuple[str, ...]]] = [
+        (("rules", place, "match", "kind"), f"rules.{rule.id}", rule.match.kind)
         for place, rule in enumerate(file.rules)
-        for glob in rule.match.kind
-        if not any(fnmatchcase(kind, glob) for kind in file.kinds)
     ]
+    globs += [(("agents", name, "kinds"), f"agents.{name}.kinds", agent.kinds) for name, agent in file.agents.items()]
+    globs += [
+        (("audiences", name, "kinds"), f"audiences.{name}.kinds", one.kinds) for name, one in file.audiences.items()
+    ]
+    if file.break_glass is not None:
+        globs.append((("break_glass", "kinds"), "break_glass.kinds", file.break_glass.kinds))
+    for path, where, patterns in globs:
+        for glob in patterns:
+            if not any(fnmatchcase(kind, glob) for kind in file.kinds):
+                yield Problem(f"no listed kind is like {glob!r}; list the kinds it is for under kinds", path, where)
+
+
+def _elsewhere(file: PolicyFile) -> Iterator[Problem]:
+    """Channels that are allowed to be shared, and to which nothing is ever posted."""
+    demands: tuple[Demands, ...] = (file.defaults, *file.rules)
+    used = {place for one in demands for place in (*one.destinations, *one.fallback)}
+    used |= {place for one in demands for step in one.escalate for place in step.destinations}
+    used |= {*(file.break_glass.announce if file.break_glass else ())}
+    for place in file.external_channels:
+        if place not in used:
+            yield Problem(f"nothing is ever shown in {place}; take it out", ("external_channels",), "external_channels")
 
 
 def remarks(file: PolicyFile) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from pydantic import Field
@@ -21,6 +21,15 @@ class Behalf(Frozen):
     """Somebody a voter stands in for, and the factors that only this one would have counted for."""
 
     person: str
+    factors: tuple[str, ...]
+
+
+class StandIn(Frozen):
+    """Who is called in somebody's place, for the demands for which that one's seat was handed to them."""
+
+    owner: str
+    person: str
+    accounts: tuple[str, ...]
     factors: tuple[str, ...]
 
 
@@ -126,6 +135,24 @@ class Outcome(Frozen):
     note: str = ""
 
 
+def counting(
+    answers: Sequence[tuple[str, tuple[str, ...], tuple[Behalf, ...]]],
+) -> dict[str, frozenset[str]]:
+    """Whose answer counts, and for which factors: of people who answered, each with their factors and others' seats.
+
+    A seat that was handed over counts only where its owner has not answered, and for the first who took it: so nobody
+    is ever behind two answers.
+    """
+    answered = {person for person, _, _ in answers}
+    found: dict[str, frozenset[str]] = {}
+    for person, own, behalf in answers:
+        handed = [one for one in behalf if one.person not in answered]
+        answered |= {one.person for one in handed}
+        if names := frozenset((*own, *(name for one in handed for name in one.factors))):
+            found[person] = names
+    return found
+
+
 class Request(Frozen):
     """An agent's question about one action. All instants are ms since the epoch, by the store's clock."""
 
@@ -165,6 +192,7 @@ class Request(Frozen):
     quiet: tuple[str, ...] = ()  #: approver sources that are asked and not notified: often enough, or not at this hour
     callees: dict[str, Callees] = Field(default_factory=dict)  #: by source: whom a card calls, a letter is written to
     called_for: str = ""  #: on which occasion they were looked up
+    stand_ins: tuple[StandIn, ...] = ()  #: who was called in whose place, when people were last notified
     review_reminded: int = 0  #: how many reminders to review an emergency were due
 
     version: int = Field(default=0, exclude=True)  #: set by the store: how many times it was committed
@@ -451,19 +479,8 @@ class Request(Frozen):
         return {person: counting[person] for person in yeses if person in counting}
 
     def _counting(self) -> dict[str, frozenset[str]]:
-        """Whose answer counts, and for which factors.
-
-        A seat that was handed over counts only where its owner has not answered, and for the first who took it: so
-        nobody is ever behind two answers.
-        """
-        answered = {vote.person for vote in self.votes}
-        found: dict[str, frozenset[str]] = {}
-        for vote in self.votes:
-            handed = [one for one in vote.behalf if one.person not in answered]
-            answered |= {one.person for one in handed}
-            if names := frozenset((*vote.factors, *(name for one in handed for name in one.factors))):
-                found[vote.person] = names
-        return found
+        """Whose answer counts, and for which factors."""
+        return counting([(vote.person, vote.factors, vote.behalf) for vote in self.votes])
 
     def _must_allow(self, event: Event) -> None:
         step(self.status, event)

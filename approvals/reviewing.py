@@ -82,7 +82,7 @@ class Reviews:
     async def page(self, view: str, account: Account, page: int) -> Opened | Refused | Late:
         """A page of somebody's review, to be put on their screen; `turned` is told once it is there."""
         click, look, request = await self.click(view, account), await self._find(view), request_of(view)
-        if click is None or look is None or request is None or not 0 <= page < look.pages:
+        if click is None or look is None or request is None or look.account != account.id or not 0 <= page < look.pages:
             return OVER
 
         async def turn(policy: Policy) -> Opened | Refused | Late:
@@ -116,9 +116,9 @@ class Reviews:
         return OVER
 
     async def click(self, view: str, account: Account, *, reason: str = "", confirm: str = "") -> Click | None:
-        """Somebody's approval from a review, as the service takes it; None where there is no such review of theirs."""
+        """Somebody's approval from a review, as the service takes it (and asks whose it is); None: there is no such."""
         look = await self._find(view)
-        if look is None or look.account != account.id:
+        if look is None:
             return None
         return Click(account, "approve", look.shown, look.places, look.reference, reason, view, confirm)
 

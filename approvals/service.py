@@ -6,6 +6,7 @@ import secrets
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from approvals.action import likeness, request_id
@@ -38,6 +39,7 @@ from approvals.ports import (
     Taken,
 )
 from approvals.publishing import Publisher
+from approvals.question import Question
 from approvals.request import Earlier, Request, Superseded, Vote
 from approvals.reserving import Reserved, reserving
 from approvals.review import OVER
@@ -108,12 +110,12 @@ class Approvals:
         policies: Policies,
         signer: Signer,
         issuer: str,
+        is_zone: Callable[[str], bool],
         detector: SecretDetector | None = None,
         identities: Identities | None = None,
         nudge: Callable[[], None] = lambda: None,
         held: Callable[[], bool] = lambda: False,
         minute_of_day: Callable[[str, int], int] = utc_minute,
-        is_zone: Callable[[str], bool] = lambda _: True,
     ) -> None:
         self._store = store
         self._detector = detector
@@ -162,11 +164,10 @@ class Approvals:
                 shares = policy.shares(document, agent, vouched=vouched is True)
                 book = await self.pings.book(policy)
                 async with self._reserving(wanted, document, shares, policy) as reserved:
+                    entry = _Entry(wanted, document, agent, superseded, vouched, reserved.shares, reserved.sums, book)
+                    entry = replace(entry, book=await self._with_seats(entry, policy))
 
                     def make(now: int, earlier: Sequence[Request]) -> Change:
-                        entry = _Entry(
-                            wanted, document, agent, superseded, vouched, reserved.shares, reserved.sums, book
-                        )
                         return _asked(entry, policy, self._detector, now, earlier)
 
                     stored, reserved.kept = await self._store.create(
@@ -195,6 +196,11 @@ class Approvals:
         await self._publisher.publish(stored.request, now=stored.now, again=not new)
         self._nudge()
         return stored.request
+
+    async def _with_seats(self, entry: _Entry, policy: Policy) -> Book:
+        """The book of an entry, with who is called in whose place."""
+        kind = entry.document.action.kind
+        return replace(entry.book, stand_ins=await self.pings.stand_ins(policy, kind, partial(_terms, entry, policy)))
 
     def _reserving(
         self, request: str, document: RequestDocument, shares: tuple[Share, ...], policy: Policy
@@ -501,6 +507,9 @@ class Approvals:
                 return change_of(now.request, after, policy, {"by": "time"}, event=event, not_before=due)
 
             before = await self._store.get(request)
+            asked = before.request.terms.escalated(before.request.escalated + 1)
+            seats = await self.pings.stand_ins(policy, before.request.action.kind, lambda _: asked)
+            book = replace(book, stand_ins=seats)
             stored = await self._store.update(request, change, known=before)
             if book.care is not None and _has_waited(before.request, stored.request):
                 await self.pings.count(notified(stored.request), stored.now)
@@ -595,13 +604,9 @@ def _asked(
     entry: _Entry, policy: Policy, detector: SecretDetector | None, now: int, earlier: Sequence[Request]
 ) -> Change:
     """The commit that makes a document a request, decided at once where a rule says so."""
-    document, agent, vouched = entry.document, entry.agent, entry.vouched
-    if isinstance(vouched, EntryRefused):
-        raise vouched
-    admitted = policy.admit(document, agent, now, vouched=vouched)
+    document, agent, question = entry.document, entry.agent, _question(entry, policy, now)
     if detector is not None:
         must_hold_none(document, policy.not_looked_at(document.action.kind), detector)
-    question = admitted.model_copy(update={"sums": dict(entry.sums)})
     terms = policy.terms(question)
     asked = Request(
         id=entry.request,
@@ -623,7 +628,7 @@ def _asked(
         superseded=entry.superseded,
         earlier=_marks(earlier, terms, now),
         cancel_on_disconnect=document.cancel_on_disconnect,
-        vouched=vouched,
+        vouched=question.vouched,
         shares=entry.shares,
         sums=question.sums,
     )
@@ -632,6 +637,18 @@ def _asked(
     return change_of(
         None, after, policy, {"by": by, **_remarkable(terms)}, show=after.decision is None or after.is_news
     )
+
+
+def _question(entry: _Entry, policy: Policy, now: int) -> Question:
+    """What policy is asked of an entry. Raises EntryRefused."""
+    if isinstance(entry.vouched, EntryRefused):
+        raise entry.vouched
+    question = policy.admit(entry.document, entry.agent, now, vouched=entry.vouched)
+    return question.model_copy(update={"sums": dict(entry.sums)})
+
+
+def _terms(entry: _Entry, policy: Policy, now: int) -> Terms:
+    return policy.terms(_question(entry, policy, now))
 
 
 def _remarkable(terms: Terms) -> Mapping[str, Any]:

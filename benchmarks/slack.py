@@ -35,6 +35,7 @@ from bot.courier import Courier
 from bot.loops import Loop
 from bot.policies import AdoptedPolicy, parse_policy
 from bot.signing import FileSigner, read_key
+from bot.zones import is_zone
 from handlers.seal import Seal, Sealed
 from handlers.slack.door import SlackDoor, open_door
 from handlers.slack.http import PATH
@@ -168,6 +169,7 @@ async def a_bot(place: Place, *, posts: bool = True) -> AsyncIterator[tuple[_Bot
             policies=policies,
             signer=signer,
             issuer=ISSUER,
+            is_zone=is_zone,
             nudge=relaying.nudge if posts else lambda: None,
         )
         commands = Commands(approvals=approvals, store=store, directory=door.directory, policies=policies)

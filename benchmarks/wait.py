@@ -30,6 +30,7 @@ from bot.intake import Intake
 from bot.loops import Loop
 from bot.policies import AdoptedPolicy, parse_policy
 from bot.signing import FileSigner, create_key, write_trust
+from bot.zones import is_zone
 from storage.embedded import EmbeddedServer
 from storage.redis.store import RedisStore
 
@@ -86,7 +87,12 @@ async def _both(
     policies = AdoptedPolicy(store, policy, POLICY)
     await policies.put_in_force()
     service = Approvals(
-        store=store, directory=Everybody(), policies=policies, signer=signer, issuer="https://bench.example"
+        store=store,
+        directory=Everybody(),
+        policies=policies,
+        signer=signer,
+        issuer="https://bench.example",
+        is_zone=is_zone,
     )
     here, there = multiprocessing.get_context("spawn").Pipe()
     agent = multiprocessing.get_context("spawn").Process(target=_agent, args=(url, trust, count, there))

@@ -11,7 +11,7 @@ POLICY = """\
 # docs/how-to/write-a-policy.md explains every key. Every matching rule counts and the strictest wins.
 version: 1
 
-# What no rule covers asks these people.
+# What holds for everything. A rule adds to it; one that asks others instead says exempts: [defaults].
 defaults:
   factors: [{{from: [approvers], approvals: 1}}]
   destinations: ["slack:{channel}"]

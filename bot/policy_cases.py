@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from pydantic import Field, ValidationError
 
 from approvals.action import Action
+from approvals.arrangements import Arranged, Delegation
 from approvals.errors import EntryRefused, PolicyInvalid, Problem
 from approvals.intake import RequestDocument
-from approvals.people import Voter, may_answer
+from approvals.people import Voter, account_of, may_answer
 from approvals.policy import Policy
 from approvals.policy_errors import all_explained
 from approvals.policy_file import Duration, Section
 from approvals.ports import Account
+from approvals.request import counting
 from approvals.terms import Terms, met, progress
+from bot.earlier import Sums
 from bot.policies import placed, read_policy, read_yaml
 
 _NONCE: Final = "A" * 22  #: cases are about what policy looks at, never about a digest
@@ -73,11 +77,40 @@ class Expect(Section):
     not_enough: tuple[tuple[str, ...], ...] = ()
 
 
+class Earlier(Section):
+    """What was asked and used before; what it does not say is as in the case's `ask`."""
+
+    ago: Duration
+    times: int = Field(default=1, ge=1, le=10_000)
+    agent: str | None = None
+    kind: str | None = None
+    target: str | None = None
+    arguments: dict[str, Any] | None = None
+    principal: str | None = None
+
+    def of(self, ask: Ask) -> Ask:
+        """The request that it was."""
+        return ask.model_copy(update=self.model_dump(exclude={"ago", "times"}, exclude_none=True))
+
+
+class SeatEntry(Section):
+    """Somebody's seat that another person has, for these kinds."""
+
+    of: str
+    to: str
+    kinds: tuple[str, ...] = ("*",)
+
+
 class Case(Section):
-    """One case; with `after`, people are asked as they are once the escalation has come so far."""
+    """One case; with `after`, people are asked as they are once the escalation has come so far.
+
+    `earlier` is what its windows hold already, `seats` who handed theirs to whom.
+    """
 
     name: str
     ask: Ask
+    earlier: tuple[Earlier, ...] = Field(default=(), max_length=100)
+    seats: tuple[SeatEntry, ...] = ()
     after: Duration = 0
     expect: Expect
 
@@ -156,20 +189,36 @@ async def _differences(case: Case, policy: Policy, directory: Members) -> AsyncI
     for difference in _unlike(case.expect, outcome):
         yield difference
     asked = outcome.escalated(sum(step.after <= case.after for step in outcome.escalation))
+    click = partial(_click, terms=asked, policy=policy, directory=directory, arranged=_arranged(case, policy))
     for people in case.expect.enough:
-        if (why := await _short(people, asked, policy, directory)) is not None:
+        if (why := await _short(people, asked, click)) is not None:
             yield f"{' and '.join(people)} should be enough: {why}"
     for people in case.expect.not_enough:
-        if await _short(people, asked, policy, directory) is None:
+        if await _short(people, asked, click) is None:
             yield f"{' and '.join(people) or 'nobody'} should not be enough"
 
 
 def _outcome(case: Case, policy: Policy) -> Terms | EntryRefused:
-    now = int(time.time() * 1000)
+    now, sums = int(time.time() * 1000), Sums(policy)
     try:
-        return policy.terms(policy.admit(case.ask.document(), case.ask.agent, now))
+        for before in sorted(case.earlier, key=lambda one: -one.ago):
+            ask, at = before.of(case.ask), now - before.ago
+            question = policy.admit(ask.document(), ask.agent, at)
+            for _ in range(before.times):
+                sums.count(question, at, at)
+        return policy.terms(sums.told(policy.admit(case.ask.document(), case.ask.agent, now), now))
     except EntryRefused as refusal:
         return refusal
+
+
+def _arranged(case: Case, policy: Policy) -> Arranged:
+    """The seats of a case as they count for its kind."""
+    made = (
+        Delegation(id=str(number), owner=seat.of, account=account, to=seat.to, kinds=seat.kinds, since=0, until=1)
+        for number, seat in enumerate(case.seats)
+        for account in policy.accounts_of(seat.of)[:1]
+    )
+    return Arranged(delegations=tuple(made)).covering(case.ask.kind)
 
 
 def _unlike(expected: Expect, terms: Terms) -> Iterator[str]:
@@ -204,28 +253,26 @@ def _said(value: Any) -> str:
     return "nothing" if value is None else str(value)
 
 
-async def _short(people: tuple[str, ...], terms: Terms, policy: Policy, directory: Members) -> str | None:
+_Click = Callable[[str], Awaitable[Voter | str]]
+
+
+async def _short(people: tuple[str, ...], terms: Terms, click: _Click) -> str | None:
     """Why these people together cannot approve; None where they can. Each is asked as at a click."""
     if terms.verdict != "require":
         return f"the verdict is {terms.verdict}"
-    counting, refusals = dict[str, frozenset[str]](), list[str]()
-    for person in people:
-        found = await _click(person, terms, policy, directory)
-        if isinstance(found, str):
-            refusals.append(f"{person}: {found}")
-        else:
-            counting[person] = found
-    if met(terms.factors, counting):
+    found = [(person, await click(person)) for person in people]
+    able = counting([(one.person, one.factors, one.behalf) for _, one in found if isinstance(one, Voter)])
+    if met(terms.factors, able):
         return None
-    got = progress(terms.factors, counting)
+    got = progress(terms.factors, able)
     missing = [f"{factor.name} has {got[factor.name]} of {factor.need}" for factor in terms.factors]
-    return "; ".join([*missing, *refusals])
+    return "; ".join([*missing, *(f"{person}: {why}" for person, why in found if isinstance(why, str))])
 
 
-async def _click(person: str, terms: Terms, policy: Policy, directory: Members) -> frozenset[str] | str:
-    """The demands for which somebody's yes would count, or why it does not."""
+async def _click(person: str, *, terms: Terms, policy: Policy, directory: Members, arranged: Arranged) -> Voter | str:
+    """Who somebody is as a voter, or why their yes does not count."""
     accounts = policy.accounts_of(person)
     if not accounts:
         return "has no account in the policy"
-    found = await may_answer(Account(*accounts[0].split(":", 2)), terms, policy, directory)
-    return frozenset(found.factors) if isinstance(found, Voter) else found.sentence
+    found = await may_answer(account_of(accounts[0]), terms, policy, directory, arranged=arranged)
+    return found if isinstance(found, Voter) else found.sentence

@@ -11,6 +11,7 @@ from rich.markup import escape
 
 from approvals.errors import EntryRefused, PolicyInvalid
 from bot import policy_cases, policy_diff, policy_words
+from bot.people_now import people_now
 from bot.questions import QuestionInvalid, past_requests, question_in
 from bot.terminal import err, fail, out, policy_at, run, settings
 
@@ -41,7 +42,7 @@ def explain(
     request: Annotated[Path, typer.Argument(exists=True, dir_okay=False, help="A request, as an agent sends it.")],
     agent: Annotated[str, typer.Option(help="Who asks; an `agent` in the file otherwise.")] = "",
     policy: _File = None,
-    ask: Annotated[bool, typer.Option(help="Ask the chat platform who may answer right now.")] = True,
+    ask: Annotated[bool, typer.Option(help="Ask chat, Entra, on-call services and Redis who may answer now.")] = True,
 ) -> None:
     """Say what the policy makes of a request: every rule with why it counts or not, what is demanded, and of whom."""
     found = policy_at(policy or settings().policy)
@@ -55,7 +56,8 @@ def explain(
     explanation = found.explain(question)
     out.print(escape(policy_words.explained(question, explanation)), soft_wrap=True)
     if explanation.terms.verdict == "require":
-        words = policy_words.people_now(explanation.terms, found, settings() if ask else None)
+        kind = question.action.kind
+        words = people_now(explanation.terms, found, settings() if ask else None, kind)
         out.print(escape(run(words)), soft_wrap=True)
 
 

@@ -1,4 +1,4 @@
-"""Which past requests would go otherwise under another policy."""
+"""Which past requests would go otherwise under another policy, each after those before it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 from approvals.errors import EntryRefused
 from approvals.policy import Policy
 from approvals.terms import Terms
+from bot.earlier import Sums
 from bot.policy_words import demanded
 from bot.questions import Found, Past
 
@@ -17,9 +18,9 @@ _KINDS = ("stricter", "looser", "different")
 
 def report(old: Policy, new: Policy, past: Found) -> Iterator[str]:
     """A line for every request that would go otherwise, with what changes under it; the totals last."""
-    totals = Counter[str]()
-    for request in past.requests:
-        before, after = _outcome(old, request), _outcome(new, request)
+    totals, was, would_be = Counter[str](), Sums(old), Sums(new)
+    for request in sorted(past.requests, key=lambda one: one.at):
+        before, after = _outcome(old, was, request), _outcome(new, would_be, request)
         said = _compared(before, after)
         totals[said] += 1
         if said != "same":
@@ -28,14 +29,19 @@ def report(old: Policy, new: Policy, past: Found) -> Iterator[str]:
     changed = ", ".join(f"{totals[kind]} {kind}" for kind in _KINDS)
     yield f"{len(past.requests)} requests: {changed}, {totals['same']} as before"
     if past.gone:
-        yield f"{len(past.gone)} more are kept no longer and could not be judged"
+        yield f"{len(past.gone)} more are kept no longer and could not be judged; sums over time are without them"
 
 
-def _outcome(policy: Policy, request: Past) -> Terms | EntryRefused:
+def _outcome(policy: Policy, sums: Sums, request: Past) -> Terms | EntryRefused:
+    """What a policy makes of a request after those before it; what it takes or denies itself then counts, or not."""
     try:
-        return policy.terms(request.question(policy))
+        question = sums.told(request.question(policy), request.at)
     except EntryRefused as refusal:
         return refusal
+    terms = policy.terms(question)
+    if terms.verdict != "deny":
+        sums.count(question, request.used_at, request.over_at)
+    return terms
 
 
 def _compared(before: Terms | EntryRefused, after: Terms | EntryRefused) -> str:

@@ -2,26 +2,14 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Iterator
 from typing import Final
 
-import aiohttp
-
-from approvals.errors import ApprovalsError, EntryRefused
+from approvals.errors import EntryRefused
 from approvals.matching import Explanation, Heard
-from approvals.people import Voter, may_answer
-from approvals.policy import Policy
-from approvals.ports import Account, Directory
 from approvals.question import Question
 from approvals.terms import Escalation, Factor, Terms
 from approvals.text import one_line
-from bot.settings import Settings
-from handlers.slack.api import new_client
-from handlers.slack.directory import SlackDirectory
-from handlers.slack.errors import ApiProblem, SlackProblem
-from handlers.slack.identity import identify
 
 _VERDICTS: Final = {"require": "people are asked", "allow": "a rule allows it", "deny": "a rule denies it"}
 _TOLD: Final = {"mention": "", "dm": ", told by a message of their own", "none": ", not told"}
@@ -85,55 +73,3 @@ def span(milliseconds: int) -> str:
         if milliseconds and milliseconds % length == 0:
             return f"{milliseconds // length}{unit}"
     return f"{milliseconds // 1000}s"
-
-
-async def people_now(terms: Terms, policy: Policy, settings: Settings | None) -> str:
-    """Who could answer right now: everybody the policy knows, by the check that a click goes through.
-
-    Without settings, or where Slack cannot be asked, it is whom the file names, and says so.
-    """
-    if settings is None or settings.resolved_slack_mode() == "off" or settings.slack_bot_token is None:
-        why = "Slack was not asked" if settings is None else "Slack is off"
-        return _right_now(_by_file(terms, why))
-    try:
-        async with _slack(settings.slack_bot_token.get_secret_value(), settings.slack_api_url) as directory:
-            return _right_now([row async for row in _asking(terms, policy, directory)])
-    except (ApprovalsError, SlackProblem, ApiProblem, aiohttp.ClientError) as exc:
-        return _right_now(_by_file(terms, f"Slack could not be asked: {type(exc).__name__}"))
-
-
-def _right_now(rows: Iterable[str]) -> str:
-    return "\n".join(["right now", *rows])
-
-
-@asynccontextmanager
-async def _slack(token: str, url: str) -> AsyncIterator[Directory]:
-    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)) as session:
-        client = new_client(token, session, base_url=url)
-        directory = SlackDirectory(client, await identify(client), now=time.monotonic)
-        try:
-            yield directory
-        finally:
-            await directory.close()
-
-
-async def _asking(terms: Terms, policy: Policy, directory: Directory) -> AsyncIterator[str]:
-    for person in policy.people:
-        for account in (Account(*name.split(":", 2)) for name in policy.accounts_of(person)):
-            said = await _could(account, terms, policy, directory) if account.via == "slack" else "was not asked"
-            yield f"  {person:<14}{said} ({account.id})"
-
-
-async def _could(account: Account, terms: Terms, policy: Policy, directory: Directory) -> str:
-    found = await may_answer(account, terms, policy, directory)
-    return f"may answer for {', '.join(found.factors)}" if isinstance(found, Voter) else f"may not: {found.sentence}"
-
-
-def _by_file(terms: Terms, why: str) -> Iterator[str]:
-    """Who is named in the file; who is in a group of a chat platform is not known."""
-    for factor in terms.factors:
-        named = [source.removeprefix("person:") for source in factor.sources if source.startswith("person:")]
-        able = [name for name in named if name not in terms.excluded and f"person:{name}" not in terms.barred]
-        others = [source for source in factor.sources if not source.startswith("person:")]
-        said = [*able, *(f"whoever is in {source} ({why})" for source in others)]
-        yield f"  {factor.name:<14}{', '.join(said) or 'nobody'}"

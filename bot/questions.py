@@ -35,6 +35,8 @@ class Past:
     at: int  #: ms
     agent: str
     asked: Question | RequestDocument
+    used_at: int | None = None  #: ms; None: its receipt was not used
+    over_at: int | None = None  #: ms from which it could not be used any more; None: it may still be
 
     def question(self, policy: Policy) -> Question:
         """The question as this policy takes it. Raises EntryRefused."""
@@ -108,14 +110,16 @@ def _named(entry: dict[str, Any]) -> list[str]:
 def _past(value: dict[str, Any], agent: str, now: int, name: str = "") -> Past:
     if "terms" in value:
         return _of(_stored(value))
-    said = value.pop("agent", "")
+    said, at = value.pop("agent", ""), value.pop("asked_at", now)
+    if not isinstance(at, int):
+        raise QuestionInvalid("not a request: asked_at: write an instant in milliseconds since 1970")
     if not (agent or said):
         raise QuestionInvalid("it does not say who asks; pass --agent, or add an `agent`")
     try:
         document = read_request(json.dumps(value).encode())
     except EntryRefused as exc:
         raise QuestionInvalid(f"not a request: {exc.field or 'it'}: {exc.message}") from exc
-    return Past(f"{name} {document.call}".strip(), now, agent or said, document)
+    return Past(f"{name} {document.call}".strip(), at, agent or said, document, used_at=at)
 
 
 def _stored(value: dict[str, Any]) -> Request:
@@ -127,7 +131,15 @@ def _stored(value: dict[str, Any]) -> Request:
 
 
 def _of(request: Request) -> Past:
-    return Past(request.code, request.asked_at, request.agent, request.question)
+    used_at = request.spend.at if request.spend else None
+    return Past(request.code, request.asked_at, request.agent, request.question, used_at, _over_at(request))
+
+
+def _over_at(request: Request) -> int | None:
+    """From when a request could not be used any more; one that was used could until then."""
+    if request.status in (Status.PENDING, Status.APPROVED):
+        return None
+    return request.closed_at or (request.decision.at if request.decision else request.asked_at)
 
 
 def _object(text: str, where: str = "") -> dict[str, Any]:

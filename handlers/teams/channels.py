@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -25,6 +26,7 @@ class Channels:
         self._places = places
         self._now = now
         self._looked: dict[str, float] = {}
+        self._turns: dict[str, asyncio.Lock] = {}
 
     async def learn(self, activity: Mapping[str, Any]) -> None:
         """Look at a team's channels after news of it, or where a channel of it was heard from whose kind is unknown."""
@@ -37,12 +39,17 @@ class Channels:
         known = await self._places.channel(place.id) or place
         if not known.team or (known.channel and not anew):
             return known
-        if self._now() - self._looked.get(known.team, -PAUSE) >= PAUSE:
-            self._looked[known.team] = self._now()
-            try:
-                listed = await self._connector.channels(known.service, known.team)
-            except ApiProblem as exc:
-                log.warning("teams_channels_not_listed", team=known.team, error=str(exc))
-                return known
-            await self._places.listed(known, listed)
+        async with self._turns.setdefault(known.team, asyncio.Lock()):  # who comes meanwhile waits for the answer
+            await self._look(known)
         return await self._places.channel(place.id) or known
+
+    async def _look(self, place: Place) -> None:
+        if self._now() - self._looked.get(place.team, -PAUSE) < PAUSE:
+            return
+        self._looked[place.team] = self._now()
+        try:
+            listed = await self._connector.channels(place.service, place.team)
+        except ApiProblem as exc:
+            log.warning("teams_channels_not_listed", team=place.team, error=str(exc))
+        else:
+            await self._places.listed(place, listed)

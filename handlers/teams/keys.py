@@ -22,6 +22,7 @@ log = structlog.get_logger(__name__)
 
 FRESH = 86_400.0  #: seconds after which the keys are looked up again
 PAUSE = 60.0  #: seconds between two look-ups, whatever keys are asked for: a forger must not make us ask for each
+SOON = 5.0  #: seconds after which one that failed is tried again: until then nothing of Teams is believed
 _PATIENCE = 5.0
 
 
@@ -41,7 +42,7 @@ class Keys:
         self._url = url
         self._now = now
         self._known: Mapping[str, SigningKey] = {}
-        self._looked: float | None = None
+        self._next: float | None = None  #: before which nothing is looked up
         self._found: float | None = None
         self._one_at_a_time = asyncio.Lock()
 
@@ -62,12 +63,14 @@ class Keys:
 
     async def _look(self) -> None:
         async with self._one_at_a_time:
-            if self._looked is not None and self._now() - self._looked < PAUSE:
+            now = self._now()
+            if self._next is not None and now < self._next:
                 return
-            self._looked = self._now()
+            self._next = now + SOON
             try:
                 self._known = await self._fetched()
                 self._found = self._now()
+                self._next = now + PAUSE
             except (aiohttp.ClientError, TimeoutError, ValueError, OSError) as exc:
                 log.warning("teams_keys_not_found", error=type(exc).__name__)
 

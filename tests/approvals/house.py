@@ -22,6 +22,7 @@ from bot.credentials import KnownCredentials
 from bot.identity import TokenFiles
 from bot.policies import AdoptedPolicy, Rulebook, parse_policy
 from bot.signing import FileSigner
+from bot.zones import is_zone
 from storage.memory import MemoryStore
 from tests.approvals.make import AGENT, NOW, a_document, a_policy_file, account
 from tests.approvals.test_people import People
@@ -117,6 +118,7 @@ class House:
             policies=self.policies,
             signer=self.signer,
             issuer=ISSUER,
+            is_zone=is_zone,
             detector=KnownCredentials(),
             identities=TokenFiles(self.home),
             nudge=lambda: self.nudges.append(None),

@@ -6,14 +6,18 @@ from typing import Any, Literal
 
 import pytest
 
+from approvals.attention import notified
 from approvals.card import card_of
 from approvals.delegations import MOST, Handed
+from approvals.letters import Stand, letters_of
 from approvals.lifecycle import Status
+from approvals.notes import notes_of
 from approvals.ports import Account
 from approvals.request import Request
 from approvals.service import Counted, NotGranted, Refused
 from tests.approvals.house import House, a_house
-from tests.approvals.make import MINUTE, a_policy_file, account
+from tests.approvals.make import MINUTE, a_policy_file, account, an_action
+from tests.approvals.test_reaching import reaching
 
 DAY = 24 * 60 * MINUTE
 SECURITY = "slack:usergroup:S0SEC"
@@ -281,3 +285,92 @@ async def test_a_seat_does_not_count_beside_its_owner_who_was_given_another_name
     await house.adopt(**sections | {"people": people, "groups": groups})
     assert await said(house, request, "alice") == "pending"
     assert await said(house, request, "erin") == "not_an_approver"
+
+
+# -- who is called ------------------------------------------------------------------------------------------------
+
+
+async def asked_on_the_card(house: House, request: Request) -> tuple[list[str], tuple[str, ...]]:
+    """Whom a card calls by name, and with which accounts."""
+    (seat,) = card_of(await house.now_is(request)).needs
+    return [who.person for who in seat.people], tuple(one for who in seat.people for one in who.accounts)
+
+
+async def test_whoever_has_a_seat_is_called_in_its_owners_place() -> None:
+    house = await a_house(**with_seats())
+    await handed(house, "alice", "erin", ("payments.*",))
+    assert await asked_on_the_card(house, await house.asked()) == (
+        ["bob", "erin"],
+        (account("bob").id, account("erin").id),
+    )
+    report = await house.asked(call="other", action=an_action(kind="reports.send"))
+    assert (await asked_on_the_card(house, report))[0] == ["alice", "bob"]
+
+
+@pytest.mark.parametrize("notify", ["mention", "dm", "none"])
+async def test_they_are_called_as_the_demand_wants_it(notify: str) -> None:
+    demands = {"factors": [{"from": ["ops"], "notify": notify}], "destinations": ["slack:C0OPS"]}
+    house = await a_house(**with_seats(defaults=demands))
+    await handed(house, "alice", "erin")
+    request = await house.asked()
+    letters = letters_of(request, Stand("slack:C0OPS", {"ts": "1"}), house.policies.current().accounts_of)
+    assert [one.destination for one in letters] == (["slack:U0BOB", "slack:U0ERIN"] if notify == "dm" else [])
+    assert notified(request) == (() if notify == "none" else ("person:bob", "person:erin"))
+
+
+async def test_a_seat_of_somebody_in_a_group_of_the_platform_is_called_by_name_beside_the_group() -> None:
+    demands = {"factors": [{"from": ["security"]}], "destinations": ["slack:C0OPS"]}
+    house = await a_house(**with_seats(defaults=demands))
+    house.directory.groups[SECURITY] = {account("alice").id}
+    await handed(house, "alice", "erin")
+    (seat,) = card_of(await house.asked()).needs
+    assert ([who.person for who in seat.people], seat.groups) == (["erin"], (SECURITY,))
+
+
+async def test_who_could_not_answer_is_not_called_and_the_owner_is() -> None:
+    """Erin is shut out by the policy, and then nobody can say whether she is one of us."""
+    shut_out = with_seats()["groups"] | {"ops": {"people": ["alice"]}, "out": {"people": ["erin"]}}
+    demands = {"factors": [{"from": ["ops"]}], "destinations": ["slack:C0OPS"]}
+    house = await a_house(**with_seats(groups=shut_out, defaults=demands | {"exclude": ["out"]}))
+    await handed(house, "alice", "erin")
+    assert (await asked_on_the_card(house, await house.asked()))[0] == ["alice"]
+    await house.adopt(**with_seats(groups=shut_out, defaults=demands))
+    assert (await asked_on_the_card(house, await house.asked(call="two")))[0] == ["erin"]
+    house.directory.unreachable.add(account("erin").id)
+    assert (await asked_on_the_card(house, await house.asked(call="three")))[0] == ["alice"]
+
+
+async def test_a_seat_that_is_handed_over_or_back_while_people_wait_counts_from_the_next_reminder() -> None:
+    demands = with_seats()["defaults"] | {"reminders": {"first": "5m", "times": 1, "most": 2}}
+    house = await a_house(**with_seats(defaults=demands))
+    request = await house.asked()
+    seat = await handed(house, "alice", "erin")
+    house.wait(5 * MINUTE)
+    reminded = await house.in_time(request)
+    (note,) = notes_of(reminded, house.policies.current().accounts_of)
+    assert [who.person for who in note.asked] == ["bob", "erin"]
+    assert (await asked_on_the_card(house, request))[0] == ["bob", "erin"]
+    await house.approvals.delegations.undelegate(account("alice"), seat)
+    house.wait(5 * MINUTE)
+    assert notified(await house.in_time(request)) == ("person:alice", "person:bob")
+
+
+async def test_an_owner_who_answers_all_the_same_is_not_called_twice_by_another_name() -> None:
+    house = await a_house(**with_seats())
+    await handed(house, "alice", "erin")
+    request = await house.asked()
+    assert await said(house, request, "alice") == "pending"
+    assert (await asked_on_the_card(house, request))[0] == ["bob"]
+
+
+async def test_who_is_on_call_and_has_handed_their_seat_over_is_not_called() -> None:
+    schedule = "oncall:ical:primary"
+    people = with_seats()["people"]
+    groups = with_seats()["groups"] | {"duty": {"oncall": ["ical:primary"]}}
+    demands = {"factors": [{"from": ["duty"]}], "destinations": ["slack:C0OPS"]}
+    house = await a_house(**with_seats(people=people, groups=groups, defaults=demands))
+    house.directory.groups[schedule] = {account("alice").id, account("bob").id}
+    await handed(house, "alice", "erin")
+    request = await house.asked()
+    await reaching(house)(await house.store.get(request.id))
+    assert (await asked_on_the_card(house, request))[0] == ["erin", "bob"]

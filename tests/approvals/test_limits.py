@@ -36,6 +36,16 @@ async def test_one_with_too_many_open_may_ask_again_when_one_was_withdrawn() -> 
     assert (await answered(house, "request", {**BODY, "call": "2"}))["type"] == "pending"
 
 
+async def test_a_limit_that_a_newer_policy_has_raised_refuses_nothing_any_more() -> None:
+    """On a bot that has not heard of it: no refusal rests on a policy that is no longer in force."""
+    house = await a_house(agents=limited(per_minute=1))
+    late = await house.neighbour()
+    await answered(house, "request", {**BODY, "call": "1"})
+    await house.adopt(agents=limited(per_minute=1_000))
+    house.wait(1_000)
+    assert (await answered(late, "request", {**BODY, "call": "2"}))["type"] == "pending"
+
+
 async def test_what_was_only_too_much_is_no_dead_letter() -> None:
     house = await a_house(agents=limited(open=1))
     await answered(house, "request", {**BODY, "call": "1"})

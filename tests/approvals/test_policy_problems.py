@@ -72,8 +72,15 @@ def test_a_name_that_leads_nowhere_or_to_two_things_is_told(sections: dict[str, 
 def test_a_pattern_may_be_for_kinds_that_nobody_has_listed_yet() -> None:
     policy = a_policy(rules=[a_rule(match={"kind": ["iam.*"]}, effect="deny")])
     assert [str(one) for one in policy.warnings] == [
-        "rules.payments: no listed kind is like 'iam.*'; list the kinds it is for under kinds"
+        f"{where}: no listed kind is like {glob!r}; list the kinds it is for under kinds"
+        for where, glob in (("rules.payments", "iam.*"), (f"agents.{AGENT}.kinds", "reports.*"))
     ]
+
+
+def test_a_shared_channel_in_which_nothing_is_shown_is_probably_misspelled() -> None:
+    policy = a_policy(external_channels=["slack:C0OPS", "slack:C0OPPS"])
+    assert "external_channels: nothing is ever shown in slack:C0OPPS; take it out" in map(str, policy.warnings)
+    assert not any("slack:C0OPS;" in str(one) for one in policy.warnings)
 
 
 # -- exemptions ---------------------------------------------------------------------------------------------------

@@ -153,7 +153,7 @@ async def test_a_look_is_of_no_use_to_anybody_else() -> None:
     house = await a_house()
     request = await asked(house)
     look = await read(house, request)
-    assert reason(await approve(house, look, "bob")) == "review_over"
+    assert reason(await approve(house, look, "bob")) == "not_your_review"
     stolen = a_click(request, "bob", view=look.id)
     assert reason(await house.approvals.vote(request.id, stolen)) == "not_your_review"
     assert reason(await house.approvals.reviews.page(look.id, account("bob"), 0)) == "review_over"

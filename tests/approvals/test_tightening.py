@@ -203,7 +203,7 @@ def loosened(before: Terms, after: Terms, question: Question) -> bool:
     )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(policies(), rules("added", ()), st.integers(0, 3), questions())
 def test_whatever_approves_with_a_rule_more_approves_without_it(
     file: dict[str, Any], added: dict[str, Any], place: int, question: Question

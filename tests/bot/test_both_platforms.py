@@ -50,7 +50,7 @@ def policy() -> dict[str, Any]:
         "agents": {"payments-bot": {"owner": "dana", "principals": ["dana"], "kinds": ["*"]}},
         "kinds": {
             kind: {"title": "Pay", "done": "Paid", "not_done": "Not paid", "effect": "transfer"}
-            for kind in ("payments.release", "payments.small")
+            for kind in ("payments.release", "payments.small", "payments.slow")
         },
         "people": people,
         "groups": {"finance": {"people": ["alice", "bob"]}},
@@ -59,7 +59,14 @@ def policy() -> dict[str, Any]:
                 "id": "two",
                 "match": {"kind": ["payments.release"]},
                 "factors": [{"name": "finance", "from": ["finance"], "approvals": 2}],
-            }
+            },
+            {
+                "id": "slow",
+                "match": {"kind": ["payments.slow"]},
+                "destinations": [f"slack:{SLACK}"],
+                "reminders": {"first": "1s", "most": 1},
+                "escalate": [{"after": "2s", "destinations": [f"teams:{CHANNEL}"]}],
+            },
         ],
     }
 
@@ -75,11 +82,15 @@ class Both:
 
     async def ask(self, kind: str = "payments.small") -> Request:
         """A request whose card stands on both."""
-        action = Action(kind=kind, target="bank:acme", arguments={}, preconditions={}, nonce=secrets.token_urlsafe(16))
-        document = RequestDocument(v=1, call=f"run/{secrets.token_hex(4)}", action=action, because="")
-        request = await self.house.approvals.submit(document, "payments-bot")
+        request = await self.submit(kind)
         await self.settled(request, "code " + request.code)
         return request
+
+    async def submit(self, kind: str) -> Request:
+        """A request, whose cards will come."""
+        action = Action(kind=kind, target="bank:acme", arguments={}, preconditions={}, nonce=secrets.token_urlsafe(16))
+        document = RequestDocument(v=1, call=f"run/{secrets.token_hex(4)}", action=action, because="")
+        return await self.house.approvals.submit(document, "payments-bot")
 
     async def by_slack(self, who: str, request: Request) -> None:
         card = next(one for one in self._in_slack() if request.code in words(one.blocks))  # a note may stand under it
@@ -97,7 +108,15 @@ class Both:
 
     async def settled(self, request: Request, said: str) -> None:
         """Wait until the cards on both say so."""
+        await self.in_slack(request, said)
+        await self.in_teams(request, said)
+
+    async def in_slack(self, request: Request, said: str) -> None:
+        """Wait until a message in Slack says so of a request."""
         await self.sandbox.wait_for(lambda: any(_says(words(one.blocks), request, said) for one in self._in_slack()))
+
+    async def in_teams(self, request: Request, said: str) -> None:
+        """Wait until a card in Teams says so of a request."""
         async with asyncio.timeout(15):
             while not any(_says(read(one.card), request, said) for one in self.connector.cards(CHANNEL)):
                 self.connector.changed.clear()
@@ -178,6 +197,17 @@ async def test_one_person_with_two_accounts_counts_once(both: Both) -> None:
 
     assert await both.status(request) == "pending"
     assert len((await both.house.store.get(request.id)).request.votes) == 1
+
+
+async def test_what_nobody_answers_in_slack_is_reminded_there_and_escalates_to_teams(both: Both) -> None:
+    request = await both.submit("payments.slow")
+    await both.in_slack(request, request.code)
+    assert both.connector.cards(CHANNEL) == []
+
+    await both.in_slack(request, "this still waits for you")
+    await both.in_teams(request, f"code {request.code}")
+    assert "Approved" in await both.by_teams("bob", request)
+    await both.settled(request, "Approved: Pay")
 
 
 async def test_the_house_says_that_it_is_ready_with_both(both: Both) -> None:

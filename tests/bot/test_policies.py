@@ -13,6 +13,7 @@ from approvals.ports import Account
 from approvals.service import Approvals, Click, Counted, Refused
 from bot.policies import AdoptedPolicy, Rulebook, digest_of_text, parse_policy, read_policy
 from bot.signing import FileSigner, create_key
+from bot.zones import is_zone
 from storage.memory import MemoryStore
 from storage.redis import RedisStore
 from tests.bot.conftest import Clock
@@ -79,7 +80,12 @@ class House:
         self.store = store
         self.policies = AdoptedPolicy(store, parse_policy(policy), policy)
         self.approvals = Approvals(
-            store=store, directory=Everybody(), policies=self.policies, signer=signer, issuer="https://here"
+            store=store,
+            directory=Everybody(),
+            policies=self.policies,
+            signer=signer,
+            issuer="https://here",
+            is_zone=is_zone,
         )
 
     async def click(self, request: str, who: str = "ALICE") -> Any:

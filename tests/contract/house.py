@@ -24,6 +24,7 @@ from bot.intake import Intake
 from bot.loops import Loop
 from bot.policies import AdoptedPolicy, parse_policy
 from bot.signing import FileSigner, write_trust
+from bot.zones import is_zone
 from storage.redis import RedisStore
 from tests.approvals.make import a_policy_file, account
 from tests.approvals.test_people import People
@@ -130,7 +131,13 @@ async def serving(url: str, folder: Path, **how: Any) -> AsyncIterator[Running]:
         await inbox.watch(policies.current().agents, policies.current().audiences)
         nudged = asyncio.Event()
         approvals = Remembering(
-            store=store, directory=People(), policies=policies, signer=signer, issuer=ISSUER, nudge=nudged.set
+            store=store,
+            directory=People(),
+            policies=policies,
+            signer=signer,
+            issuer=ISSUER,
+            is_zone=is_zone,
+            nudge=nudged.set,
         )
         approvals.asked, approvals.remembered = {}, asyncio.Event()
         house = Running(store, approvals, trust)

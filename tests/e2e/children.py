@@ -27,6 +27,7 @@ from bot.cli import app
 from bot.settings import Settings
 from bot.signing import FileSigner
 from handlers.slack.platform import SlackPlatform
+from handlers.teams.platform import TeamsPlatform
 from storage.redis import RedisInbox, RedisStore
 from storage.redis.outbox import RedisOutbox
 from storage.redis.shelf import RedisShelf
@@ -39,6 +40,7 @@ PARTS: Mapping[str, type] = {
     "windows": RedisWindows,
     "inbox": RedisInbox,
     "platform": SlackPlatform,
+    "teams": TeamsPlatform,
     "signer": FileSigner,
 }
 

@@ -186,14 +186,14 @@ async def a_deployment() -> AsyncIterator[Deployment]:
         entra.url = await stack.enter_async_context(served(entra.routes()))
         for name in ("alice", "bob", "carol", "mallory"):
             entra.add(name)
-        world.settings = stack.enter_context(_settings(world.folder, entra, framework))
+        world.settings = stack.enter_context(teams_settings(world.folder, entra, framework.service))
         made = Deployment(world, framework, playground)
         await made.bot()
         yield made
 
 
 @contextmanager
-def _settings(folder: Path, entra: Entra, framework: BotFramework) -> Iterator[dict[str, str]]:
+def teams_settings(folder: Path, entra: Entra, services: str) -> Iterator[dict[str, str]]:
     """What a bot is told of Microsoft, all of it on this machine."""
     with signing_in(folder) as office:
         yield {
@@ -204,5 +204,5 @@ def _settings(folder: Path, entra: Entra, framework: BotFramework) -> Iterator[d
             "SAYSO_TEAMS_AUTHORITY": office.url,
             "SAYSO_TEAMS_OPENID_URL": f"{entra.url}/openid",
             "SAYSO_TEAMS_GRAPH_URL": f"{entra.url}/graph",
-            "SAYSO_TEAMS_SERVICES": framework.service,
+            "SAYSO_TEAMS_SERVICES": services,
         }

@@ -84,6 +84,27 @@ async def test_what_should_be_different_reaches_the_agent(teams: Teams, agent: s
     assert changes.value.changes == "Split it in two."
 
 
+async def test_what_is_behind_more_asks_for_words_and_reports_or_denies(teams: Teams, agent: sayso.Sayso) -> None:
+    await teams.go(DEPLOYS)
+    asked = await teams.ask(agent, "payments.small")
+    card = await teams.card(asked)
+    await card.get_by_role("button", name="More").click()
+    await card.get_by_role("button", name="Report as suspicious").click()
+    await expect(card).to_contain_text("Say it in a few words: it is needed.")
+    await card.locator("textarea:visible").fill("Nobody planned this.")
+    await card.get_by_role("button", name="Report as suspicious").click()
+    await expect(teams.page.get_by_text("Reported. The operators are told")).to_be_visible()
+    assert not asked.done
+
+    await card.get_by_role("button", name="More").click()
+    await card.locator("textarea:visible").fill("Nobody planned this.")
+    await card.get_by_role("button", name="Deny and pause this agent").click()
+    with pytest.raises(sayso.Denied) as denied:
+        await asked.decision()
+    assert denied.value.reason == "Nobody planned this."
+    await expect(card).to_contain_text("The agent is not paused. The policy lets nobody freeze.")
+
+
 async def test_two_people_are_needed_and_each_sees_the_other_at_once(teams: Teams, agent: sayso.Sayso) -> None:
     await teams.go(PAYMENTS)
     asked = await teams.ask(agent, "payments.large")

@@ -139,8 +139,8 @@ class FakeConnector:
         return web.json_response({"id": message.id})
 
     async def _channels(self, request: web.Request) -> web.Response:
-        """The channels of the one team there is."""
-        if request.match_info["team"] not in self.installed:
+        """The channels of the one team there is: whoever is in one of them is in the team."""
+        if not self.installed:
             return _error(403, "BotNotInConversationRoster")
         listed = sorted({*self.kinds, *(place for place in self.installed if place.endswith("tacv2"))})
         channels = [{"id": place, "name": place, "type": self.kinds.get(place, "standard")} for place in listed]

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any
@@ -16,6 +17,7 @@ import sayso
 from handlers.slack.platform import POST_BURST, POSTS_PER_MINUTE
 from tests.e2e.world import ALICE, BOB, Lane, a_world, text_of
 from tests.faults.shift import REASON, Shift, a_shift, policy
+from tests.faults.teams import RULE, SECTIONS, teams_beside
 
 #: Everything a bot changes: in the memory, in the inbox, in Slack; and what it signs.
 CHANGES = {
@@ -37,6 +39,7 @@ CHANGES = {
     "inbox": ("answer",),
     "signer": ("sign",),
     "platform": ("post", "update", "post_shared", "update_shared", "reply", "announce"),
+    "teams": ("post", "update", "close", "reply", "announce"),
 }
 AT_ONCE = 6  #: worlds that are surveyed side by side
 TRIES = 3  #: to reach a call
@@ -96,6 +99,7 @@ class Life:
     demands: Mapping[str, Any] = field(default_factory=dict)  #: what its policy demands where it is not one yes
     rules: tuple[Mapping[str, Any], ...] = ()
     sections: Mapping[str, Any] = field(default_factory=dict)
+    in_teams: bool = False  #: whether Teams is there beside Slack
 
     @property
     def policy(self) -> str:
@@ -159,7 +163,12 @@ def deaths_in(calls: Sequence[Step]) -> Sequence[Step]:
 async def _go_through(life: Life, step: Step | None) -> tuple[Seen, Sequence[str]]:
     plan = {"breaks": asdict(step)} if step is not None else {"tells": TELLS}
     seen = Seen()
-    async with a_world(policy=life.policy, ack_deadline=1.0) as world, a_shift(world, **plan) as shift:
+    async with (
+        a_world(policy=life.policy, ack_deadline=1.0) as world,
+        teams_beside(world) if life.in_teams else nullcontext() as teams,
+        a_shift(world, **plan) as shift,
+    ):
+        shift.teams = teams
         began = len(shift.bot.lines)
         async with world.agent(spend=40.0) as client, asyncio.timeout(60):
             await life.run(shift, client, seen)
@@ -223,6 +232,19 @@ async def _expired(shift: Shift, client: sayso.Sayso, seen: Seen) -> None:
     except sayso.Expired:
         seen.told.append("expired")
     await shift.world.see(lambda: _settled(shift, pending, "nobody answered in time"), "a settled card", list)
+
+
+async def _answered_in_teams(shift: Shift, client: sayso.Sayso, seen: Seen) -> None:
+    teams = shift.teams
+    assert teams is not None
+    while not await teams.install(shift.bot):
+        await shift.changed()
+    pending = await _ask(shift, client)
+    await shift.insist(pending.request, ALICE, lambda: teams.approve(shift.bot, pending))
+    await pending.decision()
+    seen.told.append("approved")
+    await shift.world.card(shift.lane, pending.request, "Approved")
+    seen.cards = await teams.settled(lambda: shift.bot, pending) + len(shift.world.cards(shift.lane))
 
 
 def _settled(shift: Shift, pending: sayso.Pending, words: str, lane: Lane | None = None) -> bool | None:
@@ -344,6 +366,17 @@ LIVES = [
         0,
         ("approved",),
         sections={"break_glass": {"who": ["lanes"], "announce": [f"slack:{ANNOUNCED}"]}},
+    ),
+    Life(
+        "asked in Slack and Teams, answered in Teams",
+        _answered_in_teams,
+        2,
+        ("asked", "approved"),
+        0,
+        ("approved",),
+        rules=(RULE,),
+        sections=SECTIONS,
+        in_teams=True,
     ),
     Life("three at once", _burst, 3, ("asked", "approved") * 3, 0, ("approved",) * 3),
 ]

@@ -19,6 +19,7 @@ from sandbox.views import View
 from storage.redis import RedisStore
 from tests.e2e.processes import PATIENCE, Bot
 from tests.e2e.world import ALICE, Lane, World, policy_text, words_in
+from tests.faults.teams import TeamsSide
 
 REASON = "not on a Friday"
 PEOPLE = {"U0ALICE": "alice", "U0BOB": "bob"}
@@ -38,6 +39,7 @@ class Shift:
         self.world = world
         self.store = store
         self.lane = lane
+        self.teams: TeamsSide | None = None  #: where Teams is there beside Slack
         self.deaths: list[int] = []
         self.bot: Bot
         self.over = asyncio.Event()
@@ -83,19 +85,19 @@ class Shift:
 
     async def answer(self, user: str, request: str) -> None:
         """Click Approve, again and again, until the answer is in the memory or the request has ended."""
-        await self._insist(request, user, lambda: self._approve(user, request))
+        await self.insist(request, user, lambda: self._approve(user, request))
 
     async def ask_for_changes(self, user: str, request: str, words: str) -> None:
         """Click Ask for changes and send the form, until it counted."""
-        await self._insist(request, user, lambda: self._change(user, request, words))
+        await self.insist(request, user, lambda: self._change(user, request, words))
 
     async def read_and_approve(self, user: str, request: str) -> None:
         """Open the review, turn every page and send it, until the answer counted."""
-        await self._insist(request, user, lambda: self._read(user, request))
+        await self.insist(request, user, lambda: self._read(user, request))
 
     async def break_the_glass(self, user: str, request: str, reason: str) -> None:
         """Have oneself shown the request and let it through alone, until it is."""
-        await self._insist(request, user, lambda: self._break(user, request, reason))
+        await self.insist(request, user, lambda: self._break(user, request, reason))
 
     async def review(self, user: str, request: str, words: str) -> None:
         """Say what came of an emergency, until that is kept."""
@@ -117,7 +119,8 @@ class Shift:
             if done.exception() is not None:
                 await self.changed()
 
-    async def _insist(self, request: str, user: str, gesture: Callable[[], Any]) -> None:
+    async def insist(self, request: str, user: str, gesture: Callable[[], Any]) -> None:
+        """Do something again and again, with whichever bot is up, until the person's answer counted."""
         async with asyncio.timeout(2 * PATIENCE):
             while not await self._counted(request, user):
                 await self._up.wait()

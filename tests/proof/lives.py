@@ -26,6 +26,7 @@ from approvals.service import Approvals, Click, Counted, Done, Late, Refused
 from bot.clock import Clock
 from bot.policies import AdoptedPolicy, parse_policy
 from bot.signing import FileSigner
+from bot.zones import is_zone
 from storage.memory import MemoryStore
 from storage.redis import RedisStore
 from storage.redis.keys import Keys
@@ -208,7 +209,12 @@ class Side:
         policies = AdoptedPolicy(self.store, parse_policy(text), text)
         await policies.put_in_force()
         approvals = Approvals(
-            store=self.store, directory=self.directory, policies=policies, signer=self.signer, issuer="https://here"
+            store=self.store,
+            directory=self.directory,
+            policies=policies,
+            signer=self.signer,
+            issuer="https://here",
+            is_zone=is_zone,
         )
         return Bot(approvals, Clock(self.store, approvals), Desk(approvals))
 

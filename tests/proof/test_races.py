@@ -22,6 +22,7 @@ from approvals.service import Approvals, Click, Counted, Granted, Late, NotGrant
 from bot.courier import Courier
 from bot.policies import AdoptedPolicy, parse_policy
 from bot.signing import FileSigner
+from bot.zones import is_zone
 from sandbox.errors import NotOnScreen
 from storage.redis import RedisStore
 from storage.redis.keys import Keys
@@ -111,7 +112,12 @@ async def a_pair(server: Server, **sections: Any) -> AsyncIterator[Pair]:
             policies = AdoptedPolicy(store, parse_policy(text), text)
             await policies.put_in_force()
             approvals = Approvals(
-                store=store, directory=People(), policies=policies, signer=signer, issuer="https://here"
+                store=store,
+                directory=People(),
+                policies=policies,
+                signer=signer,
+                issuer="https://here",
+                is_zone=is_zone,
             )
             bots.append(Bot(store, approvals, Courier(store, {"slack": chat})))
         yield Pair((bots[0], bots[1]), chat, signer)

@@ -16,6 +16,7 @@ from approvals.request import Request
 from approvals.service import Approvals
 from bot.policies import AdoptedPolicy, parse_policy
 from bot.signing import FileSigner
+from bot.zones import is_zone
 from storage.redis import RedisStore
 from tests.approvals.make import AGENT, a_document, a_policy_file, an_action
 from tests.approvals.test_people import People
@@ -43,7 +44,14 @@ async def bots(count: int = 2) -> AsyncIterator[list[Approvals]]:
                 policies = AdoptedPolicy(store, parse_policy(text), text)
                 await policies.put_in_force()
                 found.append(
-                    Approvals(store=store, directory=People(), policies=policies, signer=signer, issuer="https://here")
+                    Approvals(
+                        store=store,
+                        directory=People(),
+                        policies=policies,
+                        signer=signer,
+                        issuer="https://here",
+                        is_zone=is_zone,
+                    )
                 )
             yield found
 

@@ -17,6 +17,7 @@ from approvals.service import Approvals, Granted, NotGranted
 from bot.rollback import RollBack
 from bot.sealer import HOLD_SECONDS, HeadsFile, Sealer
 from bot.signing import FileSigner, create_key
+from bot.zones import is_zone
 from storage.redis import RedisStore
 from storage.redis.keys import Keys
 from tests.approvals.house import ATTEMPT, ISSUER, OTHER_ATTEMPT, adopted
@@ -57,6 +58,7 @@ async def a_bot(server: Server, folder: Path, signer: FileSigner) -> AsyncIterat
             policies=policies,
             signer=signer,
             issuer=ISSUER,
+            is_zone=is_zone,
             held=sealer.holds_spends,
         )
         yield Bot(store, approvals, sealer, clock)

@@ -20,6 +20,7 @@ from bot.telemetry.metrics import Metrics
 from bot.telemetry.queues import Queues, open_queues
 from bot.telemetry.sampler import Sampler
 from bot.telemetry.watched import StoreTime
+from bot.zones import is_zone
 from handlers.slack.socket import Line
 from storage.redis import RedisStore
 from tests.approvals.house import ISSUER, SwitchedSigner, adopted
@@ -88,6 +89,7 @@ async def sampled(server: Server, request: pytest.FixtureRequest) -> AsyncIterat
             policies=policies,
             signer=SwitchedSigner(OKPKey.generate_key("Ed25519")),
             issuer=ISSUER,
+            is_zone=is_zone,
         )
         freeze = Freeze(scope="kind", name="reports.*", by="carol", at=1)
         await policies.put_freezes((freeze,), {"event": "freeze"}, instead_of=policies.current().epoch)

@@ -18,6 +18,7 @@ from bot.telemetry.labels import Labels
 from bot.telemetry.metrics import Metrics
 from bot.telemetry.tracing import Tracing, tracing_to
 from bot.telemetry.watched import StoreTime, WatchedDirectory, WatchedStore
+from bot.zones import is_zone
 from storage.memory import MemoryInbox
 from tests.approvals.house import ISSUER, House, a_house
 from tests.approvals.make import AGENT
@@ -67,6 +68,7 @@ async def a_watched_house(**sections: Any) -> Watched:
         policies=house.policies,
         signer=kit.signer(house.signer),
         issuer=ISSUER,
+        is_zone=is_zone,
         detector=KnownCredentials(),
     )
     inbox = house.store.inbox()

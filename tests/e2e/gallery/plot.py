@@ -294,7 +294,7 @@ async def burst(stage: Stage) -> Shot:
     asked.append(await stage.submit("terraform.apply", "prod/eu-west-3", {"plan": PLAN}))
     await stage.show()
     await stage.show()
-    (message,) = [one for one in stage.world.sandbox.messages(DEPLOYS) if asked[0].code in words(one.blocks)]
+    (message,) = [one for one in stage.world.sandbox.messages(DEPLOYS) if asked[-1].code in words(one.blocks)]
     return Shot("several at once", DEPLOYS, message.ts)
 
 

@@ -19,6 +19,7 @@ from tests.node import NODE, node
 Json = dict[str, Any]
 SCRIPT = Path(__file__).with_suffix(".mjs")
 STYLE = NODE / "slack-blocks-to-jsx/dist/style.css"
+_SHORTCODE = re.compile(r":[a-z0-9_+-]+:")  #: what it takes for an emoji also in plain text that says it has none
 _MARKUP = re.compile(r"<[^>]*>|:[a-z_]+:|[*`]")
 
 
@@ -66,8 +67,10 @@ class _Reader(HTMLParser):
 def to_read(value: Any) -> Iterator[str]:
     """Everything in blocks that has to be read, in its order, without blanks: not who is mentioned, nor menus."""
     match value:
-        case {"type": "text" | "link", "text": str(words)} | {"type": "plain_text", "text": str(words)}:
+        case {"type": "text" | "link", "text": str(words)}:
             yield _bare(words)
+        case {"type": "plain_text", "text": str(words)}:
+            yield from filter(None, map(_bare, _SHORTCODE.split(words)))
         case {"type": "mrkdwn", "text": str(words)}:
             yield from filter(None, map(_bare, _MARKUP.split(words)))
         case {"type": "overflow"}:

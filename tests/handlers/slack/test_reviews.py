@@ -105,7 +105,7 @@ async def test_the_look_of_one_person_is_of_no_use_in_the_hands_of_another(http_
         body["user"] |= {"id": "U0BOB", "name": "bob", "username": "bob"}
 
     await http_world.sandbox.submit_view("U0ALICE", view.id, {}, alter=as_bob)
-    assert reads(http_world.sandbox.views("U0ALICE")[-1]).startswith("This review was used already")
+    assert reads(http_world.sandbox.views("U0ALICE")[-1]).startswith("This review was opened by somebody else")
     assert not (await http_world.store.get(request.id)).request.votes
 
 

@@ -11,8 +11,8 @@ from approvals.review import Look, review_of
 from approvals.reviewing import Opened
 from approvals.rows import row_of
 from handlers.teams.burst import draw_rows
-from handlers.teams.cards import draw
-from handlers.teams.elements import Json
+from handlers.teams.cards import draw, draw_pointer
+from handlers.teams.elements import Json, link
 from handlers.teams.notes import draw_note
 from handlers.teams.replies import draw_answer
 from handlers.teams.review import draw_page
@@ -28,7 +28,9 @@ def cards(count: int) -> Iterator[Json]:
     for status in sorted(set(Status) - {Status.PENDING}):
         yield draw(a_decided_card(status), value=VALUE).card
     hostile = samples(hostile_cards, count)
+    yield draw_pointer(a_card(), link("open it", "19:x@thread.v2", "1", TENANT)).card
     for card in hostile:
+        yield draw_pointer(card, link("open it", "19:x@thread.tacv2", "1", TENANT)).card
         yield draw(card, value=VALUE, notice=f"{MARK} said", denials=("Too much", "Not now")).card
     for some in zip(hostile[::2], hostile[1::2], strict=False):
         apart = [one.model_copy(update={"request": f"0-{number:024}"}) for number, one in enumerate(some)]

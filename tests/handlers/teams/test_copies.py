@@ -17,7 +17,7 @@ from tests.fakes.entra import person_id
 from tests.handlers.slack.cards import a_card
 from tests.handlers.teams.test_clicks import banner, shown
 from tests.handlers.teams.test_platform import sets_of
-from tests.handlers.teams.world import CHAT, Json, World, an_activity, press, read, titles
+from tests.handlers.teams.world import CHAT, Json, World, look, press, read, titles
 
 HERE = f"teams:{CHAT}"
 BUTTONS = ["Approve", "Deny", "Ask for changes", "More"]
@@ -45,14 +45,6 @@ async def recorded(world: World, request: Request) -> Message:
 
 async def post_of(world: World, request: Request) -> Post:
     return (await world.store.get(request.id)).posts[HERE]
-
-
-def look(who: str, on: Message, *, service: str) -> Json:
-    """What a client sends by itself when a message comes into somebody's view."""
-    action = on.card["refresh"]["action"]
-    value = {"action": action, "trigger": "automatic"}
-    activity = an_activity(who, on.conversation.partition(";")[0], service=service)
-    return activity | {"type": "invoke", "name": "adaptiveCard/action", "replyToId": on.id, "value": value}
 
 
 async def looked_at(world: World, who: str, on: Message) -> Json:

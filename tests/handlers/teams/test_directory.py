@@ -134,6 +134,26 @@ def test_what_is_missing_counts_against_an_account() -> None:
     assert standing_in_roster({"tenantId": TENANT}, Identity(APP, TENANT)) == "a guest"
 
 
+MISSING = object()
+
+
+@pytest.mark.parametrize("enabled", [True, False, None, "true", 1, MISSING])
+@pytest.mark.parametrize("kind", ["Member", "Guest", "member", "", None, MISSING])
+def test_of_all_that_entra_may_say_one_combination_passes(enabled: Any, kind: Any) -> None:
+    said = {"accountEnabled": enabled, "userType": kind}
+    user = {name: value for name, value in said.items() if value is not MISSING}
+    assert (standing_of(user) is None) is (enabled is True and kind == "Member")
+
+
+@pytest.mark.parametrize("tenant", [TENANT, OTHER_TENANT, "", None, MISSING])
+@pytest.mark.parametrize("role", ["user", "guest", "User", "", None, MISSING])
+def test_of_all_that_a_roster_may_say_one_combination_passes(tenant: Any, role: Any) -> None:
+    said = {"tenantId": tenant, "userRole": role}
+    member = {name: value for name, value in said.items() if value is not MISSING}
+    passes = tenant == TENANT and role == "user"
+    assert (standing_in_roster(member, Identity(APP, TENANT)) is None) is passes
+
+
 async def test_the_members_of_a_group_and_of_a_roster_are_those_in_good_standing(world: World) -> None:
     world.entra.add("gina", SRE, userType="Guest")
     world.entra.add("otto", SRE, accountEnabled=False)

@@ -146,6 +146,11 @@ async def test_without_any_key_nothing_is_let_in(world: World) -> None:
 
     assert (await world.send(an_activity(service=world.connector.service)))[0] == 401
     assert not await world.door.is_connected()
+    assert world.entra.asked == ["/openid"]
+
+    world.entra.failing = lambda path: None
+    world.clock.at += 6
+    assert (await world.send(an_activity(service=world.connector.service)))[0] == 200
 
 
 def test_an_origin_has_one_spelling_and_no_password() -> None:

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
+from handlers.teams.addresses import BOTS
+from handlers.teams.channels import Channels
+from handlers.teams.connector import Connector, Rest
 from handlers.teams.places import Places
 from storage.memory import MemoryStore
 from tests.fakes.entra import APP, TENANT, person_id
@@ -136,3 +140,14 @@ async def test_a_place_that_an_older_version_kept_is_understood() -> None:
     found = await Places(store.shelf).channel(CHANNEL)
     assert found is not None
     assert (found.private, found.team) == (True, TEAM)
+
+
+async def test_who_posts_while_the_channels_are_being_listed_waits_for_the_answer(world: World) -> None:
+    here = await world.door.places.channel(CHANNEL)
+    assert here is not None
+    channels = Channels(Connector(Rest(world.session, world.door.tokens, BOTS)), world.door.places, now=world.clock)
+
+    kinds = await asyncio.gather(*(channels.kind_of(here) for _ in range(3)))
+
+    assert [place.channel for place in kinds] == ["standard"] * 3
+    assert world.connector.asked == ["channels"]

@@ -96,7 +96,7 @@ async def test_a_review_is_of_no_use_to_anybody_else(world: World) -> None:
     page = (await world.send(activity))[1]["value"]
     assert titles(page) == ["Approve", "Back to the card"]
 
-    assert "Open Review on the card again" in banner(await use(world, "bob", page, "Approve"))
+    assert "opened by somebody else" in banner(await use(world, "bob", page, "Approve"))
     assert await world.status(request) == "pending"
 
 

@@ -23,6 +23,7 @@ from approvals.request import Request
 from approvals.service import Approvals
 from bot.policies import AdoptedPolicy, parse_policy
 from bot.signing import FileSigner
+from bot.zones import is_zone
 from handlers.teams.addresses import Addresses
 from handlers.teams.door import Clocks, Options, TeamsDoor
 from handlers.teams.http import PATH
@@ -248,6 +249,14 @@ def press(
     return an_activity(who, place, service=service) | conversation | members | changes
 
 
+def look(who: str, on: Message, *, service: str) -> Json:
+    """What a client sends by itself when a message comes into somebody's view."""
+    action = on.card["refresh"]["action"]
+    value = {"action": action, "trigger": "automatic"}
+    activity = an_activity(who, on.conversation.partition(";")[0], service=service)
+    return activity | {"type": "invoke", "name": "adaptiveCard/action", "replyToId": on.id, "value": value}
+
+
 def button(card: Json, title: str) -> Json:
     """The Action.Execute of this name, also inside a form."""
     for action in card.get("actions", []):
@@ -323,6 +332,7 @@ async def a_world(*, budget: float = 4.0, everybody: str = "", sections: Json | 
             policies=policies,
             signer=FileSigner(OKPKey.generate_key("Ed25519")),
             issuer="https://sayso.example",
+            is_zone=is_zone,
             nudge=lambda: nudges.append(None),
         )
         commands = Commands(approvals=approvals, store=store, directory=door.directory, policies=policies)
