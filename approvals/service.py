@@ -198,9 +198,16 @@ class Approvals:
         return stored.request
 
     async def _with_seats(self, entry: _Entry, policy: Policy) -> Book:
-        """The book of an entry, with who is called in whose place."""
+        """The book of an entry, with who is called in whose place.
+
+        What policy refuses has no terms, and calls nobody; whether it was asked before, only the store can say.
+        """
         kind = entry.document.action.kind
-        return replace(entry.book, stand_ins=await self.pings.stand_ins(policy, kind, partial(_terms, entry, policy)))
+        try:
+            seats = await self.pings.stand_ins(policy, kind, partial(_terms, entry, policy))
+        except EntryRefused:
+            return entry.book
+        return replace(entry.book, stand_ins=seats)
 
     def _reserving(
         self, request: str, document: RequestDocument, shares: tuple[Share, ...], policy: Policy

@@ -9,6 +9,7 @@ import pytest
 from approvals.attention import notified
 from approvals.card import card_of
 from approvals.delegations import MOST, Handed
+from approvals.errors import EntryRefused
 from approvals.letters import Stand, letters_of
 from approvals.lifecycle import Status
 from approvals.notes import notes_of
@@ -325,6 +326,16 @@ async def test_a_seat_of_somebody_in_a_group_of_the_platform_is_called_by_name_b
     await handed(house, "alice", "erin")
     (seat,) = card_of(await house.asked()).needs
     assert ([who.person for who in seat.people], seat.groups) == (["erin"], (SECURITY,))
+
+
+async def test_a_call_that_is_sent_again_under_a_freeze_joins_what_was_asked_where_seats_are_handed_over() -> None:
+    house = await a_house(**with_seats(roles={"delegate": ["everybody"], "freeze": ["everybody"]}))
+    await handed(house, "alice", "erin")
+    first = await house.asked()
+    await house.approvals.operators.freeze(account("carol"), "all", "", "incident")
+    assert (await house.asked(posted=False)).id == first.id
+    with pytest.raises(EntryRefused, match="frozen by carol"):
+        await house.asked(call="another", posted=False)
 
 
 async def test_who_could_not_answer_is_not_called_and_the_owner_is() -> None:
