@@ -29,6 +29,7 @@ from bot.loops import Loop
 from bot.policies import AdoptedPolicy, parse_policy
 from bot.sealer import HeadsFile, Sealer
 from bot.signing import FileSigner, create_key, read_key, write_trust
+from bot.zones import is_zone
 from storage.redis.store import RedisStore
 
 ISSUER: Final = "https://bench.example"
@@ -142,7 +143,9 @@ async def a_service(
         policies = AdoptedPolicy(store, parse_policy(text), text)
         await policies.put_in_force()
         signer = FileSigner(read_key(folder / "key.pem"))
-        service = Voted(store=store, directory=Everybody(), policies=policies, signer=signer, issuer=ISSUER)
+        service = Voted(
+            store=store, directory=Everybody(), policies=policies, signer=signer, issuer=ISSUER, is_zone=is_zone
+        )
         service.votes = votes
         yield store, service
 
