@@ -7,7 +7,9 @@ import os
 import pytest
 from hypothesis import settings
 
-settings.register_profile("quick", max_examples=15)  # `make quick`: the contributor's loop stays under a minute
+settings.register_profile("untimed", deadline=None)  # no duration decides a test: the machine may be busy
+settings.register_profile("quick", max_examples=15, deadline=None)  # `make quick`: the loop stays under a minute
+settings.load_profile("untimed")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
