@@ -302,7 +302,7 @@ async def _emergency(shift: Shift, client: sayso.Sayso, seen: Seen) -> None:
     await shift.world.card(announced, pending.request, "not reviewed yet")
     await shift.review(BOB, pending.request, "all well")
     for lane in (shift.lane, announced):
-        settled = partial(_settled, shift, pending, "(reviewed)", lane)
+        settled = partial(_settled, shift, pending, "in an emergency, reviewed", lane)
         await shift.world.see(settled, "a reviewed card", list)
     seen.cards = len(shift.world.cards(shift.lane)) + len(shift.world.cards(announced))
 
