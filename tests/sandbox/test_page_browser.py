@@ -344,6 +344,7 @@ async def test_everything_is_reached_by_keyboard(page: Page, client: AsyncWebCli
         await ack()
 
     await post(client, APPROVE_CARD)
+    await expect(page.locator("[data-action-id=deny]")).to_be_visible()
     await page.locator("#messages").focus()
     for _ in range(2):
         await page.keyboard.press("Tab")
