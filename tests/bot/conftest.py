@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from bot.courier import Courier
 from storage.memory import MemoryStore
+from tests.bot.chat import Chat
 from tests.build import DIGEST, NOW
 from tests.servers import Server, running
 
@@ -47,6 +49,18 @@ async def store(clock: Clock) -> MemoryStore:
     made = MemoryStore(clock)
     await made.adopt(DIGEST, "version: 1", {"event": "policy"})
     return made
+
+
+@pytest.fixture
+def chat(clock: Clock) -> Chat:
+    """A chat that remembers what was done to it."""
+    return Chat(clock)
+
+
+@pytest.fixture
+def courier(store: MemoryStore, chat: Chat) -> Courier:
+    """The one that serves that chat."""
+    return Courier(store, {"slack": chat})
 
 
 @pytest.fixture(scope="module")

@@ -27,11 +27,6 @@ def chat(clock: Clock) -> Chat:
     return Chat(clock, per_minute=60, burst=2, most_rows=ROWS)
 
 
-@pytest.fixture
-def courier(store: MemoryStore, chat: Chat) -> Courier:
-    return Courier(store, {"slack": chat})
-
-
 async def many(store: MemoryStore, count: int) -> list[Request]:
     """Requests that came in the same instant, in the order in which they then wait."""
     return sorted([await asked(store) for _ in range(count)], key=lambda request: request.id)

@@ -24,16 +24,6 @@ from tests.build import CHANNEL, a_change, a_request, a_vote, some_terms
 ELSEWHERE = "slack:C0ELSE"
 
 
-@pytest.fixture
-def chat(clock: Clock) -> Chat:
-    return Chat(clock)
-
-
-@pytest.fixture
-def courier(store: MemoryStore, chat: Chat) -> Courier:
-    return Courier(store, {"slack": chat})
-
-
 async def asked(store: MemoryStore, *destinations: str) -> Request:
     """A request whose card is due."""
     request = a_request(destinations=destinations or (CHANNEL,), now=await store.now())

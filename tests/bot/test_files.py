@@ -18,16 +18,6 @@ from tests.build import CHANNEL, a_change, a_request, an_action
 PLAN = "\n".join(f"line {number}" for number in range(400))
 
 
-@pytest.fixture
-def chat(clock: Clock) -> Chat:
-    return Chat(clock)
-
-
-@pytest.fixture
-def courier(store: MemoryStore, chat: Chat) -> Courier:
-    return Courier(store, {"slack": chat})
-
-
 async def asked_at_length(store: MemoryStore, *destinations: str) -> Request:
     """A request that no card can show."""
     action = an_action(arguments={"plan": PLAN})

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pytest
-
 from approvals.errors import ChatRefused
 from approvals.request import Request
 from approvals.terms import Escalation, Factor
@@ -16,16 +14,6 @@ from tests.build import CHANNEL, a_change, a_request, some_terms
 
 LEADS = "slack:C0LEADS"
 STEP = Escalation(after=60_000, sources=("person:dana",), destinations=(LEADS,), joins=("person:alice", "person:bob"))
-
-
-@pytest.fixture
-def chat(clock: Clock) -> Chat:
-    return Chat(clock)
-
-
-@pytest.fixture
-def courier(store: MemoryStore, chat: Chat) -> Courier:
-    return Courier(store, {"slack": chat})
 
 
 async def reminded(store: MemoryStore, request: Request, number: int = 1) -> None:

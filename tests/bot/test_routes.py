@@ -17,11 +17,6 @@ SPARE, LAST, OPS = "slack:C0SPARE", "slack:C0LAST", "slack:C0OPS"
 
 
 @pytest.fixture
-def chat(clock: Clock) -> Chat:
-    return Chat(clock)
-
-
-@pytest.fixture
 def courier(store: MemoryStore, chat: Chat) -> Courier:
     return Courier(store, {"slack": chat}, operators=OPS)
 
