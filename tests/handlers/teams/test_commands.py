@@ -241,13 +241,27 @@ async def test_who_may_see_a_request_in_its_channel_only_sees_it_while_they_are_
     assert "There is no such request" in read((await said(world, "a:mallory", 2))[-1].card)
 
 
-async def test_an_answer_that_teams_does_not_take_now_is_said_to_be_lost(world: World) -> None:
-    world.connector.fail("send", Fault(status=429, code="TooManyRequests"))
+async def test_answers_wait_as_long_as_teams_asks_and_none_is_lost(world: World) -> None:
+    began = world.clock.at
+    for _ in range(9):
+        await write(world, "alice", "pending", "a:alice")
+
+    await said(world, "a:alice", 9)
+    assert world.clock.at > began
+    world.connector.fail("send", *[Fault(status=429, headers={"Retry-After": "9999"})] * 3)
+    await write(world, "bob", "pending", "a:bob")
+    await said(world, "a:bob")
+    assert world.clock.at - began < 100
+
+
+async def test_an_answer_that_may_stand_there_already_is_not_said_again(world: World) -> None:
+    world.connector.fail("send", Fault(status=502, done=True))
 
     await write(world, "alice", "<at>Sayso</at> pending", CHANNEL)
 
     (note,) = await said(world, CHANNEL)
     assert "Try again in a moment" in read(note.card)
+    assert len(world.connector.cards("a:alice")) == 1
 
 
 async def test_a_fault_of_ours_is_answered_too(world: World) -> None:
