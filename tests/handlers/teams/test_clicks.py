@@ -8,6 +8,7 @@ from typing import Any
 
 from approvals.card import card_of
 from approvals.ports import Post
+from handlers.teams.cards import LONGEST, preset_field
 from tests.fakes.entra import OTHER_TENANT, TENANT, person_id
 from tests.handlers.teams.world import CHANNEL, CHAT, Json, World, a_world, an_activity, press, read, titles
 
@@ -89,12 +90,25 @@ async def test_a_denial_needs_a_reason_here_not_only_in_the_client(world: World)
 async def test_asking_for_changes_denies_and_says_what_to_change(world: World) -> None:
     request = await a_deployment(world)
 
+    assert "say why" in banner(await world.click("bob", request, "Ask for changes", reason=" \n"))
+    assert await world.status(request) == "pending"
     told = shown(await world.click("bob", request, "Ask for changes", reason="use 4.2.1"))
 
     assert "Please change:" in told
     decision = (await world.decided(request)).decision
     assert decision is not None
     assert decision.changes == "use 4.2.1"
+
+
+async def test_of_a_reason_no_more_is_kept_than_the_form_takes(world: World) -> None:
+    request = await a_deployment(world)
+    activity = press("alice", await world.card(request), "Deny", service=world.connector.service, reason="x" * 5_000)
+    activity["value"]["action"]["data"][preset_field("deny", request.id)] = "y" * 5_000
+    await world.send(activity)
+
+    decision = (await world.decided(request)).decision
+    assert decision is not None
+    assert decision.reason == f"{'y' * 150}: {'x' * LONGEST}"
 
 
 async def test_somebody_who_is_not_asked_is_told_so_and_the_card_stays(world: World) -> None:
@@ -110,7 +124,16 @@ async def test_outsiders_and_people_without_an_identity_are_refused(world: World
     alice = {"id": "29:alice", "name": "Alice"}
     known = alice | {"aadObjectId": person_id("alice")}
 
-    for sender in (alice, alice | {"aadObjectId": "alice"}, alice | {"aadObjectId": None}, {}):
+    for sender in (
+        alice,
+        alice | {"aadObjectId": "alice"},
+        alice | {"aadObjectId": None},
+        alice | {"aadObjectId": [person_id("alice")]},
+        {"id": person_id("alice"), "objectId": person_id("alice")},
+        known | {"tenantId": None},
+        known | {"tenantId": "ours"},
+        {},
+    ):
         answer = await world.click("alice", request, "Approve", **{"from": sender})
         assert "did not tell me who you are" in banner(answer)
     foreign = await world.click("alice", request, "Approve", **{"from": known | {"tenantId": OTHER_TENANT}})
@@ -307,6 +330,7 @@ async def test_who_may_not_freeze_denies_all_the_same_and_who_may_not_answer_doe
 
 async def test_a_member_reports_a_request_and_it_still_waits(world: World) -> None:
     request = await a_deployment(world)
+    assert "say why" in banner(await world.click("carol", request, "Report as suspicious", reason=" "))
     stranger = {"id": "29:eve", "aadObjectId": person_id("eve"), "tenantId": OTHER_TENANT}
 
     outside = await world.click("eve", request, "Report as suspicious", reason="odd", **{"from": stranger})
