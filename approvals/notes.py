@@ -5,14 +5,14 @@ A note is given once; editing a card notifies nobody, a note does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from typing import Literal
 
 from pydantic import Field
 
 from approvals.action import Frozen
 from approvals.attention import ON_CALL, called, notified
-from approvals.card import Who
+from approvals.card import Group, Who, groups_in
 from approvals.lifecycle import Status
 from approvals.request import Request
 from approvals.text import one_line
@@ -48,7 +48,7 @@ What = Literal[
 
 
 class Note(Frozen):
-    """One thing to say. `asked` and `groups` are those it is for: people, and directory groups by their source.
+    """One thing to say. `asked` and `groups` are those it is for: people, and groups (as on cards).
 
     One that stands under no card says in `title` and `status` what it is about, and in `reference` where the card
     stands at `place`.
@@ -63,7 +63,7 @@ class Note(Frozen):
     factors: tuple[str, ...] = ()  #: those that still wait for somebody
     expires_at: int | None = None
     asked: tuple[Who, ...] = ()
-    groups: tuple[str, ...] = ()
+    groups: tuple[Group, ...] = ()
     place: str = ""  #: the destination that takes no cards, or where the card stands
     problem: str = ""  #: the platform's word for why, and what to do about it
     remedy: str = ""
@@ -110,12 +110,9 @@ def _emergency(request: Request, accounts: Callable[[str], tuple[str, ...]]) -> 
     emergency, decision = request.terms.break_glass, request.decision
     sources = emergency.reviewers if emergency else ()
     alone = {vote.person for vote in decision.by} if decision else set()
+    asked, groups = _those(request, sources, alone, accounts)
     return Note(
-        key=f"emergency-{request.review_reminded}",
-        what="emergency",
-        code=request.code,
-        asked=tuple(who for who in people_in(request, sources, accounts) if who.person not in alone),
-        groups=groups_in(sources),
+        key=f"emergency-{request.review_reminded}", what="emergency", code=request.code, asked=asked, groups=groups
     )
 
 
@@ -124,8 +121,7 @@ def _waiting(request: Request, accounts: Callable[[str], tuple[str, ...]]) -> tu
     got = request.got()
     open_factors = [factor for factor in request.asked.factors if got[factor.name] < factor.need]
     done = {vote.person for vote in request.votes} | {*request.terms.excluded}
-    sources = notified(request, "mention")
-    asked = tuple(who for who in people_in(request, sources, accounts) if who.person not in done)
+    asked, groups = _those(request, notified(request, "mention"), done, accounts)
     return tuple(
         Note(
             key=key,
@@ -134,7 +130,7 @@ def _waiting(request: Request, accounts: Callable[[str], tuple[str, ...]]) -> tu
             factors=tuple(factor.name for factor in open_factors),
             expires_at=request.expires_at,
             asked=asked,
-            groups=groups_in(sources),
+            groups=groups,
         )
         for key, what in _due(request)
     )
@@ -152,9 +148,14 @@ def people_in(request: Request, sources: Iterable[str], accounts: Callable[[str]
     return tuple(found.values())
 
 
-def groups_in(sources: Iterable[str]) -> tuple[str, ...]:
-    """Those of the sources that can be mentioned as a whole."""
-    return tuple(source for source in sources if not source.startswith(("person:", ON_CALL)))
+def _those(
+    request: Request, sources: Sequence[str], others: Set[str], accounts: Callable[[str], tuple[str, ...]]
+) -> tuple[tuple[Who, ...], tuple[Group, ...]]:
+    """Whom a note is for, without the `others`: people by name, and groups with members who were looked up."""
+    alone = [source for source in sources if source.startswith(("person:", ON_CALL))]
+    people = people_in(request, alone, accounts)
+    asked = tuple(who for who in people if who.person not in others)
+    return asked, groups_in(request, sources, {*others, *(who.person for who in people)})
 
 
 def _due(request: Request) -> Iterator[tuple[str, What]]:
