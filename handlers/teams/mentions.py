@@ -57,7 +57,7 @@ class Call:
         if not self.mentions:
             return []
         more = f" and {self.more} more" if self.more else ""
-        return [fixed(" ".join(mention.words for mention in self.mentions) + more, **style)]
+        return [fixed(", ".join(mention.words for mention in self.mentions) + more, **style)]
 
     def entities(self) -> Json:
         """What a card tells Teams of its mentions; nothing where there are none."""

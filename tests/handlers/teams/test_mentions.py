@@ -38,7 +38,7 @@ from tests.handlers.teams.world import (
     read,
 )
 
-CALL = "<at>Alice</at> <at>Bob</at> <at>Carol</at>"
+CALL = "<at>Alice</at>, <at>Bob</at>, <at>Carol</at>"
 PAYMENT = f"teams:{CHANNEL}"
 
 
@@ -287,7 +287,7 @@ def test_more_than_one_message_calls_are_counted() -> None:
     asked = [(Callee(f"u{number}", f"p{number}"), f"P{number}") for number in range(3)]
 
     assert call(asked, more=4).line() == [
-        {"type": "TextBlock", "text": "<at>P0</at> <at>P1</at> <at>P2</at> and 4 more", "wrap": True}
+        {"type": "TextBlock", "text": "<at>P0</at>, <at>P1</at>, <at>P2</at> and 4 more", "wrap": True}
     ]
     assert call([]).line() == []
 
@@ -334,7 +334,7 @@ def test_nothing_of_a_name_can_be_markup_and_every_mention_is_told_apart(names: 
     found = call([(Callee(f"u{number}", f"p{number}"), name) for number, name in enumerate(names)])
     (line,) = found.line()
 
-    parts = re.fullmatch(r"<at>([^<>]+)</at>(?: <at>([^<>]+)</at>)*", line["text"])
+    parts = re.fullmatch(r"<at>([^<>]+)</at>(?:, <at>([^<>]+)</at>)*", line["text"])
     assert parts is not None
     for one in found.mentions:
         assert line["text"].count(one.words) == 1
