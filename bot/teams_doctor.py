@@ -14,7 +14,7 @@ from bot.findings import Finding
 from bot.house import open_store
 from bot.settings import Settings
 from handlers.teams.addresses import BOTS
-from handlers.teams.directory import GROUP, standing_of
+from handlers.teams.directory import GROUP, TEAM, standing_in_roster, standing_of
 from handlers.teams.door import TeamsDoor
 from handlers.teams.errors import ApiProblem
 from handlers.teams.http import PATH
@@ -53,12 +53,18 @@ async def examine_door(door: TeamsDoor, settings: Settings, policy: Policy | Non
         return [Finding("problem", f"Teams: Entra gives no token: {exc}", _CREDENTIALS)]
     found = [Finding("ok", f"Teams: app {door.identity.app} of tenant {door.identity.tenant}")]
     found += [await _keys(door), await _heard(door)]
-    found += [] if settings.teams_everybody else [await _graph(door)]
-    if policy is not None:
-        found += [await _place(door, one) for one in policy.destinations if one.startswith("teams:")]
-        if not settings.teams_everybody and found[3].level == "ok":
-            found += await _people(door, policy)
-            found += [await _group(door, one) for one in policy.sources if one.startswith(GROUP)]
+    everybody = settings.teams_everybody or ""
+    directory = await (_roster(door, everybody, "SAYSO_TEAMS_EVERYBODY") if everybody else _graph(door))
+    found.append(directory)
+    if policy is None:
+        return found
+    found += [await _place(door, one) for one in policy.destinations if one.startswith("teams:")]
+    if directory.level == "ok":
+        found += await _people(door, policy, everybody)
+    teams = [one.removeprefix(TEAM) for one in policy.sources if one.startswith(TEAM)]
+    found += [await _roster(door, one, "teams_team") for one in teams]
+    if everybody or directory.level == "ok":
+        found += [await _group(door, one) for one in policy.sources if one.startswith(GROUP)]
     return found
 
 
@@ -95,11 +101,28 @@ async def _place(door: TeamsDoor, destination: str) -> Finding:
         return Finding("warning", f"{destination}: not heard from yet", _INSTALL)
     if known.private:
         return Finding("problem", f"{destination}: a private channel", "bots cannot post there; name another one")
+    try:
+        await door.connector.reaches(known.service, known.id)
+    except ApiProblem as exc:
+        return Finding("problem", f"{destination}: not installed any more, as Teams says: {exc}", _INSTALL)
     return Finding("ok", f"{destination}: installed")
 
 
-async def _people(door: TeamsDoor, policy: Policy) -> list[Finding]:
+async def _roster(door: TeamsDoor, team: str, named_by: str) -> Finding:
+    """Whether the people in a team can be told."""
+    try:
+        people = await door.directory.roster(team)
+    except ApiProblem as exc:
+        return Finding("problem", f"{named_by} {team}: its people cannot be told: {exc}", _INSTALL)
+    return Finding("ok", f"{named_by} {team}: {len(people)} people")
+
+
+async def _people(door: TeamsDoor, policy: Policy, everybody: str) -> list[Finding]:
+    roster = await door.directory.roster(everybody) if everybody else {}
+
     async def standing(user: str) -> str | None:
+        if everybody:
+            return standing_in_roster(roster.get(user), door.identity)
         return standing_of(await door.graph.user(user))
 
     members = Members(

@@ -6,12 +6,20 @@ from aiohttp import web
 
 
 async def whole_body(request: web.Request, limit: int) -> bytes | None:
-    """The whole body, or None as soon as it is known to be larger than `limit` bytes."""
+    """The whole body, or None as soon as it is known to be larger than `limit` bytes, also once it is unpacked.
+
+    A body that breaks off, or is not packed as its headers say, is answered 400.
+    """
     if (request.content_length or 0) > limit:
         return None
     body = bytearray()
-    async for chunk in request.content.iter_chunked(65_536):
-        body += chunk
-        if len(body) > limit:
-            return None
+    try:
+        async for chunk in request.content.iter_chunked(65_536):
+            body += chunk
+            if len(body) > limit:
+                return None
+    except web.RequestPayloadError as exc:
+        refused = web.HTTPBadRequest()
+        refused.force_close()  # what comes after it on this connection cannot be read either
+        raise refused from exc
     return bytes(body)

@@ -270,8 +270,8 @@ class _Wrong(Exception):
 
 def parse(text: str) -> Command | Misunderstood:
     """The command in a text; nothing at all asks for help."""
-    name, _, rest = text.strip().partition(" ")
-    name, words = name.lower() or "help", rest.split()
+    name, *words = text.split() or ["help"]
+    name = name.lower()
     if name not in PARSERS:
         return Misunderstood("There is no such command", name, _nearest(name, [*PARSERS]))
     try:

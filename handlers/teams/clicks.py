@@ -1,4 +1,4 @@
-"""The buttons of a card: decide first, answer then, whatever happens. Teams waits ten seconds for an answer."""
+"""The buttons of a card: decide first, answer then, whatever happens."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from handlers.teams.cards import APPROVE, CHANGES, DENY, PAUSE, REFRESH, REPORT
 from handlers.teams.desk import Desk, caller_of
 from handlers.teams.elements import Json
 from handlers.teams.marks import Marks
-from handlers.teams.press import Press, account_of, answer_of, data_of, pressed, verb_of
-from handlers.teams.replies import SAY, command_of
+from handlers.teams.press import Press, account_of, answer_of, pressed, verb_of
+from handlers.teams.replies import SAY
 from handlers.teams.review import BACK, FROM_REVIEW, TURN
 from handlers.teams.reviews import REVIEW, Reviews
 from handlers.teams.views import Views
@@ -29,11 +29,10 @@ from handlers.teams.watch import TeamsWatch
 
 log = structlog.get_logger(__name__)
 
-BUDGET = 4.0  #: seconds from our taking a click up to its answer
-
 #: What an approval may lack that its button had no place for: a card of before a policy changed, a row.
 _TAKES_A_REVIEW = frozenset({"review_first", "reason_needed"})
-_VERBS = frozenset({REFRESH, SAY, REVIEW, TURN, FROM_REVIEW, BACK, APPROVE, DENY, CHANGES, PAUSE, REPORT})
+#: What a button can say.
+VERBS = frozenset({REFRESH, SAY, REVIEW, TURN, FROM_REVIEW, BACK, APPROVE, DENY, CHANGES, PAUSE, REPORT})
 
 
 class Clicks:
@@ -46,7 +45,6 @@ class Clicks:
         desk: Desk,
         views: Views,
         *,
-        budget: float = BUDGET,
         watch: TeamsWatch | None = None,
     ) -> None:
         self._approvals = approvals
@@ -54,14 +52,13 @@ class Clicks:
         self._desk = desk
         self._views = views
         self._reviews = Reviews(approvals)
-        self._budget = budget
         self._watch = watch or TeamsWatch()
 
-    async def answered(self, activity: Mapping[str, Any]) -> Json:
-        """What Teams is answered; never raises."""
+    async def answered(self, activity: Mapping[str, Any], until: float) -> Json:
+        """What Teams is answered, at the latest at `until` (of the loop's clock); never raises."""
         began, verb = time.perf_counter(), verb_of(activity)
         try:
-            async with asyncio.timeout(self._budget):
+            async with asyncio.timeout_at(until):
                 return await self._answer(activity, verb)
         except Exception as exc:
             _log_undecided(exc, verb[:40])
@@ -75,12 +72,12 @@ class Clicks:
 
     async def _answer(self, activity: Mapping[str, Any], verb: str) -> Json:
         account, caller = account_of(activity), caller_of(activity)
-        if verb not in _VERBS:
+        if verb not in VERBS:
             return self._refused("unknown_button", verdicts.OUTDATED)
         if account is None or caller is None:
             return self._refused("nobody", answers.NOBODY)
         if verb == SAY:
-            return replaced((await self._desk.answer(command_of(data_of(activity)), caller)).card)
+            return replaced((await self._desk.pressed(activity, caller)).card)
         press = pressed(activity, account, self._marks)
         if press is None:
             return self._refused("not_ours", verdicts.NOT_OURS)

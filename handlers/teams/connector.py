@@ -31,12 +31,19 @@ class Rest:
     """One JSON call to Microsoft, with a token of ours; also Graph's. The session stays the caller's."""
 
     def __init__(
-        self, session: aiohttp.ClientSession, tokens: Tokens, resource: str, *, watch: TeamsWatch | None = None
+        self,
+        session: aiohttp.ClientSession,
+        tokens: Tokens,
+        resource: str,
+        *,
+        watch: TeamsWatch | None = None,
+        patience: float = PATIENCE,
     ) -> None:
         self._session = session
         self._tokens = tokens
         self._resource = resource
         self._watch = watch or TeamsWatch()
+        self._patience = patience
 
     async def call(self, name: str, method: str, url: str, body: Json | None = None) -> Mapping[str, Any]:
         """The answer's JSON; `name` is ours, for the metrics. A token that was not taken is replaced, once."""
@@ -61,7 +68,7 @@ class Rest:
         headers = {"Authorization": f"Bearer {await self._tokens.get(self._resource)}"}
         try:
             async with (
-                asyncio.timeout(PATIENCE),
+                asyncio.timeout(self._patience),
                 self._session.request(method, url, json=body, headers=headers, allow_redirects=False) as answer,
             ):
                 return _read(answer.status, answer.headers, await answer.read())
@@ -106,6 +113,16 @@ class Connector:
         answer = await self._rest.call("channels", "GET", _url(service, "teams", team, "conversations"))
         return [mapping(channel) for channel in items(answer.get("conversations"))]
 
+    async def member(self, service: str, conversation: str, member: str) -> Mapping[str, Any]:
+        """One person of a team or chat, as its roster has them, by `29:…`."""
+        url = _url(service, "conversations", conversation, "members", member)
+        return await self._rest.call("member", "GET", url)
+
+    async def reaches(self, service: str, conversation: str) -> None:
+        """Nothing, where we are in a team or chat; raises ApiRefused where we are not."""
+        url = f"{_url(service, 'conversations', conversation, 'pagedmembers')}?pageSize=1"
+        await self._rest.call("members", "GET", url)
+
     async def members(self, service: str, conversation: str) -> list[Mapping[str, Any]]:
         """Everybody in a team or chat, as its roster has them."""
         found: list[Mapping[str, Any]] = []
@@ -121,6 +138,8 @@ class Connector:
 
 
 def _url(service: str, *parts: str) -> str:
+    if any(part in ("", ".", "..") for part in parts):  # it would be another address
+        raise ApiRefused(400, "no_id")
     return "/".join([f"{service.rstrip('/')}/v3", *(quote(part, safe=":@") for part in parts)])
 
 

@@ -6,35 +6,37 @@ in a channel or a group chat is answered in their own chat with the bot.
 
 from __future__ import annotations
 
-import html
-import re
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import structlog
 
 from approvals.commands.answers import Answer, told
 from approvals.commands.commands import Commands
-from approvals.errors import ApprovalsError
+from approvals.errors import ApprovalsError, ChatRefused
 from approvals.sight import Caller
 from handlers.tasks import Tasks
 from handlers.teams.cards import Drawing
 from handlers.teams.identity import Identity
 from handlers.teams.platform import TeamsPlatform
-from handlers.teams.press import account_of
-from handlers.teams.replies import draw_answer
+from handlers.teams.press import account_of, data_of
+from handlers.teams.replies import AT, command_of, draw_answer
 from handlers.teams.shapes import mapping, place_of, text
+from handlers.teams.written import written_in
 
 log = structlog.get_logger(__name__)
 
 SORRY = told("That did not work", "I could not look that up just now. Try again in a moment.")
+NOT_THERE = told(
+    "That did not work",
+    "You asked this in a channel or chat, and Teams does not say now that you are in it. Ask there again.",
+)
 ELSEWHERE = told("Answered", "What I say is for your eyes alone: I answered you in our own chat.")
 NO_CHAT = told(
     "Write to me alone",
     "What I say is for your eyes alone, and we have no chat yet: open the app under Apps, add it, and ask there.",
 )
-_MENTION = re.compile(r"<at[^>]*>.*?</at>", re.DOTALL)
-_LONGEST = 2_000
 
 
 class Desk:
@@ -51,37 +53,65 @@ class Desk:
         if (caller := caller_of(activity)) is not None:
             self._tasks.start(self._reply(activity, caller), "teams command")
 
-    async def answer(self, command: str, caller: Caller) -> Drawing:
-        """The answer to a command, drawn."""
+    async def pressed(self, activity: Mapping[str, Any], caller: Caller) -> Drawing:
+        """The answer to the command of a button.
+
+        What was asked in a channel is answered elsewhere, and its buttons go on from there: for those in the channel.
+        """
+        data, sender = data_of(activity), mapping(activity.get("from"))
+        at = text(data.get(AT))
+        if at:
+            here = await self._platform.account_of(text(activity.get("serviceUrl")), at, text(sender.get("id")))
+            if here != caller.account.id:
+                return self._drawn(NOT_THERE)
+            caller = Caller(caller.account, (f"teams:{at}",))
+        return await self.answer(command_of(data), caller, at)
+
+    async def answer(self, command: str, caller: Caller, at: str = "") -> Drawing:
+        """The answer to a command, drawn; `at` is where it was given, if the answer stands elsewhere."""
         try:
             found = await self._commands.answer(command, caller)
         except ApprovalsError as exc:
             log.warning("teams_command_failed", error=type(exc).__name__)
             found = SORRY
-        return self._drawn(found)
+        return self._drawn(found, at)
 
     async def _reply(self, activity: Mapping[str, Any], caller: Caller) -> None:
-        drawing = await self.answer(typed_in(activity), caller)
-        place = text(mapping(activity.get("conversation")).get("id"))
-        if is_personal(activity):
-            await self._say(place, drawing)
-            return
+        drawing = await self._answered(activity, caller)
+        await self._say(activity, drawing if is_personal(activity) else await self._aside(caller, drawing))
+
+    async def _answered(self, activity: Mapping[str, Any], caller: Caller) -> Drawing:
+        """The answer to what somebody wrote, also where it is a fault of ours that there is none."""
+        service, place = text(activity.get("serviceUrl")), place_of(activity)
+        try:
+            written = await written_in(activity, partial(self._platform.account_of, service, place))
+            return await self.answer(written, caller, "" if is_personal(activity) else place)
+        except Exception:
+            log.exception("teams_command_failed")
+            return self._drawn(SORRY)
+
+    async def _aside(self, caller: Caller, drawing: Drawing) -> Drawing:
+        """Give somebody an answer in their own chat; what everybody may read about that."""
         try:
             await self._platform.say_to(caller.account.user, drawing)
-        except ApprovalsError as exc:
+        except ChatRefused as exc:
             log.info("teams_no_chat", error=str(exc))
-            await self._say(place, self._drawn(NO_CHAT))
-        else:
-            await self._say(place, self._drawn(ELSEWHERE))
+            return self._drawn(NO_CHAT)
+        except ApprovalsError as exc:
+            log.warning("teams_answer_lost", error=str(exc))
+            return self._drawn(SORRY)
+        return self._drawn(ELSEWHERE)
 
-    async def _say(self, place: str, drawing: Drawing) -> None:
+    async def _say(self, activity: Mapping[str, Any], drawing: Drawing) -> None:
+        """Answer where something was written, at the address from which it came."""
+        place = text(mapping(activity.get("conversation")).get("id"))
         try:
-            await self._platform.say(place, drawing)
+            await self._platform.say(text(activity.get("serviceUrl")), place, drawing)
         except ApprovalsError as exc:
             log.warning("teams_answer_lost", error=str(exc))
 
-    def _drawn(self, answer: Answer) -> Drawing:
-        return draw_answer(answer, tenant=self._identity.tenant)
+    def _drawn(self, answer: Answer, at: str = "") -> Drawing:
+        return draw_answer(answer, tenant=self._identity.tenant, at=at)
 
 
 def caller_of(activity: Mapping[str, Any]) -> Caller | None:
@@ -91,11 +121,6 @@ def caller_of(activity: Mapping[str, Any]) -> Caller | None:
         return None
     here = [f"teams:{place_of(activity)}"]
     return Caller(account, (*here, f"teams:{account.user}") if is_personal(activity) else tuple(here))
-
-
-def typed_in(activity: Mapping[str, Any]) -> str:
-    """What somebody wrote, without the mention of us."""
-    return html.unescape(_MENTION.sub(" ", text(activity.get("text"))[:_LONGEST])).replace("\u00a0", " ").strip()
 
 
 def is_personal(activity: Mapping[str, Any]) -> bool:

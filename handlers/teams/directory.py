@@ -20,7 +20,7 @@ from handlers.teams.connector import Connector, Rest
 from handlers.teams.errors import ApiProblem, ApiRefused
 from handlers.teams.identity import Identity
 from handlers.teams.places import Places
-from handlers.teams.shapes import guid, items, mapping, text
+from handlers.teams.shapes import guid, items, mapping, object_id, text
 
 GROUP = "teams:group:"
 TEAM = "teams:team:"
@@ -173,15 +173,16 @@ class TeamsDirectory:
         return Known(standing_of(found), text(mapping(found).get("displayName")))
 
     async def _roster(self, team: str) -> Roster:
-        return await self._rosters.get(team, lambda: self._list(team))
+        return await self._rosters.get(team, lambda: self.roster(team))
 
-    async def _list(self, team: str) -> Roster:
+    async def roster(self, team: str) -> Roster:
+        """Who is in a team now, by object id. Raises ApiProblem."""
         known = await self._places.channel(team)
         service = known.service if known else await self._places.service(self._identity.tenant)
         if not service:
             raise ApiRefused(404, "not_installed")
         members = await self._connector.members(service, team)
-        return {object_id: member for member in members if (object_id := _object_id(member))}
+        return {user: member for member in members if (user := object_id(member))}
 
 
 def standing_of(user: Mapping[str, Any] | None) -> str | None:
@@ -203,7 +204,3 @@ def standing_in_roster(member: Mapping[str, Any] | None, identity: Identity) -> 
     if guid(member.get("tenantId")) != identity.tenant:
         return _FOREIGN
     return None if member.get("userRole") == "user" else "a guest"
-
-
-def _object_id(member: Mapping[str, Any]) -> str:
-    return guid(member.get("aadObjectId")) or guid(member.get("objectId"))

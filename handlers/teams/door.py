@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -17,12 +18,12 @@ from approvals.service import Approvals
 from handlers.seal import Seal
 from handlers.tasks import Tasks
 from handlers.teams.addresses import BOTS, GRAPH, Addresses
-from handlers.teams.clicks import BUDGET, Clicks
+from handlers.teams.clicks import Clicks
 from handlers.teams.connector import Connector, Rest
 from handlers.teams.desk import Desk
 from handlers.teams.directory import Graph, TeamsDirectory
 from handlers.teams.gate import Gate
-from handlers.teams.http import teams_routes
+from handlers.teams.http import BUDGET, teams_routes
 from handlers.teams.identity import Identity
 from handlers.teams.keys import Keys
 from handlers.teams.marks import Marks
@@ -76,17 +77,18 @@ class TeamsDoor:
         options = options or Options()
         addresses, clocks = options.addresses, options.clocks
         self.identity = identity
-        self.keys = Keys(session, url=addresses.openid, now=clocks.monotonic)
+        self._tasks = Tasks()
+        self.keys = Keys(session, self._tasks, url=addresses.openid, now=clocks.monotonic)
         self.tokens = Tokens(issuer, now=clocks.monotonic)
         self.places = Places(store.shelf)
         self.graph = Graph(Rest(session, self.tokens, GRAPH, watch=options.watch), url=addresses.graph)
-        connector = Connector(Rest(session, self.tokens, BOTS, watch=options.watch))
+        self.connector = Connector(Rest(session, self.tokens, BOTS, watch=options.watch))
         self._marks = Marks(Seal(seal_key, team=identity.tenant, app=identity.app))
         self.directory = TeamsDirectory(
-            self.graph, connector, self.places, identity, now=clocks.monotonic, everybody=options.everybody
+            self.graph, self.connector, self.places, identity, now=clocks.monotonic, everybody=options.everybody
         )
         self.platform = TeamsPlatform(
-            connector,
+            self.connector,
             self.places,
             identity,
             self._marks,
@@ -100,26 +102,25 @@ class TeamsDoor:
         )
         self._store = store
         self._options = options
-        self._tasks = Tasks()
 
     def routes(self, approvals: Approvals, commands: Commands) -> list[web.RouteDef]:
         """What Teams calls."""
         options = self._options
         desk = Desk(commands, self.platform, self.identity, self._tasks)
         views = Views(approvals, self.platform, self._store, self._tasks)
-        clicks = Clicks(approvals, self._marks, desk, views, budget=options.budget, watch=options.watch)
+        clicks = Clicks(approvals, self._marks, desk, views, watch=options.watch)
 
-        async def dispatch(activity: Mapping[str, Any]) -> Json:
+        async def dispatch(activity: Mapping[str, Any], until: float) -> Json:
+            heard = self._tasks.start(self.places.heard(activity), "teams place")
             if activity.get("type") == "invoke" and activity.get("name") == INVOKE:
-                self._tasks.start(self.places.heard(activity), "teams place")  # no click waits for it
-                return await clicks.answered(activity)
-            await self.places.heard(activity)
+                return await clicks.answered(activity, until)  # which does not wait for the place
+            await asyncio.wait({heard}, timeout=until - asyncio.get_running_loop().time())
             self._tasks.start(self.platform.learn(activity), "teams channels")
             if activity.get("type") == "message":
                 desk.heard(activity)
             return {}
 
-        return teams_routes(self._gate, dispatch, watch=options.watch)
+        return teams_routes(self._gate, dispatch, watch=options.watch, budget=options.budget)
 
     @asynccontextmanager
     async def receiving(self) -> AsyncIterator[None]:

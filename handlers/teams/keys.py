@@ -15,6 +15,7 @@ import structlog
 from joserfc.errors import JoseError
 from joserfc.jwk import RSAKey
 
+from handlers.tasks import Tasks
 from handlers.teams.addresses import OPENID_URL
 from handlers.teams.shapes import items, mapping, text
 
@@ -23,7 +24,8 @@ log = structlog.get_logger(__name__)
 FRESH = 86_400.0  #: seconds after which the keys are looked up again
 PAUSE = 60.0  #: seconds between two look-ups, whatever keys are asked for: a forger must not make us ask for each
 SOON = 5.0  #: seconds after which one that failed is tried again: until then nothing of Teams is believed
-_PATIENCE = 5.0
+STALE = 2 * FRESH  #: seconds after which a key is looked up before it is believed again
+_PATIENCE = 2.5  #: seconds for both look-ups: somebody's click may wait for them
 
 
 @dataclass(frozen=True)
@@ -35,10 +37,13 @@ class SigningKey:
 
 
 class Keys:
-    """The keys by their id. `now` is a monotonic clock in seconds."""
+    """The keys by their id. `now` is a monotonic clock in seconds; `tasks` run what nobody waits for."""
 
-    def __init__(self, session: aiohttp.ClientSession, *, url: str = OPENID_URL, now: Callable[[], float]) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, tasks: Tasks, *, url: str = OPENID_URL, now: Callable[[], float]
+    ) -> None:
         self._session = session
+        self._tasks = tasks
         self._url = url
         self._now = now
         self._known: Mapping[str, SigningKey] = {}
@@ -48,18 +53,25 @@ class Keys:
 
     async def key(self, name: str) -> SigningKey | None:
         """The key of this id, looked up where it is not known; None if there is none, or no look-up works."""
-        if name not in self._known or self._are_old():
+        if name not in self._known or self._age() >= STALE:
             await self._look()
+        self._look_soon()
         return self._known.get(name)
 
     async def works(self) -> bool:
         """Whether any key is known, or can be found now."""
         if not self._known:
             await self._look()
+        self._look_soon()
         return bool(self._known)
 
-    def _are_old(self) -> bool:
-        return self._found is None or self._now() - self._found >= FRESH
+    def _age(self) -> float:
+        return self._now() - self._found if self._found is not None else STALE
+
+    def _look_soon(self) -> None:
+        """Look for newer keys while those we know go on holding: no click waits for that."""
+        if self._known and self._age() >= FRESH and not self._one_at_a_time.locked():
+            self._tasks.start(self._look(), "teams keys")
 
     async def _look(self) -> None:
         async with self._one_at_a_time:

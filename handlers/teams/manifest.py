@@ -12,6 +12,7 @@ from handlers.teams.icons import color_icon, outline_icon
 
 VERSION = "1.25"  #: the first that says we work in shared channels
 _SCOPES = ["personal", "team", "groupChat"]
+_MOST = 12  #: commands that Teams offers to somebody who begins to write; the last one tells of the others
 _STAMP = (2026, 1, 1, 0, 0, 0)  #: of every file in the package: the same settings make the same bytes
 
 
@@ -22,7 +23,8 @@ def manifest(app: str, website: str) -> dict[str, Any]:
     """
     if not website.startswith("https://"):
         raise ValueError("Teams shows a website, and it must be an https:// address: say --website https://…")
-    commands = [{"title": name, "description": how.words[:128]} for name, how in USAGE.items()]
+    offered = [*[name for name in USAGE if name != "help"][: _MOST - 1], "help"]
+    commands = [{"title": name, "description": USAGE[name].words[:128]} for name in offered]
     return {
         "$schema": f"https://developer.microsoft.com/json-schemas/teams/v{VERSION}/MicrosoftTeams.schema.json",
         "manifestVersion": VERSION,
@@ -48,7 +50,7 @@ def manifest(app: str, website: str) -> dict[str, Any]:
                 "scopes": _SCOPES,
                 "supportsFiles": False,
                 "isNotificationOnly": False,
-                "commandLists": [{"scopes": _SCOPES, "commands": commands[:10]}],
+                "commandLists": [{"scopes": _SCOPES, "commands": commands}],
             }
         ],
         "supportsChannelFeatures": "tier1",

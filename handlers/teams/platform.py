@@ -25,7 +25,7 @@ from handlers.teams.cards import Drawing, draw, draw_pointer
 from handlers.teams.channels import Channels
 from handlers.teams.connector import Connector
 from handlers.teams.elements import CHANNELS, link, message
-from handlers.teams.errors import ApiLimited, ApiRefused, ApiSilent
+from handlers.teams.errors import ApiLimited, ApiProblem, ApiRefused, ApiSilent
 from handlers.teams.identity import Identity
 from handlers.teams.marks import Marks, new_mark
 from handlers.teams.mentions import MOST, NOBODY, Call, Callee, call, called_by, callees, members_of
@@ -33,7 +33,7 @@ from handlers.teams.notes import draw_note
 from handlers.teams.outsiders import Outsiders
 from handlers.teams.places import Place, Places
 from handlers.teams.press import reference_to
-from handlers.teams.shapes import guid
+from handlers.teams.shapes import guid, object_id
 
 log = structlog.get_logger(__name__)
 
@@ -123,9 +123,8 @@ class TeamsPlatform:
         """Say something that stands under no card."""
         await self._post(await self._place(destination), partial(draw_note, note), self._for_whom(note))
 
-    async def say(self, conversation: str, drawing: Drawing) -> None:
-        """Say something in a conversation, or a thread of it, that somebody just wrote in."""
-        service = await self._service(conversation.partition(";")[0])
+    async def say(self, service: str, conversation: str, drawing: Drawing) -> None:
+        """Say something in a conversation, or a thread of it, that somebody just wrote in from this service address."""
         await _teams(self._sent(service, conversation, drawing))
 
     async def say_to(self, person: str, drawing: Drawing) -> None:
@@ -270,6 +269,16 @@ class TeamsPlatform:
             raise _refused("private_channel")
         await self._outsiders.must_not_read(destination, place)
         return place
+
+    async def account_of(self, service: str, place: str, member: str) -> str:
+        """The account of somebody in a place (by `29:…`), as the policy writes it; empty where Teams does not say."""
+        try:
+            found = await self._connector.member(service, place, member)
+        except ApiProblem as exc:
+            log.warning("teams_member_not_found", error=str(exc))
+            return ""
+        tenant, user = guid(found.get("tenantId")), object_id(found)
+        return f"{self.name}:{tenant}:{user}" if tenant and user else ""
 
     async def learn(self, activity: Mapping[str, Any]) -> None:
         """Learn from an activity which kinds of channels its team has."""

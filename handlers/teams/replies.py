@@ -11,16 +11,18 @@ from handlers.teams.elements import Json, card, line, link, literal, ours, plain
 
 SAY = "say"
 COMMAND = "command"  #: where a button carries its command
+AT = "at"  #: where it carries the channel or chat in which the first command was given, if that is elsewhere
 WORDS = "words"  #: the beginning of the name of an input whose text is put after it
 _LONGEST = 500
 
 
-def draw_answer(answer: Answer, *, tenant: str) -> Drawing:
-    """The answer as a card for somebody of our tenant."""
+def draw_answer(answer: Answer, *, tenant: str, at: str = "") -> Drawing:
+    """The answer as a card for somebody of our tenant; `at` is where they asked, if it is shown elsewhere."""
+    also = {AT: at} if at else {}
     body = [line([ours(answer.title, weight="Bolder", size="Medium")])]
     for number, row in enumerate(answer.rows):
-        body += _row(row, number, tenant)
-    actions = [_button(button, f"end-{place}") for place, button in enumerate(answer.buttons)]
+        body += _row(row, number, tenant, also)
+    actions = [_button(button, f"end-{place}", also) for place, button in enumerate(answer.buttons)]
     return Drawing(card(body, actions, spoken=plainly(answer.title), teams={"width": "Full"}), plainly(answer.title))
 
 
@@ -33,10 +35,10 @@ def command_of(data: Mapping[str, Any]) -> str:
     return f"{command} {' '.join(words).strip()[:_LONGEST]}".strip()
 
 
-def _row(row: Row, number: int, tenant: str) -> Iterator[Json]:
+def _row(row: Row, number: int, tenant: str, also: Json) -> Iterator[Json]:
     drawn = [line(_pieces(one, tenant), spacing="None" if index else "Small") for index, one in enumerate(row.lines)]
     if row.buttons:
-        buttons = [_button(button, f"{number}-{place}") for place, button in enumerate(row.buttons)]
+        buttons = [_button(button, f"{number}-{place}", also) for place, button in enumerate(row.buttons)]
         drawn.append({"type": "ActionSet", "spacing": "Small", "actions": buttons})
     if drawn:
         yield {"type": "Container", "separator": number > 0, "items": drawn}
@@ -67,9 +69,10 @@ def _link(destination: str, reference: Mapping[str, str], tenant: str) -> Sequen
     return [ours(" · "), link("open the card", reference["conversation"], reference["activity"], tenant)]
 
 
-def _button(button: Button, name: str) -> Json:
+def _button(button: Button, name: str, also: Json) -> Json:
     style = "destructive" if button.danger else "default"
-    action: Json = {"type": "Action.Execute", "title": button.label, "verb": SAY, "data": {COMMAND: button.command}}
+    data = {COMMAND: button.command, **also}
+    action: Json = {"type": "Action.Execute", "title": button.label, "verb": SAY, "data": data}
     if not button.asks:
         return action | {"style": style}
     field = {

@@ -32,6 +32,11 @@ def guid(value: Any) -> str:
     return found if _GUID.fullmatch(found) else ""
 
 
+def object_id(member: Mapping[str, Any]) -> str:
+    """The id in Entra of somebody on a roster, or an empty text."""
+    return guid(member.get("aadObjectId")) or guid(member.get("objectId"))
+
+
 def tenant_of(activity: Mapping[str, Any]) -> str:
     """The tenant an activity comes from; empty where it names none, or two."""
     named = (

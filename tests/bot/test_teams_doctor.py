@@ -13,13 +13,26 @@ from bot.findings import Finding
 from bot.settings import Settings, load
 from bot.teams_doctor import examine_door
 from tests.fakes.entra import APP, OTHER_TENANT, TENANT, person_id
-from tests.handlers.teams.world import CHANNEL, CHAT, World, a_world, an_activity, policy_file
+from tests.handlers.teams.world import (
+    CHANNEL,
+    CHAT,
+    SRE,
+    TEAM,
+    World,
+    a_world,
+    account,
+    an_activity,
+    people_in,
+    policy_file,
+)
 
 
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
     async with a_world() as made:
         await made.door.places.heard(an_activity(place=CHAT, service=made.connector.service))
+        everybody = people_in("alice", "bob", "carol", "dana")
+        made.connector.rosters |= {TEAM: [*everybody], CHANNEL: [*everybody]}
         yield made
 
 
@@ -45,6 +58,8 @@ async def test_where_everything_is_well_it_says_so(world: World) -> None:
     said = "\n".join(finding.what for finding in found)
     for part in (f"app {APP}", "keys", "reaches this service", "users can be looked up", f"teams:{CHANNEL}: installed"):
         assert part in said
+    assert f"teams_team {TEAM}: 4 people" in said
+    assert f"Entra group {SRE}: there" in said
 
 
 async def test_without_a_token_nothing_else_is_looked_at(world: World) -> None:
@@ -60,7 +75,38 @@ async def test_permissions_that_graph_does_not_grant_are_named(world: World) -> 
     found = await examine_door(world.door, settings(), a_policy())
     assert troubles(found) == ["Graph: users cannot be looked up: http_403 (403)"]
     assert "User.Read.All" in next(finding.remedy for finding in found if finding.level == "problem")
-    assert troubles(await examine_door(world.door, settings(teams_everybody="19:x"), a_policy())) == []
+
+
+async def test_the_team_that_takes_graphs_place_is_looked_at_and_groups_need_graph_all_the_same(world: World) -> None:
+    world.entra.failing = lambda path: web.Response(status=403) if path.startswith("/graph") else None
+
+    found = await examine_door(world.door, settings(teams_everybody=TEAM), a_policy())
+    assert f"SAYSO_TEAMS_EVERYBODY {TEAM}: 4 people" in [finding.what for finding in found]
+    assert troubles(found) == [f"Entra group {SRE}: http_403 (403)"]
+
+    world.connector.rosters[TEAM] = [*people_in("alice", "bob", "carol"), *people_in("dana", userRole="guest")]
+    found = await examine_door(world.door, settings(teams_everybody=TEAM), a_policy())
+    assert troubles(found) == [f"dana: {account('dana')} is a guest", f"Entra group {SRE}: http_403 (403)"]
+
+
+async def test_a_roster_that_cannot_be_read_is_named(world: World) -> None:
+    del world.connector.rosters[TEAM]
+
+    found = await examine_door(world.door, settings(teams_everybody=TEAM), a_policy())
+
+    assert troubles(found) == [
+        f"SAYSO_TEAMS_EVERYBODY {TEAM}: its people cannot be told: ConversationNotFound (404)",
+        f"teams_team {TEAM}: its people cannot be told: ConversationNotFound (404)",
+    ]
+
+
+async def test_where_the_app_was_removed_while_nobody_listened_teams_says_so(world: World) -> None:
+    world.connector.installed.discard(CHANNEL)
+    del world.connector.rosters[CHANNEL]
+
+    (found,) = troubles(await examine_door(world.door, settings(), a_policy()))
+
+    assert found == f"teams:{CHANNEL}: not installed any more, as Teams says: BotNotInConversationRoster (403)"
 
 
 async def test_places_nobody_heard_from_and_private_channels_are_named(world: World) -> None:

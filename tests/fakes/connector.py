@@ -90,6 +90,7 @@ class FakeConnector:
             web.post(f"{base}/{{place}}/activities", self._handled("send", self._send)),
             web.put(f"{base}/{{place}}/activities/{{id}}", self._handled("update", self._update)),
             web.get(f"{base}/{{place}}/pagedmembers", self._handled("members", self._members)),
+            web.get(f"{base}/{{place}}/members/{{id}}", self._handled("member", self._member)),
             web.get("/emea/v3/teams/{team}/conversations", self._handled("channels", self._channels)),
         ]
 
@@ -158,6 +159,11 @@ class FakeConnector:
         if start + self.page < len(roster):
             page["continuationToken"] = str(start + self.page)
         return web.json_response(page)
+
+    async def _member(self, request: web.Request) -> web.Response:
+        roster = self.rosters.get(request.match_info["place"], [])
+        found = next((one for one in roster if one["id"] == request.match_info["id"]), None)
+        return web.json_response(found) if found else _error(404, "MemberNotFoundInConversation")
 
     def _too_large(self, activity: Json) -> web.Response | None:
         size = len(json.dumps(activity, ensure_ascii=False).encode("utf-16-le"))

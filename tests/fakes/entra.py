@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -55,6 +56,8 @@ class Entra:
     groups: dict[str, set[str]] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
     failing: Callable[[str], web.Response | None] = lambda path: None
+    holding: asyncio.Event | None = None  #: whoever asks waits for it
+    reached: asyncio.Event = field(default_factory=asyncio.Event)  #: set when somebody asks
 
     def add(self, name: str, *groups: str, **changes: Any) -> str:
         """A member of the tenant, who is in these groups; returns their object id."""
@@ -79,6 +82,9 @@ class Entra:
     def _answer(self, how: Callable[[web.Request], Any]) -> Callable[[web.Request], Any]:
         async def answer(request: web.Request) -> web.Response:
             self.asked.append(request.path)
+            self.reached.set()
+            if self.holding is not None:
+                await self.holding.wait()
             failure = self.failing(request.path)
             if failure is not None:
                 return failure

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from typing import Any
 
 from approvals.card import card_of
@@ -224,6 +225,36 @@ async def test_a_click_is_answered_in_time_also_when_the_memory_hangs() -> None:
 
         assert "do not take it as counted" in banner(answer)
         assert world.watch.clicks == ["undecided"]
+
+
+async def test_an_answer_that_is_lost_after_the_vote_was_counted_counts_it_once() -> None:
+    async with a_world(budget=0.3) as world:
+        request = await world.ask()
+        message = await world.card(request)
+        activity = press("alice", message, "Approve", service=world.connector.service)
+        world.store.lost = asyncio.Event()
+
+        assert "do not take it as counted" in banner((await world.send(activity))[1])
+        world.store.lost = None
+        assert "Your approval counts: 1 of 2." in shown((await world.send(activity))[1])
+
+        assert [vote.person for vote in (await world.decided(request)).votes] == ["alice"]
+        assert await world.status(request) == "pending"
+
+
+async def test_while_entra_does_not_answer_nothing_is_counted_and_the_person_is_told_in_time(world: World) -> None:
+    request = await a_deployment(world)
+    await world.send(an_activity(service=world.connector.service))  # Microsoft's keys are known now
+    world.entra.holding = held = asyncio.Event()
+    began = time.perf_counter()
+
+    told, took = banner(await world.click("alice", request, "Approve")), time.perf_counter() - began
+    held.set()
+
+    assert "I could not check who you are just now, so nothing was counted. Click again." in told
+    assert took < 4
+    assert await world.status(request) == "pending"
+    assert (await world.decided(request)).votes == ()
 
 
 async def test_a_button_nobody_knows_is_answered(world: World) -> None:

@@ -257,7 +257,7 @@ async def test_a_roster_that_is_the_directory_says_what_people_are_called(world:
     world.connector.rosters[TEAM] = [*people_in("alice", name="Alice Rossi"), *people_in("gina", userRole="guest")]
     directory = type(world.door.directory)(
         world.door.graph,
-        world.door.platform._connector,
+        world.door.connector,
         world.door.places,
         world.door.identity,
         now=world.clock,

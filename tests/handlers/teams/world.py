@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import secrets
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -18,7 +18,7 @@ from approvals.card import card_of
 from approvals.commands.commands import Commands
 from approvals.errors import StoreUnavailable
 from approvals.intake import RequestDocument
-from approvals.ports import Post, Stored
+from approvals.ports import Kept, Post, Stored
 from approvals.request import Request
 from approvals.service import Approvals
 from bot.policies import AdoptedPolicy, parse_policy
@@ -30,6 +30,7 @@ from handlers.teams.http import PATH
 from handlers.teams.identity import Identity
 from handlers.teams.watch import TeamsWatch
 from storage.memory import MemoryStore
+from storage.shelf import MemoryShelf
 from tests.fakes.connector import FakeConnector, Message
 from tests.fakes.entra import APP, TENANT, Entra, TokenOffice, a_token, person_id
 from tests.loopback import served
@@ -76,17 +77,47 @@ class Counting(TeamsWatch):
 
 
 class FailingStore(MemoryStore):
-    """A memory that can be made to fail, or to hang, when a request is read."""
+    """A memory that can be made to fail, or to hang; `lost` hangs once a request was changed."""
 
     down = False
+    broken = False
     hanging: asyncio.Event | None = None
+    lost: asyncio.Event | None = None
+
+    def __init__(self, now: Callable[[], int]) -> None:
+        super().__init__(now)
+        self.shelf = FailingShelf(self, now, self._note_in)
 
     async def get(self, request: str) -> Stored:
+        await self.fails()
+        return await super().get(request)
+
+    async def update(self, *given: Any, **more: Any) -> Stored:
+        found = await super().update(*given, **more)
+        if self.lost is not None:
+            await self.lost.wait()
+        return found
+
+    async def fails(self) -> None:
+        """Whatever is wrong with it."""
+        if self.broken:
+            raise ZeroDivisionError
         if self.down:
             raise StoreUnavailable("the memory is down")
         if self.hanging is not None:
             await self.hanging.wait()
-        return await super().get(request)
+
+
+class FailingShelf(MemoryShelf):
+    """The shelf of a memory, which fails with it."""
+
+    def __init__(self, store: FailingStore, *given: Any) -> None:
+        super().__init__(*given)
+        self._store = store
+
+    async def kept(self, name: str) -> Kept | None:
+        await self._store.fails()
+        return await super().kept(name)
 
 
 def account(name: str) -> str:
