@@ -58,6 +58,11 @@ class Group(Frozen):
     people: tuple[Who, ...] = ()
     hitch: str = ""
 
+    def hitch_in(self, via: str) -> str:
+        """What keeps members from being mentioned on a platform."""
+        nobody = self.people and not any(one.startswith(f"{via}:") for who in self.people for one in who.accounts)
+        return f"nobody of the group has an account in {via.title()} that I know of" if nobody else self.hitch
+
 
 class Seat(Frozen):
     """One factor: who is needed, and how many have said yes.

@@ -293,7 +293,7 @@ def _asked(seat: Seat, team: str) -> list[Json]:
     by_name = [text(who.person, "code") for who in seat.people] if seat.notify != "mention" else []
     asked = listed([*people_of(seat, team), *by_name], " or ")
     named = [group for group in seat.groups if seat.notify == "mention" and not _is_ours(group)]
-    hitches = ", ".join(filter(None, [seat.hitch, *(group.hitch for group in named)]))
+    hitches = ", ".join(filter(None, [seat.hitch, *(group.hitch_in("slack") for group in named)]))
     hitch = [text(f"; {hitches}" if asked else hitches)] if hitches else []
     return [text(" ("), *asked, *hitch, text(")")] if asked or hitch else []
 

@@ -350,7 +350,7 @@ def _in_brackets(asked: list[Json], hitches: str) -> list[Json]:
 
 def _hitches(seat: Seat) -> str:
     """What kept people from being called: Teams lets a bot mention no group, so that its members are."""
-    groups = [group.hitch for group in seat.groups] if seat.notify == "mention" else []
+    groups = [group.hitch_in("teams") for group in seat.groups] if seat.notify == "mention" else []
     return ", ".join(filter(None, [seat.hitch, *groups]))
 
 

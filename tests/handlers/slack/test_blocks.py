@@ -246,6 +246,14 @@ def test_of_a_group_that_slack_does_not_know_those_who_have_an_account_here_are_
     assert "needs sre 0 of 1 ( or @U0ALICE; 4 more are not mentioned)" in words(blocks)  # groups have no words
 
 
+def test_where_nobody_of_a_group_has_an_account_here_the_card_says_so() -> None:
+    elsewhere = Who(person="teams:t:1", accounts=("teams:t:1",))
+    seat = Seat(name="sre", got=0, need=1, groups=(Group(source="teams:group:1", people=(elsewhere,)),))
+
+    line = "needs sre 0 of 1 (nobody of the group has an account in Slack that I know of)"
+    assert line in words(blocks_of(a_card(needs=(seat,))))
+
+
 @pytest.mark.parametrize("notify", ["dm", "none"])
 def test_a_group_is_mentioned_only_where_policy_says_so(notify: Notify) -> None:
     seat = Seat(name="sre", got=0, need=1, groups=(Group(source="slack:usergroup:S0SRE"),), notify=notify)

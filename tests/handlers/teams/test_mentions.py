@@ -19,11 +19,13 @@ from approvals.reaching import Reaching
 from approvals.request import Request
 from approvals.rows import row_of
 from bot.courier import Courier
+from handlers.teams.cards import draw
 from handlers.teams.mentions import MOST, Callee, call, called_by, harmless
 from tests.bot.test_courier import until_quiet
 from tests.fakes.connector import Fault, Message
 from tests.fakes.entra import TENANT, person_id
-from tests.handlers.teams.test_cards import problems
+from tests.handlers.slack.cards import a_card
+from tests.handlers.teams.test_cards import VALUE, problems
 from tests.handlers.teams.world import (
     CHANNEL,
     CHAT,
@@ -281,6 +283,14 @@ def test_an_account_elsewhere_calls_nobody_here() -> None:
     ]
 
     assert called_by(seats, TENANT) == [Callee(person_id("alice"), "alice"), Callee(person_id("bob"), "bob")]
+
+
+def test_where_nobody_of_a_group_has_an_account_here_the_card_says_so() -> None:
+    group = Group(source="slack:usergroup:S0SRE", people=(Who(person="sam", accounts=("slack:T0SAYSO:U0SAM",)),))
+    card = a_card(needs=(Seat(name="sre", got=0, need=1, groups=(group,)),))
+
+    line = "needs sre 0 of 1 (nobody of the group has an account in Teams that I know of)"
+    assert line in read(draw(card, value=VALUE).card)
 
 
 def test_more_than_one_message_calls_are_counted() -> None:
