@@ -15,6 +15,7 @@ from approvals.attention import ON_CALL, called, notified
 from approvals.card import Group, Who, groups_in
 from approvals.lifecycle import Status
 from approvals.request import Request
+from approvals.terms import Escalation
 from approvals.text import one_line
 
 _WORDS = {
@@ -84,13 +85,13 @@ def to_operators(request: Request) -> tuple[Note, ...]:
     return tuple(notes)
 
 
-def notes_of(request: Request, accounts: Callable[[str], tuple[str, ...]]) -> tuple[Note, ...]:
-    """The notes that should stand under a request's card by now; `accounts` gives the accounts of a person.
+def notes_of(request: Request, accounts: Callable[[str], tuple[str, ...]], destination: str = "") -> tuple[Note, ...]:
+    """The notes that should stand by now under a request's card (at a destination); `accounts` are those of a person.
 
     Of several reminders that came due while nobody could post, only the last is said.
     """
     if request.status is Status.PENDING:
-        return _waiting(request, accounts)
+        return tuple(_waiting(request, accounts, _brought_by(request, destination)))
     if request.unreviewed:
         return (_emergency(request, accounts),)
     if request.status in (Status.LAPSED, Status.UNKNOWN):
@@ -116,14 +117,20 @@ def _emergency(request: Request, accounts: Callable[[str], tuple[str, ...]]) -> 
     )
 
 
-def _waiting(request: Request, accounts: Callable[[str], tuple[str, ...]]) -> tuple[Note, ...]:
-    """What is said while people may still answer, to those who may be pinged and have not answered."""
+def _waiting(
+    request: Request, accounts: Callable[[str], tuple[str, ...]], brought_by: Escalation | None
+) -> Iterator[Note]:
+    """What is said while people may still answer, to those who may be pinged and have not answered.
+
+    In a place that an escalation brought in, the card has just called everybody: nobody is called again for what came
+    before it.
+    """
     got = request.got()
     open_factors = [factor for factor in request.asked.factors if got[factor.name] < factor.need]
     done = {vote.person for vote in request.votes} | {*request.terms.excluded}
     asked, groups = _those(request, notified(request, "mention"), done, accounts)
-    return tuple(
-        Note(
+    for key, what, after in _due(request):
+        note = Note(
             key=key,
             what=what,
             code=request.code,
@@ -132,8 +139,17 @@ def _waiting(request: Request, accounts: Callable[[str], tuple[str, ...]]) -> tu
             asked=asked,
             groups=groups,
         )
-        for key, what in _due(request)
-    )
+        if brought_by is None or after > brought_by.after:
+            yield note
+        elif what == "escalation":
+            yield note.model_copy(update={"asked": (), "groups": ()})
+
+
+def _brought_by(request: Request, destination: str) -> Escalation | None:
+    """The step of the escalation by which it is asked at a destination; None where it was from the start."""
+    if destination in request.terms.destinations:
+        return None
+    return next((step for step in request.terms.escalation if destination in step.destinations), None)
 
 
 def people_in(request: Request, sources: Iterable[str], accounts: Callable[[str], tuple[str, ...]]) -> tuple[Who, ...]:
@@ -158,11 +174,16 @@ def _those(
     return asked, groups_in(request, sources, {*others, *(who.person for who in people)})
 
 
-def _due(request: Request) -> Iterator[tuple[str, What]]:
-    """Which notes are due: edits of a card notify nobody, so a first yes says once whom the rest waits for."""
+def _due(request: Request) -> Iterator[tuple[str, What, int]]:
+    """Which notes are due, and ms after the asking since when: edits of a card notify nobody.
+
+    So a first yes says once whom the rest waits for.
+    """
     if request.escalated:
-        yield f"escalation-{request.escalated}", "escalation"
+        steps = [step.after for step in request.terms.escalation[: request.escalated]]
+        yield f"escalation-{request.escalated}", "escalation", max(steps, default=0)
     if request.reminded:
-        yield f"reminder-{request.reminded}", "reminder"
-    if any(vote.answer == "approve" for vote in request.votes):
-        yield "waiting", "waiting"
+        reminders = request.terms.reminders[: request.reminded]
+        yield f"reminder-{request.reminded}", "reminder", max(reminders, default=0)
+    if yes := [vote.at for vote in request.votes if vote.answer == "approve"]:
+        yield "waiting", "waiting", min(yes) - request.asked_at

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from approvals.lifecycle import Status
@@ -112,3 +114,32 @@ def test_what_a_person_wants_changed_is_told_to_whom_the_agent_acts_for() -> Non
     note = said(request)["changes"]
     assert asked(note) == ["dana"]
     assert "half of it" not in note.model_dump_json()
+
+
+LATER = "slack:C0LEADS"
+
+
+def under_the_new_card(**changes: Any) -> dict[str, tuple[str, list[str], list[str]]]:
+    """The notes where a step after ten minutes brought the card: what they say, and whom they call."""
+    step = Escalation(after=10 * MINUTE, sources=("person:carol",), destinations=(LATER,), joins=STEP.joins)
+    last = Escalation(after=30 * MINUTE, destinations=("slack:C0CHIEFS",))
+    terms = some_terms(factors=BOTH.factors, escalation=(step, last), reminders=(5 * MINUTE, 20 * MINUTE))
+    request = a_request(terms=terms, **changes)
+    found = notes_of(request, accounts, LATER)
+    assert {note.key for note in found} <= {note.key for note in notes_of(request, accounts)}
+    return {note.key: (note.what, asked(note), groups(note)) for note in found}
+
+
+def test_where_an_escalation_brings_the_card_it_calls_and_its_notes_of_before_do_not() -> None:
+    assert under_the_new_card(escalated=1, reminded=1) == {"escalation-1": ("escalation", [], [])}
+    called = (["alice", "bob", "carol"], ["slack:usergroup:S0SEC"])
+    assert under_the_new_card(escalated=1, reminded=2)["reminder-2"] == ("reminder", *called)
+    assert under_the_new_card(escalated=2, reminded=1) == {"escalation-2": ("escalation", *called)}
+
+
+@pytest.mark.parametrize(("minutes", "said"), [(9, False), (11, True)])
+def test_where_an_escalation_brings_the_card_only_a_yes_that_came_after_it_calls_the_others(
+    minutes: int, said: bool
+) -> None:
+    vote = a_vote("alice").model_copy(update={"at": a_request().asked_at + minutes * MINUTE})
+    assert ("waiting" in under_the_new_card(escalated=1, votes=(vote,))) is said
