@@ -91,6 +91,11 @@ def notified(request: Request, *ways: Notify) -> tuple[str, ...]:
     return tuple(source for source in sources if source not in request.quiet)
 
 
+def is_mentioned_whole(source: str, place: str) -> bool:
+    """Whether a group can be mentioned as such where a card stands: Slack has that for its own groups, Teams never."""
+    return source.startswith("slack:") and place.startswith("slack:")
+
+
 def called(request: Request, source: str) -> tuple[Callee, ...]:
     """The people behind a source, as far as they were looked up and did not hand over their seat."""
     found, away = request.callees.get(source), _away(request)

@@ -7,7 +7,7 @@ A Card holds text that is safe to look at (text.py), marked by where it came fro
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from typing import Literal
 
 from pydantic import Field
@@ -18,7 +18,7 @@ from approvals.freeze import FREEZE
 from approvals.hosts import Host, odd_hosts
 from approvals.lifecycle import Status
 from approvals.lines import Line, lines_of, texts_in
-from approvals.request import Intervention, Request, Superseded, Vote
+from approvals.request import Callees, Intervention, Request, Superseded, Vote
 from approvals.terms import Factor, Notify, Piece, Risk
 from approvals.text import clipped, has_hidden, one_line, visible
 
@@ -42,19 +42,40 @@ class Who(Frozen):
     person: str
     accounts: tuple[str, ...]
 
+    def user_of(self, via: str, tenant: str) -> str:
+        """Their id as a user of a platform's workspace or tenant; empty where they have no account there."""
+        mine = f"{via}:{tenant}:"
+        return next((account.removeprefix(mine) for account in self.accounts if account.startswith(mine)), "")
+
+
+class Group(Frozen):
+    """A group that is asked, by its source. `people` are its members who were looked up and have not answered.
+
+    They are mentioned by name where the group cannot be mentioned whole; `hitch` says who is not, and why (our words).
+    """
+
+    source: str
+    people: tuple[Who, ...] = ()
+    hitch: str = ""
+
+    def hitch_in(self, via: str) -> str:
+        """What keeps members from being mentioned on a platform."""
+        nobody = self.people and not any(one.startswith(f"{via}:") for who in self.people for one in who.accounts)
+        return f"nobody of the group has an account in {via.title()} that I know of" if nobody else self.hitch
+
 
 class Seat(Frozen):
     """One factor: who is needed, and how many have said yes.
 
-    `people`, those on call among them, and `groups` (directory sources) are asked and have not answered. A new card
-    notifies them by mentions, except where `notify` says otherwise. `hitch` is what kept somebody from being notified.
+    `people`, those on call among them, and `groups` are asked and have not answered. A new card notifies them by
+    mentions, except where `notify` says otherwise. `hitch` is what kept somebody from being notified.
     """
 
     name: str
     got: int
     need: int
     people: tuple[Who, ...] = ()
-    groups: tuple[str, ...] = ()
+    groups: tuple[Group, ...] = ()
     notify: Notify = "mention"
     hitch: str = ""  #: words of ours
 
@@ -360,23 +381,45 @@ def _seat(factor: Factor, got: int, request: Request) -> Seat:
     return seat.model_copy(
         update={
             "people": tuple(who for who in people if who.person not in done),
-            "groups": tuple(source for source in sources if not source.startswith(("person:", ON_CALL))),
+            "groups": groups_in(request, sources, {*done, *named}),
             "hitch": _hitch(request, factor, sources),
         }
     )
 
 
+def groups_in(request: Request, sources: Sequence[str], others: Container[str]) -> tuple[Group, ...]:
+    """The groups among these sources; `others` are people who are called for another reason, or not at all."""
+    groups = [source for source in sources if not source.startswith(("person:", ON_CALL))]
+    return tuple(_group(source, request, others) for source in groups)
+
+
+def _group(source: str, request: Request, others: Container[str]) -> Group:
+    members = [one for one in called(request, source) if one.person not in others]
+    people = tuple(Who(person=one_line(one.person), accounts=one.accounts) for one in members)
+    looked_up = request.callees.get(source, Callees())
+    return Group(source=source, people=people, hitch=_UNKNOWN_GROUP if looked_up.unknown else _more(looked_up.more))
+
+
+_UNKNOWN_GROUP = "who is in the group could not be looked up"
+
+
+def _more(people: int, notify: Notify = "mention") -> str:
+    """That so many others were left out, where anybody was."""
+    words = {"mention": "are not mentioned", "dm": "were not written to"}
+    return f"{people} more {words[notify]}" if people and notify in words else ""
+
+
 def _hitch(request: Request, factor: Factor, sources: Sequence[str]) -> str:
-    """Why not everybody of a factor is notified, where they are known by a look-up alone."""
-    looked_up = {source: request.callees[source] for source in sources if source in request.callees}
-    if factor.notify == "none" or not looked_up:
+    """Why not everybody of a factor is notified, wherever it stands; of groups that are mentioned, `Group` says it."""
+    if factor.notify == "none":
         return ""
-    on_call = [found for source, found in looked_up.items() if source.startswith(ON_CALL)]
-    groups = [found for source, found in looked_up.items() if not source.startswith(ON_CALL)]
+    found = {source: request.callees[source] for source in sources if source in request.callees}
+    on_call = [one for source, one in found.items() if source.startswith(ON_CALL)]
+    groups = [one for source, one in found.items() if not source.startswith(ON_CALL) and factor.notify == "dm"]
     hitches = ["nobody is on call"] if on_call and not any(one.people or one.unknown for one in on_call) else []
     hitches += ["who is on call could not be looked up"] if any(one.unknown for one in on_call) else []
-    hitches += ["who is in the group could not be looked up"] if any(one.unknown for one in groups) else []
-    hitches += [f"{one.more} more were not written to" for one in looked_up.values() if one.more]
+    hitches += [_UNKNOWN_GROUP] if any(one.unknown for one in groups) else []
+    hitches += [_more(one.more, factor.notify) for one in (*on_call, *groups) if one.more]
     return ", ".join(hitches)
 
 

@@ -105,7 +105,7 @@ def place_of(destination: str, note: Note) -> str:
 
 def unsaid(stored: Stored, destination: str, accounts: Accounts) -> tuple[Note, ...]:
     """The notes that are to stand under a card and do not yet."""
-    return _missing(stored, destination, notes_of(stored.request, accounts))
+    return _missing(stored, destination, notes_of(stored.request, accounts, destination))
 
 
 def untold(stored: Stored, operators: str) -> tuple[Note, ...]:

@@ -5,16 +5,17 @@ A note is given once; editing a card notifies nobody, a note does.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from typing import Literal
 
 from pydantic import Field
 
 from approvals.action import Frozen
 from approvals.attention import ON_CALL, called, notified
-from approvals.card import Who
+from approvals.card import Group, Who, groups_in
 from approvals.lifecycle import Status
 from approvals.request import Request
+from approvals.terms import Escalation
 from approvals.text import one_line
 
 _WORDS = {
@@ -48,7 +49,7 @@ What = Literal[
 
 
 class Note(Frozen):
-    """One thing to say. `asked` and `groups` are those it is for: people, and directory groups by their source.
+    """One thing to say. `asked` and `groups` are those it is for: people, and groups (as on cards).
 
     One that stands under no card says in `title` and `status` what it is about, and in `reference` where the card
     stands at `place`.
@@ -63,7 +64,7 @@ class Note(Frozen):
     factors: tuple[str, ...] = ()  #: those that still wait for somebody
     expires_at: int | None = None
     asked: tuple[Who, ...] = ()
-    groups: tuple[str, ...] = ()
+    groups: tuple[Group, ...] = ()
     place: str = ""  #: the destination that takes no cards, or where the card stands
     problem: str = ""  #: the platform's word for why, and what to do about it
     remedy: str = ""
@@ -84,13 +85,13 @@ def to_operators(request: Request) -> tuple[Note, ...]:
     return tuple(notes)
 
 
-def notes_of(request: Request, accounts: Callable[[str], tuple[str, ...]]) -> tuple[Note, ...]:
-    """The notes that should stand under a request's card by now; `accounts` gives the accounts of a person.
+def notes_of(request: Request, accounts: Callable[[str], tuple[str, ...]], destination: str = "") -> tuple[Note, ...]:
+    """The notes that should stand by now under a request's card (at a destination); `accounts` are those of a person.
 
     Of several reminders that came due while nobody could post, only the last is said.
     """
     if request.status is Status.PENDING:
-        return _waiting(request, accounts)
+        return tuple(_waiting(request, accounts, _brought_by(request, destination)))
     if request.unreviewed:
         return (_emergency(request, accounts),)
     if request.status in (Status.LAPSED, Status.UNKNOWN):
@@ -110,34 +111,45 @@ def _emergency(request: Request, accounts: Callable[[str], tuple[str, ...]]) -> 
     emergency, decision = request.terms.break_glass, request.decision
     sources = emergency.reviewers if emergency else ()
     alone = {vote.person for vote in decision.by} if decision else set()
+    asked, groups = _those(request, sources, alone, accounts)
     return Note(
-        key=f"emergency-{request.review_reminded}",
-        what="emergency",
-        code=request.code,
-        asked=tuple(who for who in people_in(request, sources, accounts) if who.person not in alone),
-        groups=groups_in(sources),
+        key=f"emergency-{request.review_reminded}", what="emergency", code=request.code, asked=asked, groups=groups
     )
 
 
-def _waiting(request: Request, accounts: Callable[[str], tuple[str, ...]]) -> tuple[Note, ...]:
-    """What is said while people may still answer, to those who may be pinged and have not answered."""
+def _waiting(
+    request: Request, accounts: Callable[[str], tuple[str, ...]], brought_by: Escalation | None
+) -> Iterator[Note]:
+    """What is said while people may still answer, to those who may be pinged and have not answered.
+
+    In a place that an escalation brought in, the card has just called everybody: nobody is called again for what came
+    before it.
+    """
     got = request.got()
     open_factors = [factor for factor in request.asked.factors if got[factor.name] < factor.need]
     done = {vote.person for vote in request.votes} | {*request.terms.excluded}
-    sources = notified(request, "mention")
-    asked = tuple(who for who in people_in(request, sources, accounts) if who.person not in done)
-    return tuple(
-        Note(
+    asked, groups = _those(request, notified(request, "mention"), done, accounts)
+    for key, what, after in _due(request):
+        note = Note(
             key=key,
             what=what,
             code=request.code,
             factors=tuple(factor.name for factor in open_factors),
             expires_at=request.expires_at,
             asked=asked,
-            groups=groups_in(sources),
+            groups=groups,
         )
-        for key, what in _due(request)
-    )
+        if brought_by is None or after > brought_by.after:
+            yield note
+        elif what == "escalation":
+            yield note.model_copy(update={"asked": (), "groups": ()})
+
+
+def _brought_by(request: Request, destination: str) -> Escalation | None:
+    """The step of the escalation by which it is asked at a destination; None where it was from the start."""
+    if destination in request.terms.destinations:
+        return None
+    return next((step for step in request.terms.escalation if destination in step.destinations), None)
 
 
 def people_in(request: Request, sources: Iterable[str], accounts: Callable[[str], tuple[str, ...]]) -> tuple[Who, ...]:
@@ -152,16 +164,26 @@ def people_in(request: Request, sources: Iterable[str], accounts: Callable[[str]
     return tuple(found.values())
 
 
-def groups_in(sources: Iterable[str]) -> tuple[str, ...]:
-    """Those of the sources that can be mentioned as a whole."""
-    return tuple(source for source in sources if not source.startswith(("person:", ON_CALL)))
+def _those(
+    request: Request, sources: Sequence[str], others: Set[str], accounts: Callable[[str], tuple[str, ...]]
+) -> tuple[tuple[Who, ...], tuple[Group, ...]]:
+    """Whom a note is for, without the `others`: people by name, and groups with members who were looked up."""
+    alone = [source for source in sources if source.startswith(("person:", ON_CALL))]
+    people = people_in(request, alone, accounts)
+    asked = tuple(who for who in people if who.person not in others)
+    return asked, groups_in(request, sources, {*others, *(who.person for who in people)})
 
 
-def _due(request: Request) -> Iterator[tuple[str, What]]:
-    """Which notes are due: edits of a card notify nobody, so a first yes says once whom the rest waits for."""
+def _due(request: Request) -> Iterator[tuple[str, What, int]]:
+    """Which notes are due, and ms after the asking since when: edits of a card notify nobody.
+
+    So a first yes says once whom the rest waits for.
+    """
     if request.escalated:
-        yield f"escalation-{request.escalated}", "escalation"
+        steps = [step.after for step in request.terms.escalation[: request.escalated]]
+        yield f"escalation-{request.escalated}", "escalation", max(steps, default=0)
     if request.reminded:
-        yield f"reminder-{request.reminded}", "reminder"
-    if any(vote.answer == "approve" for vote in request.votes):
-        yield "waiting", "waiting"
+        reminders = request.terms.reminders[: request.reminded]
+        yield f"reminder-{request.reminded}", "reminder", max(reminders, default=0)
+    if yes := [vote.at for vote in request.votes if vote.answer == "approve"]:
+        yield "waiting", "waiting", min(yes) - request.asked_at

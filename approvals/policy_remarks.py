@@ -12,7 +12,7 @@ from approvals.policy_file import DEFAULTS, Demands, FactorEntry, Match, PolicyF
 
 def warnings(file: PolicyFile) -> list[Problem]:
     """What may be meant as it stands, and probably is not."""
-    return [*_unlike(file), *_elsewhere(file)]
+    return [*_unlike(file), *_elsewhere(file), *_not_there(file)]
 
 
 def _unlike(file: PolicyFile) -> Iterator[Problem]:
@@ -42,6 +42,30 @@ def _elsewhere(file: PolicyFile) -> Iterator[Problem]:
     for place in file.external_channels:
         if place not in used:
             yield Problem(f"nothing is ever shown in {place}; take it out", ("external_channels",), "external_channels")
+
+
+def _not_there(file: PolicyFile) -> Iterator[Problem]:
+    """Demands of people who have no account on any platform where they are asked: never notified, and never heard."""
+    places: list[tuple[tuple[str | int, ...], str, Demands]] = [(("defaults",), "defaults", file.defaults)]
+    places += [(("rules", place), f"rules.{rule.id}", rule) for place, rule in enumerate(file.rules)]
+    for path, where, demands in places:
+        if demands.effect != "require" or not (demands.factors or demands.destinations):
+            continue
+        asked_in = {_platform(place) for place in (demands.destinations or file.defaults.destinations)}
+        asked_in |= {_platform(place) for step in demands.escalate for place in step.destinations}
+        for factor in demands.factors or file.defaults.factors:
+            groups = [file.groups[name] for name in factor.groups]
+            people = {person for group in groups for person in group.people}
+            accounts = {_platform(account) for person in people for account in file.people[person].accounts}
+            if people and not any(group.is_open for group in groups) and not accounts & asked_in:
+                what = f"nobody of {_listed(factor.groups, 'or')} has an account in {_listed(sorted(asked_in), 'or')}, "
+                what += "where they are asked; list their accounts there under people, or add another destination"
+                yield Problem(what, (*path, "factors" if demands.factors else "destinations"), where)
+
+
+def _platform(place: str) -> str:
+    """The platform of a destination or an account."""
+    return place.partition(":")[0]
 
 
 def remarks(file: PolicyFile) -> list[str]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterator
 from typing import Final
 
-from approvals.attention import ON_CALL, Book
+from approvals.attention import ON_CALL, Book, is_mentioned_whole
 from approvals.commits import change_of, under_policy
 from approvals.errors import DirectoryUnavailable, NotConfirmed
 from approvals.lifecycle import Status
@@ -37,20 +37,26 @@ def occasion(request: Request) -> str:
 
 def _asked(request: Request) -> Iterator[str]:
     if request.status is Status.PENDING:
-        factors = request.asked.factors
-        if any(_stands_for_others(source, one.notify) for one in factors for source in one.sources):
+        factors, places = request.asked.factors, (*request.asked.destinations, *request.terms.fallback)
+        if any(_stands_for_others(source, one.notify, places) for one in factors for source in one.sources):
             got = request.got()
             for factor in (one for one in factors if got[one.name] < one.need):
-                yield from (source for source in factor.sources if _stands_for_others(source, factor.notify))
+                yield from (one for one in factor.sources if _stands_for_others(one, factor.notify, places))
     elif request.unreviewed and request.terms.break_glass:
-        yield from (source for source in request.terms.break_glass.reviewers if source.startswith(ON_CALL))
+        reviewers, places = request.terms.break_glass.reviewers, request.terms.destinations
+        yield from (source for source in reviewers if _stands_for_others(source, "mention", places))
 
 
-def _stands_for_others(source: str, notify: Notify) -> bool:
-    """Whether those behind a source are notified one by one: groups are mentioned as such, and people are named."""
-    if source.startswith(ON_CALL):
-        return notify != "none"
-    return notify == "dm" and not source.startswith("person:")
+def _stands_for_others(source: str, notify: Notify, places: tuple[str, ...]) -> bool:
+    """Whether those behind a source are notified one by one: people are named, and some groups can be mentioned whole.
+
+    `places` are those where the card may come to stand.
+    """
+    if source.startswith("person:") or notify == "none":
+        return False
+    if source.startswith(ON_CALL) or notify == "dm":
+        return True
+    return not all(is_mentioned_whole(source, place) for place in places)
 
 
 class Reaching:

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 
-from approvals.card import UNNAMED, Before, Button, Card, Changed, Said, Seat, Step, Who
+from approvals.card import UNNAMED, Before, Button, Card, Changed, Group, Said, Seat, Step, Who
 from approvals.hosts import Host
 from approvals.lifecycle import Status
 from approvals.lines import Line
@@ -94,12 +94,8 @@ def draw(card: Card, *, team: str, value: str) -> Drawing:
 
 def person(who: Who, team: str) -> Json:
     """A person as their own account here, or literally where they have none."""
-    for account in who.accounts:
-        via, _, rest = account.partition(":")
-        tenant, _, user = rest.partition(":")
-        if (via, tenant) == ("slack", team) and user:
-            return mention(user)
-    return text(who.person, "code")
+    user = who.user_of("slack", team)
+    return mention(user) if user else text(who.person, "code")
 
 
 def mark(status: Status, risk: Risk, *, emergency: bool = False) -> str:
@@ -296,7 +292,9 @@ def _asked(seat: Seat, team: str) -> list[Json]:
     """Who is asked for one demand, in brackets: mentioned, or by name where a card does not call them; and a hitch."""
     by_name = [text(who.person, "code") for who in seat.people] if seat.notify != "mention" else []
     asked = listed([*people_of(seat, team), *by_name], " or ")
-    hitch = [text(f"; {seat.hitch}" if asked else seat.hitch)] if seat.hitch else []
+    named = [group for group in seat.groups if seat.notify == "mention" and not _is_ours(group)]
+    hitches = ", ".join(filter(None, [seat.hitch, *(group.hitch_in("slack") for group in named)]))
+    hitch = [text(f"; {hitches}" if asked else hitches)] if hitches else []
     return [text(" ("), *asked, *hitch, text(")")] if asked or hitch else []
 
 
@@ -304,8 +302,23 @@ def people_of(seat: Seat, team: str) -> list[Json]:
     """Those who are called for one demand by being mentioned: their groups here, and each of them by name."""
     if seat.notify != "mention":
         return []
-    groups = [usergroup(source.removeprefix(GROUP)) for source in seat.groups if source.startswith(GROUP)]
-    return [*groups, *(person(who, team) for who in seat.people)]
+    found = [*groups_called(seat.groups, team), *(person(who, team) for who in seat.people)]
+    return [element for place, element in enumerate(found) if element not in found[:place]]
+
+
+def groups_called(groups: Sequence[Group], team: str) -> list[Json]:
+    """Mentions of our own groups, each as a whole, and of those of others' members who have an account here."""
+    found: list[Json] = []
+    for group in groups:
+        if _is_ours(group):
+            found.append(usergroup(group.source.removeprefix(GROUP)))
+        else:
+            found += [mention(user) for who in group.people if (user := who.user_of("slack", team))]
+    return found
+
+
+def _is_ours(group: Group) -> bool:
+    return group.source.startswith(GROUP)
 
 
 def _so_far(card: Card, team: str) -> list[Json]:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from approvals.notes import Note
-from handlers.slack.blocks import Drawing, escaped, person
-from handlers.slack.directory import GROUP
-from handlers.slack.elements import Json, link, listed, section, text, usergroup, when
+from handlers.slack.blocks import Drawing, escaped, groups_called, person
+from handlers.slack.elements import Json, link, listed, section, text, when
 
 
 def draw_letter(note: Note, url: str) -> Drawing:
@@ -18,7 +17,7 @@ def draw_letter(note: Note, url: str) -> Drawing:
 
 def draw_note(note: Note, *, team: str) -> Drawing:
     """The note for our workspace `team`; mentions notify, so only those it is for are mentioned."""
-    people = [*(person(who, team) for who in note.asked), *_groups(note)]
+    people = [*(person(who, team) for who in note.asked), *groups_called(note.groups, team)]
     line: list[Json] = [*listed(people), text(": ")] if people else []
     line += [text(note.words)]
     if note.factors:
@@ -30,7 +29,3 @@ def draw_note(note: Note, *, team: str) -> Drawing:
     if note.remedy:
         line += [text(f"; {note.remedy}")]
     return Drawing([section([*line, text(" · code "), text(note.code, "bold")])], f"{note.words} ({note.code})")
-
-
-def _groups(note: Note) -> list[Json]:
-    return [usergroup(source.removeprefix(GROUP)) for source in note.groups if source.startswith(GROUP)]

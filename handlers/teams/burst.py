@@ -11,22 +11,26 @@ from approvals.lifecycle import Status
 from approvals.rows import Row
 from handlers.teams.cards import DATA, ROW, Drawing, buttons_of, heading, refresh_of, seats, voice
 from handlers.teams.elements import Json, card, fixed, line, lines, literal, local_time, ours, quiet, row
+from handlers.teams.mentions import NOBODY, Call
 
 _LEAD = "they came faster than Teams lets me post, and each is decided on its own"
 
 
-def draw_rows(rows: Sequence[Row | None], values: Sequence[str]) -> Drawing:
-    """The rows in their order, a forgotten one as a line that says so; `values` are what each row's buttons carry."""
+def draw_rows(rows: Sequence[Row | None], values: Sequence[str], call: Call = NOBODY) -> Drawing:
+    """The rows in their order, a forgotten one as a line that says so; `values` are what each row's buttons carry.
+
+    `call` is whom a new message mentions: for all of its rows at once, since it notifies once.
+    """
     waiting = [one.code for one in rows if one is not None and one.status is Status.PENDING]
     spoken = (
         f"{len(waiting)} approvals needed: {', '.join(waiting)}" if waiting else f"{len(rows)} requests, all answered"
     )
-    body = [_lead(len(rows), len(waiting))]
+    body = [_lead(len(rows), len(waiting)), *call.line(spacing="Small")]
     for one, value in zip(rows, values, strict=True):
         body.append(_forgotten() if one is None else _row(one, value))
     open_ones = [(one, value) for one, value in zip(rows, values, strict=True) if one is not None and one.buttons]
     refresh = refresh_of([one for one, _ in open_ones], open_ones[0][1]) if open_ones else None
-    return Drawing(card(body, spoken=spoken, teams={"width": "Full"}, refresh=refresh), spoken)
+    return Drawing(card(body, spoken=spoken, teams={"width": "Full", **call.entities()}, refresh=refresh), spoken)
 
 
 def _lead(count: int, waiting: int) -> Json:

@@ -6,7 +6,7 @@ What is ours (title, note, rule, deadline) frames what is the agent's. A card th
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from approvals.card import Before, Button, Card, Care, Changed, Said, Seat, Step, Who
@@ -17,6 +17,7 @@ from approvals.review import Review
 from approvals.rows import Row
 from approvals.terms import Piece, Risk
 from handlers.teams.elements import Json, card, fixed, line, literal, local_time, ours, plainly, quiet, quote, row, utc
+from handlers.teams.mentions import NOBODY, Call, members_of
 
 APPROVE = "approve"
 DENY = "deny"
@@ -66,14 +67,14 @@ class Drawing:
     spoken: str
 
 
-def draw(shown: Card, *, value: str, notice: str = "", denials: Sequence[str] = ()) -> Drawing:
+def draw(shown: Card, *, value: str, notice: str = "", denials: Sequence[str] = (), call: Call = NOBODY) -> Drawing:
     """A card whose buttons carry `value`; `notice` is told above it to the one person who clicked.
 
-    `denials` are the reasons for a no that policy offers.
+    `denials` are the reasons for a no that policy offers, `call` is whom a new card mentions.
     """
     spoken = _spoken(shown)
     for room in _ROOMS:
-        drawn = _drawn(shown, value, notice, spoken, room if shown.complete else _LITTLE, denials)
+        drawn = _drawn(shown, value, notice, spoken, room if shown.complete else _LITTLE, denials, call)
         if size_of(drawn) <= LIMIT:
             break
     return Drawing(drawn, spoken)
@@ -106,11 +107,12 @@ def preset_field(answer: str, request: str) -> str:
     return f"{answer}-preset-{request}"
 
 
-def _drawn(shown: Card, value: str, notice: str, spoken: str, room: _Room, denials: Sequence[str]) -> Json:
-    body = [*_notice(notice), *_body(shown, room)]
+def _drawn(shown: Card, value: str, notice: str, spoken: str, room: _Room, denials: Sequence[str], call: Call) -> Json:
+    body = [*_notice(notice), *_body(shown, room, call)]
     buttons = buttons_of(_offered(shown, room), shown, {DATA: value}, care=shown.care, denials=denials)
     buttons += [_more(shown.request, {DATA: value})] if buttons else []
-    return card(body, buttons, spoken=spoken, teams={"width": "Full"}, refresh=refresh_of([shown], value))
+    teams = {"width": "Full", **call.entities()}
+    return card(body, buttons, spoken=spoken, teams=teams, refresh=refresh_of([shown], value))
 
 
 def refresh_of(shown: Sequence[Card | Row], value: str) -> Json | None:
@@ -121,7 +123,7 @@ def refresh_of(shown: Sequence[Card | Row], value: str) -> Json | None:
     """
     if not any(one.buttons for one in shown):
         return None
-    asked = (who for one in shown for seat in one.needs for who in seat.people)
+    asked = (who for one in shown for seat in one.needs for who in (*seat.people, *members_of(seat.groups)))
     users = [account.split(":")[2] for who in asked for account in who.accounts if account.startswith("teams:")]
     named = [f"8:orgid:{user}" for user in dict.fromkeys(users)][:REFRESHED]
     action = _execute("Refresh", REFRESH, {DATA: value}, "default")
@@ -144,7 +146,7 @@ def _notice(words: str) -> Iterator[Json]:
         yield {"type": "Container", "style": "emphasis", "items": [line(literal(words, weight="Bolder"))]}
 
 
-def _body(shown: Card, room: _Room) -> Iterator[Json]:
+def _body(shown: Card, room: _Room, call: Call) -> Iterator[Json]:
     yield line(heading(shown))
     if shown.summary and shown.status is not Status.PENDING:
         yield line(sentence(shown.summary), spacing="Small")
@@ -157,7 +159,7 @@ def _body(shown: Card, room: _Room) -> Iterator[Json]:
     for before in shown.earlier:
         yield quiet(_before(before))
     yield quiet(_asks(shown))
-    yield from _progress(shown)
+    yield from _progress(shown, call)
     if shown.buttons:
         yield from _care(shown, room)
     yield from _words(shown)
@@ -286,32 +288,33 @@ def _asks(shown: Card) -> Iterator[Json]:
     yield ours(f" · code {shown.code}", weight="Bolder")
 
 
-def _progress(shown: Card) -> Iterator[Json]:
+def _progress(shown: Card, call: Call) -> Iterator[Json]:
     """Who is needed and who has answered, until when; or, once decided, how it went on."""
     if shown.status is not Status.PENDING:
         yield quiet(_story(shown))
         return
-    yield quiet(_so_far(shown) if shown.said else _needed(shown))
+    yield quiet(_so_far(shown, call) if shown.said else _needed(shown, call))
+    yield from call.line(spacing="Small")
     if shown.expires_at is not None:
         yield fixed(f"Expires {local_time(shown.expires_at)}", size="Small", isSubtle=True, spacing="None")
 
 
-def _needed(shown: Card) -> Iterator[Json]:
+def _needed(shown: Card, call: Call) -> Iterator[Json]:
     people = sum(seat.need for seat in shown.needs)
     yield ours("👥 needs ")
-    yield from seats(shown.needs)
+    yield from seats(shown.needs, lambda seat: _asked(seat, call))
     if people > 1:
         yield ours(f", {_NUMBERS.get(people, people)} different people")
 
 
-def _so_far(shown: Card) -> Iterator[Json]:
+def _so_far(shown: Card, call: Call) -> Iterator[Json]:
     yes = any(said.answer == "approve" for said in shown.said)
     yield ours("✅ " if yes else "👥 ")
     for index, said in enumerate(shown.said):
         yield from [ours(", ")] if index else []
         yield from voice(said)
     yield ours(" · waiting for ")
-    yield from seats([seat for seat in shown.needs if seat.got < seat.need])
+    yield from seats([seat for seat in shown.needs if seat.got < seat.need], lambda seat: _asked(seat, call))
 
 
 def voice(said: Said) -> Iterator[Json]:
@@ -327,14 +330,37 @@ def voice(said: Said) -> Iterator[Json]:
     yield ours(f" at {utc(said.at, day=False)}")
 
 
-def seats(needs: Sequence[Seat]) -> Iterator[Json]:
-    """Who is needed, and how many of them there are."""
+def seats(needs: Sequence[Seat], asked: Callable[[Seat], list[Json]] = lambda seat: []) -> Iterator[Json]:
+    """Who is needed, and how many of them there are; in brackets those who are `asked`, and who could not be."""
     for index, seat in enumerate(needs):
         yield from [ours(" and ")] if index else []
         yield from literal(seat.name)
-        yield ours(f" {seat.got} of {seat.need}{f' ({seat.hitch})' if seat.hitch else ''}")
+        yield ours(f" {seat.got} of {seat.need}")
+        yield from _in_brackets(asked(seat), _hitches(seat))
     if not needs:
         yield ours("nobody")
+
+
+def _in_brackets(asked: list[Json], hitches: str) -> list[Json]:
+    if not asked and not hitches:
+        return []
+    apart = "; " if asked and hitches else ""
+    return [ours(" ("), *asked, ours(f"{apart}{hitches})")]
+
+
+def _hitches(seat: Seat) -> str:
+    """What kept people from being called: Teams lets a bot mention no group, so that its members are."""
+    groups = [group.hitch_in("teams") for group in seat.groups] if seat.notify == "mention" else []
+    return ", ".join(filter(None, [seat.hitch, *groups]))
+
+
+def _asked(seat: Seat, call: Call) -> list[Json]:
+    """Who is asked by name, without those whom the card mentions."""
+    runs: list[Json] = []
+    for who in seat.people:
+        if not call.names(who):
+            runs += [*([ours(" or ")] if runs else []), *literal(who.person)]
+    return runs
 
 
 def _story(shown: Card) -> Iterator[Json]:

@@ -109,11 +109,15 @@ class Clicks:
         return await self._told(press, answer, verdict)
 
     async def _paused(self, press: Press) -> Json:
-        """Deny, and stop the agent; both are told, whichever of them counted."""
+        """Deny, and stop the agent; both are told, whichever of them counted.
+
+        In words that stay: of the pause no card tells, and one of the clicker's own lasts only until everybody's comes.
+        """
         if not press.reason:
             return self._refused("no_reason", answers.NO_REASON)
         came = await self._approvals.deny_and_pause(press.request, press.click("deny"))
-        return await self._shown(press, came.verdict, answers.paused(came))
+        self._watch.clicked(verdicts.came_to(came.verdict))
+        return banner(answers.paused(came))
 
     async def _reported(self, press: Press) -> Json:
         if not press.reason:
@@ -128,9 +132,7 @@ class Clicks:
 
     async def _told(self, press: Press, answer: str, verdict: Verdict) -> Json:
         """The new card where there is one to show alone, else words for a moment; the courier shows the rest."""
-        return await self._shown(press, verdict, answers.about(verdict, answer))
-
-    async def _shown(self, press: Press, verdict: Verdict, words: str) -> Json:
+        words = answers.about(verdict, answer)
         self._watch.clicked(verdicts.came_to(verdict))
         if isinstance(verdict, Refused) or press.beside_others:
             return banner(words)

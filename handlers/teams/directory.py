@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from approvals.errors import DirectoryUnavailable
@@ -20,7 +20,7 @@ from handlers.teams.connector import Connector, Rest
 from handlers.teams.errors import ApiProblem, ApiRefused
 from handlers.teams.identity import Identity
 from handlers.teams.places import Places
-from handlers.teams.shapes import guid, items, mapping, object_id
+from handlers.teams.shapes import guid, items, mapping, object_id, text
 
 GROUP = "teams:group:"
 TEAM = "teams:team:"
@@ -29,6 +29,13 @@ MOST_MEMBERS = 100  #: of a group, who are looked at to be written to; more than
 _FOREIGN = "from another tenant"
 _PROBLEMS = (ApiProblem,)
 Roster = Mapping[str, Mapping[str, Any]]
+
+
+class Known(NamedTuple):
+    """What is known of a user: what they are instead of a full member (None: just that), and what they are called."""
+
+    standing: str | None
+    name: str
 
 
 class Graph:
@@ -40,7 +47,7 @@ class Graph:
 
     async def user(self, object_id: str) -> Mapping[str, Any] | None:
         """A user of the tenant; None if there is none. https://learn.microsoft.com/graph/api/user-get"""
-        url = f"{self._url}/users/{quote(object_id)}?$select=id,accountEnabled,userType"
+        url = f"{self._url}/users/{quote(object_id)}?$select=id,accountEnabled,userType,displayName"
         try:
             return await self._rest.call("user", "GET", url)
         except ApiRefused as exc:
@@ -96,7 +103,7 @@ class TeamsDirectory:
         self._identity = identity
         self._everybody = everybody
         self._tasks = Tasks()
-        self._standings: Recent[str | None] = Recent("Entra", now, self._tasks, problems=_PROBLEMS, patience=patience)
+        self._users: Recent[Known] = Recent("Entra", now, self._tasks, problems=_PROBLEMS, patience=patience)
         self._groups: Recent[bool] = Recent("Entra", now, self._tasks, problems=_PROBLEMS, patience=patience)
         self._members: Recent[frozenset[str]] = Recent("Entra", now, self._tasks, problems=_PROBLEMS, patience=patience)
         self._rosters: Recent[Roster] = Recent("Teams", now, self._tasks, problems=_PROBLEMS, patience=patience)
@@ -105,9 +112,15 @@ class TeamsDirectory:
         """None for a full, active, human member; else what the account is instead."""
         if not self._is_ours(account):
             return _FOREIGN
-        if self._everybody:
-            return standing_in_roster((await self._roster(self._everybody)).get(account.user), self._identity)
-        return await self._standings.get(account.user, lambda: self._look_up(account.user))
+        return (await self._known(account.user)).standing
+
+    async def name(self, user: str) -> str | None:
+        """What a member in good standing is called (text of anybody's; may be empty); None: they are none.
+
+        Raises DirectoryUnavailable.
+        """
+        known = await self._known(user)
+        return known.name if known.standing is None else None
 
     async def is_member(self, account: Account, source: str) -> bool:
         """Whether the account is in an Entra group or on a team's roster; other sources hold nobody of ours."""
@@ -149,8 +162,15 @@ class TeamsDirectory:
     def _is_ours(self, account: Account) -> bool:
         return account.via == "teams" and account.tenant == self._identity.tenant
 
-    async def _look_up(self, user: str) -> str | None:
-        return standing_of(await self._graph.user(user))
+    async def _known(self, user: str) -> Known:
+        if self._everybody:
+            member = (await self._roster(self._everybody)).get(user)
+            return Known(standing_in_roster(member, self._identity), text(mapping(member).get("name")))
+        return await self._users.get(user, lambda: self._look_up(user))
+
+    async def _look_up(self, user: str) -> Known:
+        found = await self._graph.user(user)
+        return Known(standing_of(found), text(mapping(found).get("displayName")))
 
     async def _roster(self, team: str) -> Roster:
         return await self._rosters.get(team, lambda: self.roster(team))

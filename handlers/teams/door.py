@@ -85,17 +85,18 @@ class TeamsDoor:
         self.graph = Graph(Rest(session, self.tokens, GRAPH, watch=options.watch), url=addresses.graph)
         self.connector = Connector(Rest(session, self.tokens, BOTS, watch=options.watch))
         self._marks = Marks(Seal(seal_key, team=identity.tenant, app=identity.app))
+        self.directory = TeamsDirectory(
+            self.graph, self.connector, self.places, identity, now=clocks.monotonic, everybody=options.everybody
+        )
         self.platform = TeamsPlatform(
             self.connector,
             self.places,
             identity,
             self._marks,
+            names=self.directory.name,
             look_again=options.look_again,
             external=options.external,
             now=clocks.monotonic,
-        )
-        self.directory = TeamsDirectory(
-            self.graph, self.connector, self.places, identity, now=clocks.monotonic, everybody=options.everybody
         )
         self._gate = Gate(
             self.keys, app=identity.app, tenant=identity.tenant, now=clocks.wall, services=addresses.services

@@ -6,12 +6,14 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
+from http import HTTPStatus
 from typing import Any, TypeVar
 
 import structlog
 
 from approvals.card import Card, card_of
-from approvals.errors import ChatRefused, ChatUnavailable
+from approvals.errors import ChatRefused, ChatUnavailable, DirectoryUnavailable
 from approvals.notes import Note
 from approvals.ports import Errand, Pace
 from approvals.request import Request
@@ -26,6 +28,7 @@ from handlers.teams.elements import CHANNELS, link, message
 from handlers.teams.errors import ApiLimited, ApiProblem, ApiRefused, ApiSilent
 from handlers.teams.identity import Identity
 from handlers.teams.marks import Marks, new_mark
+from handlers.teams.mentions import MOST, NOBODY, Call, Callee, call, called_by, callees, members_of
 from handlers.teams.notes import draw_note
 from handlers.teams.outsiders import Outsiders
 from handlers.teams.places import Place, Places
@@ -35,6 +38,7 @@ from handlers.teams.shapes import guid, object_id
 log = structlog.get_logger(__name__)
 
 T = TypeVar("T")
+Drawn = Callable[[Call], Drawing]  #: a message, drawn with whom it mentions
 
 #: Per bot and thread Teams takes 7 in 1 s, 8 in 2 s, 60 in 30 s and 1800 in an hour; both together stay below all four.
 #: https://learn.microsoft.com/microsoftteams/platform/bots/how-to/rate-limit
@@ -66,7 +70,10 @@ _ABOUT_A_MESSAGE = frozenset({GONE, "MessageSizeTooBig"})
 
 
 class TeamsPlatform:
-    """ChatPlatform for one tenant. A destination is `teams:19:…` (a channel or chat) or `teams:<object id>`."""
+    """ChatPlatform for one tenant. A destination is `teams:19:…` (a channel or chat) or `teams:<object id>`.
+
+    `names` says what a user of the tenant is called, None where they are no member in good standing.
+    """
 
     name = "teams"
 
@@ -77,6 +84,7 @@ class TeamsPlatform:
         identity: Identity,
         marks: Marks,
         *,
+        names: Callable[[str], Awaitable[str | None]],
         look_again: tuple[float, ...] = LOOK_AGAIN,
         external: Callable[[str], bool] = lambda destination: False,
         now: Callable[[], float] = time.monotonic,
@@ -87,12 +95,18 @@ class TeamsPlatform:
         self._places = places
         self._identity = identity
         self._marks = marks
+        self._names = names
         self._look_again = look_again
 
     async def post(self, destination: str, request: Request, card: Card) -> Mapping[str, str]:
         """Show a card as a new message, at most once: nothing is tried again in here."""
         place, mark = await self._place(destination), new_mark()
-        return await self._post(place, self.drawn(request, card, place.id, mark), mark)
+        return await self._post(
+            place,
+            lambda call: self.drawn(request, card, place.id, mark, call=call),
+            called_by(card.needs, self._identity.tenant),
+            mark,
+        )
 
     async def update(self, reference: Mapping[str, str], request: Request, card: Card) -> None:
         """Change a message so that it shows this card; where it is gone, a new one says how it ended."""
@@ -102,22 +116,20 @@ class TeamsPlatform:
     async def reply(self, reference: Mapping[str, str], note: Note) -> None:
         """Say something in a card's thread, or in the chat where there are no threads, mentioning those it is for."""
         place = reference["conversation"]
-        drawing = draw_note(note, tenant=self._identity.tenant)
         thread = f"{place};messageid={reference['activity']}" if await self._has_threads(place) else place
-        activity = message(drawing.card, drawing.spoken)
-        await _teams(self._connector.send(await self._service(place), thread, activity))
+        await self._say(await self._service(place), thread, partial(draw_note, note), self._for_whom(note))
 
     async def announce(self, destination: str, note: Note) -> None:
         """Say something that stands under no card."""
-        await self._post(await self._place(destination), draw_note(note, tenant=self._identity.tenant))
+        await self._post(await self._place(destination), partial(draw_note, note), self._for_whom(note))
 
     async def say(self, service: str, conversation: str, drawing: Drawing) -> None:
         """Say something in a conversation, or a thread of it, that somebody just wrote in from this service address."""
-        await _teams(self._connector.send(service, conversation, message(drawing.card, drawing.spoken)))
+        await _teams(self._sent(service, conversation, drawing))
 
     async def say_to(self, person: str, drawing: Drawing) -> None:
         """Say something to one person (by object id), in their own chat with us."""
-        await self._post(await self._place(f"teams:{person}"), drawing)
+        await self._post(await self._place(f"teams:{person}"), lambda call: drawing)
 
     async def find_posted(self, destination: str, about: str, since: int) -> Mapping[str, str] | None:
         """Nothing: Teams lets a bot search no conversation. A copy is closed when somebody sees it (views.py)."""
@@ -148,7 +160,12 @@ class TeamsPlatform:
     async def post_shared(self, destination: str, message: str, rows: Sequence[Row]) -> Mapping[str, str]:
         """Show several requests in a new message, at most once."""
         place, mark = await self._place(destination), new_mark()
-        return await self._post(place, self.drawn_together(rows, place.id, mark), mark)
+        return await self._post(
+            place,
+            lambda call: self.drawn_together(rows, place.id, mark, call),
+            called_by([seat for row in rows for seat in row.needs], self._identity.tenant),
+            mark,
+        )
 
     async def update_shared(self, reference: Mapping[str, str], rows: Sequence[Row | None]) -> None:
         """Change a shared message so that it shows these rows."""
@@ -162,10 +179,49 @@ class TeamsPlatform:
             return (EDITS,)
         return tuple(replace(pace, name=f"{destination}{pace.name}") for pace in (AT_ONCE, IN_AN_HOUR))
 
-    async def _post(self, place: Place, drawing: Drawing, mark: str = "") -> Mapping[str, str]:
-        activity = message(drawing.card, drawing.spoken)
-        sent = await _teams(self._connector.send(place.service, place.id, activity))
-        return reference_to(place.id, sent, mark)
+    async def _post(
+        self, place: Place, drawn: Drawn, called: Sequence[Callee] = (), mark: str = ""
+    ) -> Mapping[str, str]:
+        return reference_to(place.id, await self._say(place.service, place.id, drawn, called), mark)
+
+    async def _say(self, service: str, conversation: str, drawn: Drawn, called: Sequence[Callee] = ()) -> str:
+        """Send a message, which notifies these people; the id it got."""
+        call = await self._mentions(called)
+        return await _teams(self._tried(service, conversation, drawn, call))
+
+    async def _tried(self, service: str, conversation: str, drawn: Drawn, call: Call) -> str:
+        """Where Teams finds it wrong, so that nothing was sent, it is sent without mentions: it has to be seen."""
+        try:
+            return await self._sent(service, conversation, drawn(call))
+        except ApiRefused as refusal:
+            if refusal.status != HTTPStatus.BAD_REQUEST or not call.mentions:
+                raise
+            log.warning("teams_takes_no_mentions", conversation=conversation, code=refusal.code)
+            return await self._sent(service, conversation, drawn(NOBODY))
+
+    async def _sent(self, service: str, conversation: str, drawing: Drawing) -> str:
+        return await self._connector.send(service, conversation, message(drawing.card, drawing.spoken))
+
+    async def _mentions(self, called: Sequence[Callee]) -> Call:
+        """How the first of these are mentioned. Teams mixes mentions up where it knows somebody no more: they are none.
+
+        https://learn.microsoft.com/answers/questions/5587981
+        """
+        asked = called[:MOST]
+        names = await asyncio.gather(*map(self._name, asked))
+        found = [(who, name) for who, name in zip(asked, names, strict=True) if name is not None]
+        return call(found, more=len(called) - len(asked))
+
+    def _for_whom(self, note: Note) -> list[Callee]:
+        return callees([*note.asked, *members_of(note.groups)], self._identity.tenant)
+
+    async def _name(self, who: Callee) -> str | None:
+        """What somebody is called here, or by policy where nobody can say; None where they are no member any more."""
+        try:
+            name = await self._names(who.user)
+        except DirectoryUnavailable:
+            return who.person
+        return who.person if name == "" else name
 
     async def _change(self, reference: Mapping[str, str], drawing: Drawing, *, waits: bool) -> None:
         """Change a message; where it is gone and nobody has to answer it, say what it says in a new one."""
@@ -177,7 +233,7 @@ class TeamsPlatform:
             if refusal.code != GONE or waits:
                 raise
             log.warning("teams_message_is_gone", conversation=place)
-            await _teams(self._connector.send(service, place, message(drawing.card, drawing.spoken)))
+            await _teams(self._sent(service, place, drawing))
 
     async def _patiently(self, service: str, place: str, activity: str, drawing: Drawing) -> None:
         """A PUT may be repeated; Teams now and then does not find a message that is there."""
@@ -190,15 +246,17 @@ class TeamsPlatform:
                     raise
                 await asyncio.sleep(pause)
 
-    def drawn(self, request: Request, card: Card, place: str, mark: str, notice: str = "") -> Drawing:
+    def drawn(
+        self, request: Request, card: Card, place: str, mark: str, notice: str = "", call: Call = NOBODY
+    ) -> Drawing:
         """A card in a place, with words for one person above it; `mark` is that of its message."""
         value = self._marks.value(Sealed(card.request, card.digest()), place, mark)
-        return draw(card, value=value, notice=notice, denials=request.presentation.denials)
+        return draw(card, value=value, notice=notice, denials=request.presentation.denials, call=call)
 
-    def drawn_together(self, rows: Sequence[Row | None], place: str, mark: str) -> Drawing:
+    def drawn_together(self, rows: Sequence[Row | None], place: str, mark: str, call: Call = NOBODY) -> Drawing:
         """A shared message in a place."""
         values = [self._marks.value(Sealed(row.request, row.digest()), place, mark) if row else "" for row in rows]
-        return draw_rows(rows, values)
+        return draw_rows(rows, values, call)
 
     async def _place(self, destination: str) -> Place:
         """Where a destination is; a chat with a person is opened where there is none yet."""

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import pytest
 
 from approvals.attention import notified
-from approvals.card import card_of
+from approvals.card import Group, card_of
 from approvals.delegations import MOST, Handed
 from approvals.errors import EntryRefused
 from approvals.letters import Stand, letters_of
@@ -325,7 +325,7 @@ async def test_a_seat_of_somebody_in_a_group_of_the_platform_is_called_by_name_b
     house.directory.groups[SECURITY] = {account("alice").id}
     await handed(house, "alice", "erin")
     (seat,) = card_of(await house.asked()).needs
-    assert ([who.person for who in seat.people], seat.groups) == (["erin"], (SECURITY,))
+    assert ([who.person for who in seat.people], seat.groups) == (["erin"], (Group(source=SECURITY),))
 
 
 async def test_a_call_that_is_sent_again_under_a_freeze_joins_what_was_asked_where_seats_are_handed_over() -> None:

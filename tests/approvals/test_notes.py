@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from approvals.lifecycle import Status
@@ -33,6 +35,11 @@ def asked(note: Note) -> list[str]:
     return [who.person for who in note.asked]
 
 
+def groups(note: Note) -> list[str]:
+    """The groups it is for."""
+    return [group.source for group in note.groups]
+
+
 def test_where_nothing_is_due_nothing_is_said() -> None:
     assert notes_of(a_request(), accounts) == ()
 
@@ -42,13 +49,13 @@ def test_a_reminder_is_for_everybody_of_the_demands_that_are_open() -> None:
     assert (note.what, note.factors) == ("reminder", ("ops", "security"))
     assert asked(note) == ["alice", "bob"]
     assert [who.accounts for who in note.asked] == [(account("alice").id,), (account("bob").id,)]
-    assert note.groups == ("slack:usergroup:S0SEC",)
+    assert groups(note) == ["slack:usergroup:S0SEC"]
     assert (note.code, note.expires_at) == (a_request().code, a_request().expires_at)
 
 
 def test_a_demand_that_is_met_reminds_nobody() -> None:
     note = said(a_request(terms=BOTH, reminded=2).voted(a_vote(), jti="j"))["reminder-2"]
-    assert (note.factors, asked(note), note.groups) == (("security",), [], ("slack:usergroup:S0SEC",))
+    assert (note.factors, asked(note), groups(note)) == (("security",), [], ["slack:usergroup:S0SEC"])
 
 
 def test_who_has_answered_is_not_reminded_however_they_answered() -> None:
@@ -65,7 +72,7 @@ def test_an_escalation_is_for_those_who_may_answer_then() -> None:
     terms = some_terms(escalation=(STEP,))
     note = said(a_request(terms=terms, escalated=1))["escalation-1"]
     assert asked(note) == ["alice", "bob", "carol"]
-    assert note.groups == ("slack:usergroup:S0LEADS",)
+    assert groups(note) == ["slack:usergroup:S0LEADS"]
     assert [who.accounts for who in note.asked][-1] == ()
 
 
@@ -92,7 +99,7 @@ def test_after_a_first_yes_the_rest_is_called_once_because_edits_call_nobody() -
     request = a_request(terms=BOTH)
     assert "waiting" not in said(request)
     note = said(request.voted(a_vote(), jti="j"))["waiting"]
-    assert (note.factors, asked(note), note.groups) == (("security",), [], ("slack:usergroup:S0SEC",))
+    assert (note.factors, asked(note), groups(note)) == (("security",), [], ["slack:usergroup:S0SEC"])
 
 
 def test_who_is_never_to_be_called_and_who_may_not_answer_are_not() -> None:
@@ -107,3 +114,32 @@ def test_what_a_person_wants_changed_is_told_to_whom_the_agent_acts_for() -> Non
     note = said(request)["changes"]
     assert asked(note) == ["dana"]
     assert "half of it" not in note.model_dump_json()
+
+
+LATER = "slack:C0LEADS"
+
+
+def under_the_new_card(**changes: Any) -> dict[str, tuple[str, list[str], list[str]]]:
+    """The notes where a step after ten minutes brought the card: what they say, and whom they call."""
+    step = Escalation(after=10 * MINUTE, sources=("person:carol",), destinations=(LATER,), joins=STEP.joins)
+    last = Escalation(after=30 * MINUTE, destinations=("slack:C0CHIEFS",))
+    terms = some_terms(factors=BOTH.factors, escalation=(step, last), reminders=(5 * MINUTE, 20 * MINUTE))
+    request = a_request(terms=terms, **changes)
+    found = notes_of(request, accounts, LATER)
+    assert {note.key for note in found} <= {note.key for note in notes_of(request, accounts)}
+    return {note.key: (note.what, asked(note), groups(note)) for note in found}
+
+
+def test_where_an_escalation_brings_the_card_it_calls_and_its_notes_of_before_do_not() -> None:
+    assert under_the_new_card(escalated=1, reminded=1) == {"escalation-1": ("escalation", [], [])}
+    called = (["alice", "bob", "carol"], ["slack:usergroup:S0SEC"])
+    assert under_the_new_card(escalated=1, reminded=2)["reminder-2"] == ("reminder", *called)
+    assert under_the_new_card(escalated=2, reminded=1) == {"escalation-2": ("escalation", *called)}
+
+
+@pytest.mark.parametrize(("minutes", "said"), [(9, False), (11, True)])
+def test_where_an_escalation_brings_the_card_only_a_yes_that_came_after_it_calls_the_others(
+    minutes: int, said: bool
+) -> None:
+    vote = a_vote("alice").model_copy(update={"at": a_request().asked_at + minutes * MINUTE})
+    assert ("waiting" in under_the_new_card(escalated=1, votes=(vote,))) is said

@@ -246,3 +246,21 @@ def test_an_empty_list_is_still_said_to_be_empty() -> None:
 def test_a_form_is_told_by_what_to_write(sections: dict[str, Any], says: str) -> None:
     assert any(says in str(problem) for problem in found(**sections))
     assert not any("pattern" in str(problem) for problem in found(**sections))
+
+
+def test_people_who_have_no_account_where_they_are_asked_are_warned_of() -> None:
+    teams = "teams:19:ops@thread.tacv2"
+    remedy = "where they are asked; list their accounts there under people, or add another destination"
+    rules = [
+        a_rule("there", destinations=[teams]),
+        a_rule("others", destinations=[teams], factors=[{"from": ["finance"]}, {"from": ["security"]}]),
+        a_rule("both", destinations=[teams, "slack:C0OPS"]),
+        a_rule("later", destinations=[teams], escalate=[{"after": "5m", "destinations": ["slack:C0OPS"]}]),
+        a_rule("as-ever", within="5m"),
+        a_rule("denied", effect="deny", destinations=[teams]),
+    ]
+    found = [str(one) for one in a_policy(rules=rules).warnings if "account" in str(one)]
+    assert found == [
+        f"rules.there: nobody of ops has an account in teams, {remedy}",
+        f"rules.others: nobody of finance has an account in teams, {remedy}",
+    ]

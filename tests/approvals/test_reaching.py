@@ -14,7 +14,8 @@ from approvals.notes import notes_of
 from approvals.ports import Stored
 from approvals.reaching import MOST, Reaching, to_look_up
 from approvals.request import Callee, Callees, Request
-from tests.approvals.house import House, a_house
+from approvals.verdicts import Done
+from tests.approvals.house import House, a_house, with_leads
 from tests.approvals.make import a_policy_file, account
 
 DUTY, SECURITY = "oncall:pagerduty:PDUTY", "slack:usergroup:S0SEC"
@@ -107,6 +108,87 @@ async def test_each_member_of_a_group_gets_a_letter_where_the_rule_says_so(notif
     request = await reached(house, await house.asked())
     assert [letter.destination for letter in letters_of(request, STAND, NOBODY)] == places
     assert request.callees.keys() == ({SECURITY} if places else set())
+
+
+CHANNEL = "teams:19:ops@thread.tacv2"
+ENTRA = "teams:group:6c1f3a52-0d7e-4b8e-9a35-3d1f0c2b7e11"
+
+
+@pytest.mark.parametrize(
+    ("group", "places", "is_looked_up"),
+    [
+        ("slack", {"destinations": ["slack:C0OPS"]}, False),
+        ("slack", {"destinations": ["slack:C0OPS", CHANNEL]}, True),
+        ("slack", {"destinations": ["slack:C0OPS"], "fallback": [CHANNEL]}, True),
+        ("slack", {"destinations": ["slack:C0OPS"], "escalate": [{"after": "10m", "destinations": [CHANNEL]}]}, False),
+        ("entra", {"destinations": ["slack:C0OPS"]}, True),
+        ("entra", {"destinations": [CHANNEL]}, True),
+    ],
+)
+async def test_a_group_is_looked_up_where_it_cannot_be_mentioned_whole(
+    group: str, places: dict[str, Any], is_looked_up: bool
+) -> None:
+    source = SECURITY if group == "slack" else ENTRA
+    house = await a_duty_house()
+    await house.adopt(
+        groups={"slack": {"slack_usergroup": "S0SEC"}, "entra": {"entra_group": ENTRA.removeprefix("teams:group:")}},
+        people=PEOPLE,
+        defaults={"factors": [{"from": [group]}], **places},
+    )
+    house.directory.groups[ENTRA] = {account("bob").id}
+    request = await reached(house, await house.asked(posted=False))
+    (seat,) = card_of(request).needs
+    (found,) = seat.groups
+    assert (request.callees.keys() == {source}, found.source) == (is_looked_up, source)
+    assert ("bob" in [who.person for who in found.people]) is is_looked_up
+    assert (seat.people, seat.hitch, found.hitch) == ((), "", "")
+
+
+async def test_once_it_is_asked_where_a_group_cannot_be_mentioned_whole_its_members_are_called() -> None:
+    steps = [{"after": "10m", "destinations": [CHANNEL]}]
+    house = await a_duty_house(group="security", escalate=steps)
+    request = await reached(house, await house.asked())
+    house.wait(600_000)
+    request = await reached(house, await house.in_time(request))
+    (note,) = notes_of(request, NOBODY)
+    assert note.asked == ()
+    assert [(one.source, [who.person for who in one.people]) for one in note.groups] == [(SECURITY, ["bob", "carol"])]
+
+
+async def test_a_member_who_is_named_as_well_is_called_once() -> None:
+    house = await a_duty_house()
+    await house.adopt(
+        groups=GROUPS | {"bob": {"people": ["bob"]}},
+        people=PEOPLE,
+        defaults={"factors": [{"from": ["security", "bob"]}], "destinations": [CHANNEL], "reminders": {"first": "10m"}},
+    )
+    request = await reached(house, await house.asked())
+    (seat,) = card_of(request).needs
+    assert ([who.person for who in seat.people], [who.person for who in seat.groups[0].people]) == (["bob"], ["carol"])
+    house.wait(600_000)
+    (note,) = notes_of(await reached(house, await house.in_time(request)), NOBODY)
+    assert ([who.person for who in note.asked], [who.person for who in note.groups[0].people]) == (["bob"], ["carol"])
+
+
+async def test_a_large_group_that_is_mentioned_by_name_says_who_is_not() -> None:
+    house = await a_duty_house(group="security", destinations=[CHANNEL])
+    house.directory.groups[SECURITY] = {account(f"P{number:03}").id for number in range(MOST + 7)}
+    (seat,) = card_of(await reached(house, await house.asked(posted=False))).needs
+    assert (len(seat.groups[0].people), seat.groups[0].hitch, seat.hitch) == (MOST, "7 more are not mentioned", "")
+
+
+async def test_whoever_is_to_review_an_emergency_is_called_by_name_too() -> None:
+    house = await a_house(**with_leads())
+    sections = with_leads()
+    roles = sections["roles"] | {"review": ["security"]}
+    glass = {"who": ["leads"], "kinds": ["payments.*"], "announce": [CHANNEL]}
+    await house.adopt(**sections | {"roles": roles, "break_glass": glass})
+    house.directory.groups = {SECURITY: {account(one).id for one in ("bob", "carol")}}
+    request = await house.asked()
+    assert isinstance(await house.approvals.operators.break_glass(request.id, account("carol"), "stuck"), Done)
+    (note,) = notes_of(await reached(house, request), NOBODY)
+    assert note.asked == ()
+    assert [(one.source, [who.person for who in one.people]) for one in note.groups] == [(SECURITY, ["bob"])]
 
 
 async def test_a_group_that_is_written_to_is_mentioned_nowhere() -> None:

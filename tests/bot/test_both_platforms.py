@@ -26,6 +26,7 @@ from sandbox import Sandbox
 from tests.fakes.connector import FakeConnector
 from tests.fakes.entra import APP, TENANT, Entra, a_token, person_id
 from tests.fakes.sign_in import SECRET, signing_in
+from tests.handlers.slack.test_called import mentioned
 from tests.handlers.slack.world import words
 from tests.handlers.teams.world import CHANNEL, an_activity, press, read
 from tests.loopback import served
@@ -53,15 +54,22 @@ def policy() -> dict[str, Any]:
         "agents": {"payments-bot": {"owner": "dana", "principals": ["dana"], "kinds": ["*"]}},
         "kinds": {
             kind: {"title": "Pay", "done": "Paid", "not_done": "Not paid", "effect": "transfer"}
-            for kind in ("payments.release", "payments.small", "payments.slow")
+            for kind in ("payments.release", "payments.small", "payments.slow", "payments.grouped")
         },
         "people": people,
-        "groups": {"finance": {"people": ["alice", "bob"]}},
+        "groups": {"finance": {"people": ["alice", "bob"]}, "sre": {"slack_usergroup": "S0SRE"}},
         "rules": [
             {
                 "id": "two",
                 "match": {"kind": ["payments.release"]},
                 "factors": [{"name": "finance", "from": ["finance"], "approvals": 2}],
+            },
+            {
+                "id": "grouped",
+                "match": {"kind": ["payments.grouped"]},
+                "exempts": ["defaults"],
+                "factors": [{"name": "sre", "from": ["sre"]}],
+                "destinations": [f"slack:{SLACK}", f"teams:{CHANNEL}"],
             },
             {
                 "id": "slow",
@@ -249,6 +257,18 @@ async def test_every_command_is_answered_alike_in_slack_in_teams_and_when_the_bo
         expected = plain(await both.says_slack(command))
         assert plain(await both.says_teams(command)) == expected
         assert plain(await both.says_teams(f"<at>Sayso</at> {command}", CHANNEL)) == expected
+
+
+async def test_a_group_of_slack_is_mentioned_there_and_in_teams_those_of_it_who_are_in_both(both: Both) -> None:
+    request = await both.ask("payments.grouped")
+
+    (in_slack,) = [one for one in both.sandbox.messages(SLACK) if request.code in words(one.blocks)]
+    assert mentioned(in_slack.blocks) == ["S0SRE"]
+    (in_teams,) = [one for one in both.connector.cards(CHANNEL) if request.code in read(one.card)]
+    entities = in_teams.versions[0]["attachments"][0]["content"]["msteams"]["entities"]
+    assert {one["mentioned"]["id"] for one in entities} == {person_id("alice"), person_id("bob")}
+    await both.by_slack("alice", request)
+    await both.settled(request, "Approved: Pay")
 
 
 async def test_the_house_says_that_it_is_ready_with_both(both: Both) -> None:

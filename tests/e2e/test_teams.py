@@ -13,6 +13,7 @@ from tests.e2e.browser import CHROMIUM
 from tests.e2e.playground import PACKAGE
 from tests.e2e.teams import DEPLOYS, PAYMENTS, PERSONAL, Teams, in_teams
 from tests.e2e.world import ALICE, BOB
+from tests.fakes.entra import person_id
 from tests.node import needs
 
 pytestmark = [
@@ -51,6 +52,18 @@ async def test_a_yes_in_a_channel_lets_the_agent_act(teams: Teams, agent: sayso.
         pass
     await teams.card(asked, "Payment released", "approved by alice", "succeeded in")
     await expect(card.get_by_role("button")).to_have_count(0)
+
+
+async def test_a_new_card_calls_those_who_are_asked_and_an_edit_nobody(teams: Teams, agent: sayso.Sayso) -> None:
+    await teams.go(PAYMENTS)
+    asked = await teams.ask(agent, "payments.large")
+    await teams.card(asked, "Alice, Bob, Carol")
+    called = (await teams.sent(asked, "0 of 2")).card["msteams"]["entities"]
+    assert [one["mentioned"]["id"] for one in called] == [person_id(name) for name in ("alice", "bob", "carol")]
+
+    await teams.press("bob", asked)
+    await teams.card(asked, "waiting for finance 1 of 2 (alice or carol)")
+    assert "entities" not in (await teams.sent(asked, "1 of 2")).card["msteams"]
 
 
 async def test_a_no_in_a_group_chat_needs_a_reason(teams: Teams, agent: sayso.Sayso) -> None:
@@ -102,7 +115,8 @@ async def test_what_is_behind_more_asks_for_words_and_reports_or_denies(teams: T
     with pytest.raises(sayso.Denied) as denied:
         await asked.decision()
     assert denied.value.reason == "Nobody planned this."
-    await expect(card).to_contain_text("The agent is not paused. The policy lets nobody freeze.")
+    await expect(teams.page.get_by_text("The agent is not paused. The policy lets nobody freeze.")).to_be_visible()
+    await teams.card(asked, "Not released", "denied by alice", "Nobody planned this.")
 
 
 async def test_two_people_are_needed_and_each_sees_the_other_at_once(teams: Teams, agent: sayso.Sayso) -> None:

@@ -60,6 +60,7 @@ class FakeConnector:
         self.rosters: dict[str, list[Json]] = {}
         self.personal: dict[str, str] = {}
         self.limits: tuple[tuple[int, float], ...] = LIMITS
+        self.strangers: set[str] = set()  #: object ids that cannot be mentioned
         self.page = 2  #: members on a page of a roster
         self.asked: list[str] = []
         self.faults: defaultdict[str, list[Fault]] = defaultdict(list)
@@ -123,7 +124,7 @@ class FakeConnector:
         place, activity = request.match_info["place"], await request.json()
         if place.partition(";")[0] not in self.installed:
             return _error(403, "BotNotInConversationRoster")
-        if refused := self._too_large(activity) or self._too_fast(place):
+        if refused := self._too_large(activity) or self._too_fast(place) or self._mentions_wrongly(activity):
             return refused
         message = Message(str(1_700_000_000_000 + next(self._ids)), place, [activity])
         self.messages[message.id] = message
@@ -169,6 +170,17 @@ class FakeConnector:
         size = len(json.dumps(activity, ensure_ascii=False).encode("utf-16-le"))
         return _error(413, "MessageSizeTooBig") if size > LARGEST else None
 
+    def _mentions_wrongly(self, activity: Json) -> web.Response | None:
+        """Every mention stands once in what its card says, and names somebody who can be mentioned."""
+        for attachment in activity.get("attachments", []):
+            entities = attachment["content"].get("msteams", {}).get("entities", [])
+            said = json.dumps(_marked_up(attachment["content"]), ensure_ascii=False)
+            if said.count("<at>") != len(entities) or any(said.count(one["text"]) != 1 for one in entities):
+                return _error(400, "BadSyntax")
+            if any(one["mentioned"]["id"] in self.strangers for one in entities):
+                return _error(400, "BadSyntax")
+        return None
+
     def _too_fast(self, place: str) -> web.Response | None:
         sent, now = self._sent[place], self._now()
         for most, seconds in self.limits:
@@ -176,6 +188,17 @@ class FakeConnector:
                 return _error(429, "TooManyRequests", {"Retry-After": "3"})
         sent.append(now)
         return None
+
+
+def _marked_up(node: Any) -> list[str]:
+    """The texts of a card in which Teams reads mentions."""
+    if isinstance(node, list):
+        return [text for one in node for text in _marked_up(one)]
+    if not isinstance(node, dict):
+        return []
+    if node.get("type") == "TextBlock":
+        return [node["text"]]
+    return [text for one in node.values() for text in _marked_up(one)]
 
 
 def _error(status: int, code: str, headers: Mapping[str, str] | None = None) -> web.Response:

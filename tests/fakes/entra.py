@@ -62,7 +62,8 @@ class Entra:
     def add(self, name: str, *groups: str, **changes: Any) -> str:
         """A member of the tenant, who is in these groups; returns their object id."""
         user = person_id(name)
-        self.users[user] = {"id": user, "accountEnabled": True, "userType": "Member"} | changes
+        usual = {"id": user, "accountEnabled": True, "userType": "Member", "displayName": name.title()}
+        self.users[user] = usual | changes
         for group in groups:
             self.groups.setdefault(group, set()).add(user)
         return user

@@ -6,7 +6,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from approvals.card import Before, Card, Care, Changed, Said, Seat, Step, Who
+from approvals.card import Before, Card, Care, Changed, Group, Said, Seat, Step, Who
 from approvals.hosts import Host
 from approvals.lifecycle import Status
 from approvals.lines import Line
@@ -114,13 +114,19 @@ _HOST = st.builds(
     Host, written=untrusted(260), resolved=untrusted(260), scripts=st.sampled_from([(), ("Latin", "Greek")])
 )
 _PIECE = st.one_of(st.builds(Piece, text=untrusted(200)), st.builds(Piece, text=st.just("Pay "), ours=st.just(True)))
+GROUPS = st.builds(
+    Group,
+    source=st.sampled_from(["slack:usergroup:S0SRE", "teams:group:x"]),
+    people=st.lists(_WHO, max_size=3).map(tuple),
+    hitch=st.sampled_from(["", "who is in the group could not be looked up", "3 more are not mentioned"]),
+)
 _SEAT = st.builds(
     Seat,
     name=st.from_regex(r"[a-z0-9][a-z0-9_.-]{0,20}", fullmatch=True),
     got=st.just(0),
     need=st.integers(1, 3),
     people=st.lists(_WHO, max_size=3).map(tuple),
-    groups=st.lists(st.sampled_from(["slack:usergroup:S0SRE", "entra:group:x"]), max_size=2).map(tuple),
+    groups=st.lists(GROUPS, max_size=2).map(tuple),
     notify=st.sampled_from(["mention", "dm", "none"]),
 )
 _SAFE = st.from_regex(r"[a-z0-9][a-z0-9_.-]{0,20}", fullmatch=True)

@@ -26,7 +26,7 @@ from handlers.slack.identity import Identity
 from handlers.slack.press import Press
 from tests.approvals.make import a_request, account, an_action, an_approved_request, some_terms
 from tests.handlers.slack.answered import Told, everything_told
-from tests.handlers.slack.cards import MARK, NOW, hostile_cards, untrusted
+from tests.handlers.slack.cards import GROUPS, MARK, NOW, hostile_cards, untrusted
 
 TEAM = "T0SAYSO"
 VALUE = "1.0-" + "a" * 24 + "." + "0" * 64 + "." + "A" * 43
@@ -173,7 +173,7 @@ hostile_notes = st.builds(
     factors=st.sampled_from([(), ("finance", "sre")]),
     expires_at=st.sampled_from([None, 1_780_000_000_000]),
     asked=st.lists(st.builds(Who, person=untrusted(80), accounts=st.just(())), max_size=3).map(tuple),
-    groups=st.sampled_from([(), ("slack:usergroup:S0SRE",)]),
+    groups=st.lists(GROUPS, max_size=2).map(tuple),
     problem=st.sampled_from(["", "is_archived"]),
     place=st.just("slack:C0OPS"),
 )

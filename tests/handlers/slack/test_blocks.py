@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from slack_sdk.models.blocks import Block
 
-from approvals.card import Before, Card, Care, Changed, Said, Seat, Step, Who
+from approvals.card import Before, Card, Care, Changed, Group, Said, Seat, Step, Who
 from approvals.hosts import Host
 from approvals.lifecycle import Status
 from approvals.lines import Line
@@ -227,7 +227,7 @@ def test_those_who_are_asked_are_mentioned_unless_policy_says_otherwise() -> Non
     group = "slack:usergroup:S0SRE"
     seats = (
         Seat(name="finance", got=0, need=1, people=(ALICE, BOB)),
-        Seat(name="sre", got=0, need=1, groups=(group, "entra:group:1")),
+        Seat(name="sre", got=0, need=1, groups=(Group(source=group), Group(source="teams:group:1"))),
         Seat(name="quiet", got=0, need=1, people=(DANA,), notify="none"),
     )
     line = next(block for block in blocks_of(a_card(needs=seats)) if "needs" in words([block]))
@@ -235,9 +235,28 @@ def test_those_who_are_asked_are_mentioned_unless_policy_says_otherwise() -> Non
     assert [found for found in kinds if any(found)] == [("U0ALICE", None), ("U0BOB", None), (None, "S0SRE")]
 
 
+def test_of_a_group_that_slack_does_not_know_those_who_have_an_account_here_are_mentioned() -> None:
+    elsewhere = Who(person="teams:t:1", accounts=("teams:t:1",))
+    entra = Group(source="teams:group:1", people=(ALICE, elsewhere), hitch="4 more are not mentioned")
+    own = Group(source="slack:usergroup:S0SRE", people=(BOB,), hitch="9 more are not mentioned")
+    seat = Seat(name="sre", got=0, need=1, people=(ALICE,), groups=(own, entra))
+
+    blocks = blocks_of(a_card(needs=(seat,)))
+    assert json.dumps(blocks).count("usergroup_id") == json.dumps(blocks).count("S0SRE") == 1
+    assert "needs sre 0 of 1 ( or @U0ALICE; 4 more are not mentioned)" in words(blocks)  # groups have no words
+
+
+def test_where_nobody_of_a_group_has_an_account_here_the_card_says_so() -> None:
+    elsewhere = Who(person="teams:t:1", accounts=("teams:t:1",))
+    seat = Seat(name="sre", got=0, need=1, groups=(Group(source="teams:group:1", people=(elsewhere,)),))
+
+    line = "needs sre 0 of 1 (nobody of the group has an account in Slack that I know of)"
+    assert line in words(blocks_of(a_card(needs=(seat,))))
+
+
 @pytest.mark.parametrize("notify", ["dm", "none"])
 def test_a_group_is_mentioned_only_where_policy_says_so(notify: Notify) -> None:
-    seat = Seat(name="sre", got=0, need=1, groups=("slack:usergroup:S0SRE",), notify=notify)
+    seat = Seat(name="sre", got=0, need=1, groups=(Group(source="slack:usergroup:S0SRE"),), notify=notify)
     assert "usergroup_id" not in json.dumps(blocks_of(a_card(needs=(seat,))))
 
 

@@ -138,7 +138,7 @@ def a_note(**changes: object) -> Note:
         "factors": ("finance", "sre"),
         "expires_at": NOW,
         "asked": (ALICE, BOB, Who(person="<!channel>", accounts=())),
-        "groups": ("slack:usergroup:S0SRE", "teams:group:x"),
+        "groups": ({"source": "slack:usergroup:S0SRE"}, {"source": "teams:group:x"}),
     }
     return Note.model_validate(members | changes)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from approvals.card import Card
 from approvals.commands.record import record_of
 from approvals.lifecycle import Status
 from approvals.request import Request
@@ -13,6 +14,7 @@ from approvals.rows import row_of
 from handlers.teams.burst import draw_rows
 from handlers.teams.cards import draw, draw_pointer
 from handlers.teams.elements import Json, link
+from handlers.teams.mentions import Call, Callee, call
 from handlers.teams.notes import draw_note
 from handlers.teams.replies import draw_answer
 from handlers.teams.review import draw_page
@@ -32,14 +34,24 @@ def cards(count: int) -> Iterator[Json]:
     for card in hostile:
         yield draw_pointer(card, link("open it", "19:x@thread.tacv2", "1", TENANT)).card
         yield draw(card, value=VALUE, notice=f"{MARK} said", denials=("Too much", "Not now")).card
+        yield draw(card, value=VALUE, call=_called(card)).card
     for some in zip(hostile[::2], hostile[1::2], strict=False):
         apart = [one.model_copy(update={"request": f"0-{number:024}"}) for number, one in enumerate(some)]
-        yield draw_rows([*map(row_of, apart), None], [VALUE] * 3).card
+        yield draw_rows([*map(row_of, apart), None], [VALUE] * 3, _CALL).card
     for note in samples(hostile_notes, count // 4):
-        yield draw_note(note, tenant=TENANT).card
+        yield draw_note(note, _CALL).card
     for request in samples(hostile_requests, count // 4):
         yield draw_answer(record_of(request, a_policy(), (), ()), tenant=TENANT).card
         yield from _reviews(request)
+
+
+def _called(card: Card) -> Call:
+    """Everybody whom a card asks, mentioned by what somebody else calls them."""
+    people = [who for seat in card.needs for who in seat.people]
+    return call([(Callee(f"u{number}", who.person), who.person) for number, who in enumerate(people)], more=3)
+
+
+_CALL = call([(Callee("u", "alice"), f"{MARK} <at>Bob</at> [x](https://evil.example)"), (Callee("v", "bob"), MARK)])
 
 
 def _reviews(request: Request) -> Iterator[Json]:

@@ -266,7 +266,7 @@ def test_a_note_is_a_card_too(what: str) -> None:
     note = Note.model_validate(
         {"key": what, "what": what, "code": "7F3K-9Q", "factors": ("finance",), "expires_at": NOW, "asked": (ALICE,)}
     )
-    drawing = draw_note(note, tenant="x")
+    drawing = draw_note(note)
 
     assert problems(drawing.card) == []
     assert "needs finance" in read(drawing.card)

@@ -306,7 +306,7 @@ async def test_who_may_freeze_denies_and_pauses_the_agent_with_one_reason() -> N
 
         assert "say why" in banner(await world.click("alice", request, "Deny and pause this agent", reason=" "))
         assert await world.status(request) == "pending"
-        told = shown(await world.click("alice", request, "Deny and pause this agent", reason="it deploys at night"))
+        told = banner(await world.click("alice", request, "Deny and pause this agent", reason="it deploys at night"))
 
         assert "Denied. The agent has been told. The agent is paused" in told
         assert [await world.status(one) for one in (request, other)] == ["denied", "denied"]
@@ -322,7 +322,7 @@ async def test_who_may_not_freeze_denies_all_the_same_and_who_may_not_answer_doe
     assert "not among those asked here" in refused
     assert "The agent is not paused. The policy lets nobody freeze." in refused
     assert await world.status(request) == "pending"
-    told = shown(await world.click("bob", request, "Deny and pause this agent", reason="no"))
+    told = banner(await world.click("bob", request, "Deny and pause this agent", reason="no"))
 
     assert "Denied. The agent has been told. The agent is not paused." in told
     assert world.watch.clicks == ["not_an_approver", "counted"]

@@ -387,6 +387,13 @@ async def a_world(*, budget: float = 4.0, everybody: str = "", sections: Json | 
 def people_in(*names: str, **changes: Any) -> Sequence[Json]:
     """A roster of these people."""
     return [
-        {"id": f"29:{name}", "aadObjectId": person_id(name), "tenantId": TENANT, "userRole": "user"} | changes
+        {
+            "id": f"29:{name}",
+            "aadObjectId": person_id(name),
+            "tenantId": TENANT,
+            "userRole": "user",
+            "name": name.title(),
+        }
+        | changes
         for name in names
     ]
