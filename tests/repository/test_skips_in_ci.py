@@ -63,6 +63,28 @@ def test_a_module_skipped_whole_fails_the_run_in_ci(project: Path) -> None:
     assert run(project, ci="true").returncode == 1
 
 
+def test_a_skip_fails_the_run_in_ci_also_when_workers_share_the_tests(project: Path) -> None:
+    write(project, body="pytest.skip('no Chromium')")
+    result = run(project, "-p", "xdist.plugin", "-n", "2", ci="true")
+    assert result.returncode == 1
+    assert "a skipped test fails the run" in result.stdout
+    assert "1 passed, 1 skipped" in result.stdout
+
+
+def test_one_worker_runs_all_that_must_not_run_at_once(project: Path) -> None:
+    """Each test writes down whose it is: those of two files under tests/e2e are of one, which runs them first."""
+    body = "import os\n\ndef test_it():\n    open({!r}, 'a').write(os.environ['PYTEST_XDIST_WORKER'] + '\\n')\n"
+    told = project / "told"
+    for name in ("tests/e2e/test_a.py", "tests/faults/test_b.py"):
+        (project / name).parent.mkdir(parents=True)
+        (project / name).write_text(body.format(str(told)))
+    (project / "test_a_first.py").write_text("def test_it():\n    pass\n")
+    result = run(project, "-p", "xdist.plugin", "-n", "2", "-v", "--import-mode=importlib")
+    assert "3 passed" in result.stdout
+    assert len(told.read_text().split()) == 2
+    assert len(set(told.read_text().split())) == 1
+
+
 def test_full_tests_wait_to_be_asked_for(project: Path) -> None:
     write(project, mark="@pytest.mark.full")
     assert "1 passed, 1 deselected" in run(project, ci="true").stdout

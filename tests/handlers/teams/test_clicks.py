@@ -10,7 +10,8 @@ import pytest
 
 from approvals.card import card_of
 from approvals.ports import Post
-from handlers.teams.cards import LONGEST, preset_field
+from handlers.reasons import LONGEST
+from handlers.teams.cards import preset_field
 from tests.fakes.entra import OTHER_TENANT, TENANT, person_id
 from tests.handlers.teams.world import CHANNEL, CHAT, Json, World, a_world, an_activity, press, read, titles
 

@@ -160,7 +160,7 @@ _HEADERS = st.dictionaries(
 )
 
 
-@settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(_HEADERS, min_size=1, max_size=5))
 def test_a_forged_header_is_never_a_fault_of_ours(headers: list[dict[str, Any]]) -> None:
     async def statuses() -> set[int]:
@@ -406,7 +406,7 @@ def _activities(draw: st.DrawFn) -> Json:
     return found
 
 
-@settings(deadline=None, max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=80, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.lists(_activities(), min_size=1, max_size=5))
 def test_teams_is_never_answered_an_error_whatever_shape_it_sends(shapes: list[Json]) -> None:
     async def answers() -> list[tuple[Json, int, Json]]:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from approvals.request import Request
-from handlers.teams.cards import LONGEST
+from handlers.reasons import LONGEST
 from handlers.teams.review import LARGEST
 from tests.handlers.teams.test_cards import problems
 from tests.handlers.teams.test_clicks import banner, shown
