@@ -124,6 +124,15 @@ async def test_somebody_without_an_identity_is_not_answered(world: World) -> Non
     assert world.connector.cards("a:alice") == []
 
 
+@pytest.mark.parametrize("kind", ["messageUpdate", "messageReaction", "event", "conversationUpdate", "typing"])
+async def test_only_a_message_is_a_command(world: World, kind: str) -> None:
+    activity = an_activity("alice", "a:alice", service=world.connector.service, text="pending", type=kind)
+
+    assert await world.send(activity) == (200, {})
+    await world.door.idle()
+    assert world.connector.cards("a:alice") == []
+
+
 async def test_what_cannot_be_looked_up_is_said_so(world: World) -> None:
     request = await world.ask()
     world.store.down = True
