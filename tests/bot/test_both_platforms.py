@@ -23,7 +23,7 @@ from approvals.request import Request
 from bot.house import House, open_house
 from bot.settings import load
 from sandbox import Sandbox
-from tests.fakes.connector import FakeConnector
+from tests.fakes.connector import FakeConnector, Fault
 from tests.fakes.entra import APP, TENANT, Entra, a_token, person_id
 from tests.fakes.sign_in import SECRET, signing_in
 from tests.handlers.slack.test_called import mentioned
@@ -245,6 +245,20 @@ async def test_what_nobody_answers_in_slack_is_reminded_there_and_escalates_to_t
     await both.in_teams(request, f"code {request.code}")
     assert "Approved" in await both.by_teams("bob", request)
     await both.settled(request, "Approved: Pay")
+
+
+async def test_what_teams_does_not_take_now_is_posted_once_later_and_changed_until_it_is_right(both: Both) -> None:
+    both.connector.fail("send", Fault(429, "TooManyRequests", {"Retry-After": "1"}), Fault(412, "PreconditionFailed"))
+    request = await both.ask()
+    assert both.connector.asked.count("send") == 3
+
+    lost = Fault(404, "ActivityNotFoundInConversation")
+    both.connector.fail("update", lost, Fault(502), Fault(429, "TooManyRequests"), Fault(504, done=True))
+    await both.by_slack("alice", request)
+    await both.settled(request, "Approved: Pay")
+
+    assert both.connector.asked.count("send") == 3
+    assert len([one for one in both.connector.cards(CHANNEL) if request.code in read(one.card)]) == 1
 
 
 async def test_every_command_is_answered_alike_in_slack_in_teams_and_when_the_bot_is_mentioned(both: Both) -> None:

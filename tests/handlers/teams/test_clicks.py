@@ -6,6 +6,8 @@ import asyncio
 import time
 from typing import Any
 
+import pytest
+
 from approvals.card import card_of
 from approvals.ports import Post
 from handlers.reasons import LONGEST
@@ -99,6 +101,19 @@ async def test_asking_for_changes_denies_and_says_what_to_change(world: World) -
     decision = (await world.decided(request)).decision
     assert decision is not None
     assert decision.changes == "use 4.2.1"
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"), [("\ud83d no", "\N{REPLACEMENT CHARACTER} no"), ("\x00\u202e", "\x00\u202e")]
+)
+async def test_a_denial_counts_whatever_characters_stand_in_its_reason(world: World, written: str, kept: str) -> None:
+    request = await a_deployment(world)
+
+    assert "Denied." in shown(await world.click("alice", request, "Deny", reason=written))
+
+    decision = (await world.decided(request)).decision
+    assert decision is not None
+    assert decision.reason == kept
 
 
 async def test_of_a_reason_no_more_is_kept_than_the_form_takes(world: World) -> None:
