@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -54,9 +55,23 @@ class Sharing(LoadFileScheduling):  # type: ignore[misc]  # a class without type
         config.option.loadscopereorder = False  # in the order of pytest_collection_modifyitems
         super().__init__(config, log)
 
+    def add_node_collection(self, node: Any, collection: Sequence[str]) -> None:
+        """Take a worker's list of tests for the same as the first one's where only names of parameters differ.
+
+        A parameter may be random, or come out of a set. Tests are sent by their place in the list, and all of a file
+        to one worker, so each of them runs once whatever the others call it.
+        """
+        first = next(iter(self.registered_collections.values()), collection)
+        same = [_function(one) for one in first] == [_function(one) for one in collection]
+        super().add_node_collection(node, first if same else collection)
+
     def _split_scope(self, nodeid: str) -> str:
         """The name of the share a test belongs to."""
         return "one by one" if nodeid.startswith(ONE_BY_ONE) else str(super()._split_scope(nodeid))
+
+
+def _function(nodeid: str) -> str:
+    return nodeid.partition("[")[0]
 
 
 @pytest.hookimpl(optionalhook=True)

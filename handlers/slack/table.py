@@ -26,12 +26,12 @@ def tables(lines: Sequence[Line]) -> list[str]:
     A name with its mark that the value goes on would push every value to the right, where a phone wraps each line: so
     it is taken for a long name, which has a line of its own.
     """
-    width = min(max((columns(_tabs(_unmarked(line.name))) for line in lines), default=0), NAME_WIDTH)
+    width = min(max((columns(_tabs(line.name)) for line in lines if not _goes_on(line)), default=0), NAME_WIDTH)
     return _packed([row for line in lines for row in _rows(line, width)])
 
 
-def _unmarked(name: str) -> str:
-    return name.removesuffix(f" ({SAME_LINE_GOES_ON})").removesuffix(f" ({GOES_ON})")
+def _goes_on(line: Line) -> bool:
+    return line.name.endswith((f" ({GOES_ON})", f" ({SAME_LINE_GOES_ON})"))
 
 
 def columns_of_a_diff(value: Sequence[str]) -> list[str]:

@@ -85,6 +85,21 @@ def test_one_worker_runs_all_that_must_not_run_at_once(project: Path) -> None:
     assert len(set(told.read_text().split())) == 1
 
 
+def test_workers_may_call_parameters_otherwise_and_run_each_once(project: Path) -> None:
+    told = project / "told"
+    marks = [
+        f"import secrets\n@pytest.mark.parametrize('one', {one})" for one in ("{*'abcdef'}", "[secrets.token_hex()]")
+    ]
+    for number, mark in enumerate(marks):
+        body = f"open({str(told)!r}, 'a').write(one[0])"
+        text = f"import pytest\n{mark}\ndef test_it(one):\n    {body}\n"
+        (project / f"test_{number}.py").write_text(text)
+    assert "7 passed" in run(project, "-p", "xdist.plugin", "-n", "2").stdout
+    written = told.read_text()
+    assert len(written) == 7
+    assert set("abcdef") <= set(written)
+
+
 def test_full_tests_wait_to_be_asked_for(project: Path) -> None:
     write(project, mark="@pytest.mark.full")
     assert "1 passed, 1 deselected" in run(project, ci="true").stdout

@@ -353,7 +353,8 @@ def test_a_long_name_stands_alone_above_its_value() -> None:
 def test_a_mark_that_a_value_goes_on_moves_no_value_to_the_right() -> None:
     lines = (Line(name=f"plan ({GOES_ON})", value=("a", "b")), Line(name=f"n ({SAME_LINE_GOES_ON})", value=("c",)))
 
-    assert tables(lines) == ["plan (goes on)\n      ↳ a\n      │ b\nn (the same line goes on)\n      ↳ c"]
+    assert tables(lines) == ["plan (goes on)\n  ↳ a\n  │ b\nn (the same line goes on)\n  ↳ c"]
+    assert tables((*lines[:1], Line(name="to", value=("d",)))) == ["plan (goes on)\n    ↳ a\n    │ b\nto  d"]
 
 
 def test_many_lines_are_split_at_line_ends() -> None:
