@@ -11,6 +11,7 @@ import pytest
 from approvals.card import card_of
 from approvals.ports import Post
 from handlers.reasons import LONGEST
+from handlers.teams import answers
 from handlers.teams.cards import preset_field
 from tests.fakes.entra import OTHER_TENANT, TENANT, person_id
 from tests.handlers.teams.world import CHANNEL, CHAT, Json, World, a_world, an_activity, press, read, titles
@@ -324,6 +325,8 @@ async def test_markup_in_a_sentence_is_not_shown_as_markup(world: World) -> None
     _, answer = await world.send(good)
 
     assert not set(banner(answer)) & set("*_[]<>`#~|")
+    hostile = "*b* _i_ [x](https://evil.example) <at>Bob</at> `c` # h ~~s~~ | ![i](x)"
+    assert not set(banner(answers.banner(hostile))) & set("*_[]<>`#~|!/")
 
 
 FREEZERS = {"roles": {"freeze": ["sre"], "unfreeze": ["finance"]}}
