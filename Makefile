@@ -25,8 +25,10 @@ unexport VIRTUAL_ENV
 
 # Brings .venv to the lock file first: a few milliseconds when there is nothing to do.
 RUN := $(UV) run --frozen --quiet
+# So many workers share the tests (tests/conftest.py says how); JOBS=0 runs one test after the other.
+JOBS ?= 2
 # A make that a test starts is none of this one's children.
-PYTEST := env -u MAKELEVEL $(RUN) pytest
+PYTEST := env -u MAKELEVEL $(RUN) pytest -n $(JOBS)
 
 .DEFAULT_GOAL := help
 .PHONY: help demo test quick check check-full bench clean

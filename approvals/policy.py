@@ -119,6 +119,10 @@ class Policy:
         entry = self._file.groups.get(group)
         return () if entry is None else entry.sources()
 
+    def group_of(self, source: str) -> str | None:
+        """The name of the first group that names this source, for people to read; None where none does any more."""
+        return next((name for name, group in self._file.groups.items() if source in group.sources()), None)
+
     def sources_behind(self, name: str) -> tuple[str, ...]:
         """The approver sources of a group, or of a person by themselves. Raises ValueError for what is neither."""
         if name in self._file.groups:

@@ -30,9 +30,9 @@ from bot.intake import Intake
 from bot.loops import Loop
 from bot.policies import AdoptedPolicy, parse_policy
 from bot.signing import FileSigner, create_key, write_trust
-from bot.zones import is_zone
 from storage.embedded import EmbeddedServer
 from storage.redis.store import RedisStore
+from tests.service import a_service
 
 PING, PONG = "bench:ping", "bench:pong"
 PLACE, CARD = "slack:C0BENCH", {"channel": "C0BENCH", "ts": "1.0"}
@@ -86,14 +86,7 @@ async def _both(
     policy = parse_policy(POLICY)
     policies = AdoptedPolicy(store, policy, POLICY)
     await policies.put_in_force()
-    service = Approvals(
-        store=store,
-        directory=Everybody(),
-        policies=policies,
-        signer=signer,
-        issuer="https://bench.example",
-        is_zone=is_zone,
-    )
+    service = a_service(store, policies, signer, directory=Everybody(), issuer="https://bench.example")
     here, there = multiprocessing.get_context("spawn").Pipe()
     agent = multiprocessing.get_context("spawn").Process(target=_agent, args=(url, trust, count, there))
     echo = multiprocessing.get_context("spawn").Process(target=_echo, args=(url,))

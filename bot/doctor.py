@@ -62,18 +62,13 @@ async def _redis(settings: Settings, wall: Callable[[], float]) -> list[Finding]
         return [
             Finding(
                 "problem",
-                f"Redis at {_place(settings.redis_url)}: {exc}",
+                f"Redis: {exc}",
                 "check SAYSO_REDIS_URL and that the server runs; `python -m bot redis` runs one",
             )
         ]
     if skew > _SKEW_MS:
         found.append(Finding("warning", f"Redis' clock is {skew} ms from this machine's", "synchronise both with NTP"))
     return found
-
-
-def _place(url: str) -> str:
-    """Where a URL leads, without the user and the password in it."""
-    return url.partition("://")[2].rpartition("@")[2].partition("?")[0]
 
 
 def _risk(name: str, what: str) -> Finding:

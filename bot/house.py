@@ -19,7 +19,7 @@ from aiohttp.typedefs import Handler
 
 from approvals.commands.commands import Commands
 from approvals.desk import Desk
-from approvals.errors import ApprovalsError
+from approvals.errors import ApprovalsError, StoreUnavailable
 from approvals.pings import Pings
 from approvals.policy import Policy
 from approvals.ports import Inbox, Signer, Store
@@ -43,7 +43,7 @@ from bot.reload import IDLE, Reload, watching
 from bot.rollback import RollBack
 from bot.rotation import KeyWatch
 from bot.sealer import HeadsFile, Sealer
-from bot.settings import Settings
+from bot.settings import Settings, hide_from_libraries
 from bot.signing import FileSigner, write_trust
 from bot.telemetry.kit import Telemetry, open_telemetry
 from bot.telemetry.metrics import metrics_route
@@ -54,6 +54,7 @@ from bot.telemetry.watched import WatchedDirectory
 from bot.zones import is_zone, minute_of_day
 from handlers.api.routes import api_routes
 from handlers.slack.door import SlackDoor
+from storage.redis.address import UrlInvalid, where
 from storage.redis.store import DAY, RedisStore
 
 log = structlog.get_logger("sayso.house")
@@ -76,15 +77,20 @@ class House:
 
 @asynccontextmanager
 async def open_store(settings: Settings, *, read_only: bool = False) -> AsyncIterator[RedisStore]:
-    """The memory that the settings name."""
-    store = await RedisStore.connect(
-        settings.redis_url,
-        partitions=settings.partitions,
-        replicas=settings.redis_replicas,
-        retention=settings.keep_requests_days * DAY,
-        renderings=settings.keep_renderings_days * DAY,
-        read_only=read_only,
-    )
+    """The memory that the settings name. Raises ServerUnfit, UrlInvalid, and StoreUnavailable that says where it is."""
+    try:
+        store = await RedisStore.connect(
+            settings.redis_url,
+            partitions=settings.partitions,
+            replicas=settings.redis_replicas,
+            retention=settings.keep_requests_days * DAY,
+            renderings=settings.keep_renderings_days * DAY,
+            read_only=read_only,
+        )
+    except UrlInvalid:
+        raise
+    except StoreUnavailable as exc:
+        raise StoreUnavailable(f"{exc}, at {where(settings.redis_url)}") from exc
     async with store:
         yield store
 
@@ -92,6 +98,7 @@ async def open_store(settings: Settings, *, read_only: bool = False) -> AsyncIte
 @asynccontextmanager
 async def open_house(settings: Settings) -> AsyncIterator[House]:
     """Build everything, run it, and close it: no new clicks, finish what is in hand, then hang up."""
+    hide_from_libraries()
     policy, text = read_policy(settings.policy)
     async with AsyncExitStack() as stack:
         store = await stack.enter_async_context(open_store(settings))

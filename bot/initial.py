@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from bot.policies import parse_policy
@@ -78,6 +79,10 @@ _PLACEHOLDERS = {
 }
 
 
+#: What `init` writes where it is told nothing, and what the documents write in place of an id.
+_EXAMPLE = re.compile(r"\b(?:[TCGUWS]0{6,}\d*|[TCGUWS]0123[A-Z]{3,}|1{8}-2{4}-3{4}-4{4}-5{12})\b")
+
+
 class AlreadyThere(Exception):
     """A file that `init` would write exists; nothing was written."""
 
@@ -94,6 +99,12 @@ def write(folder: Path, **given: str) -> list[Path]:
     for path, text in files.items():
         path.write_text(text, encoding="utf-8")
     return list(files)
+
+
+def placeholders(text: str) -> list[str]:
+    """The ids in a policy's text, outside comments, that nobody has: those of `init` and of the documents."""
+    said = re.sub(r"(?m)(^|\s)#.*$", "", text)
+    return list(dict.fromkeys(_EXAMPLE.findall(said)))
 
 
 def _wording(kind: str) -> dict[str, str]:

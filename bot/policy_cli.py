@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from approvals.errors import EntryRefused, PolicyInvalid
-from bot import policy_cases, policy_diff, policy_words
+from bot import initial, policy_cases, policy_diff, policy_words
 from bot.people_now import people_now
 from bot.questions import QuestionInvalid, past_requests, question_in
 from bot.terminal import err, fail, out, policy_at, run, settings
@@ -27,7 +27,9 @@ def check(
     """Check a policy file, and say what it comes to."""
     path = file or settings().policy
     policy = policy_at(path)
-    for warning in policy.warnings:
+    examples = initial.placeholders(path.read_text(encoding="utf-8"))
+    warnings = [f"{', '.join(examples)}: placeholders; put your own ids in their place"] if examples else []
+    for warning in (*warnings, *policy.warnings):
         err.print(f"[yellow]{escape(f'{path}: {warning}')}[/]", soft_wrap=True)
     out.print(
         f"{escape(str(path))} is sound: {len(policy.agents)} agents, {len(policy.audiences)} tools,"
@@ -52,7 +54,7 @@ def explain(
         out.print(escape(policy_words.refused(refusal)), soft_wrap=True)
         raise typer.Exit(1) from refusal
     except QuestionInvalid as exc:
-        fail(f"{request}: {exc}")
+        fail(f"{request}: {exc}", f"a whole request: {policy_words.example(found)}")
     explanation = found.explain(question)
     out.print(escape(policy_words.explained(question, explanation)), soft_wrap=True)
     if explanation.terms.verdict == "require":

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Final
 
 from approvals.errors import EntryRefused
 from approvals.matching import Explanation, Heard
+from approvals.policy import Policy
 from approvals.question import Question
 from approvals.terms import Escalation, Factor, Terms
 from approvals.text import one_line
@@ -18,6 +20,15 @@ _TOLD: Final = {"mention": "", "dm": ", told by a message of their own", "none":
 def refused(refusal: EntryRefused) -> str:
     """Why a request would not be taken."""
     return f"not accepted ({refusal.reason}): {one_line(refusal.message)}\n  {one_line(refusal.remedy)}"
+
+
+def example(policy: Policy) -> str:
+    """A request that this policy could be asked about, with all that one must have, as JSON on one line."""
+    kind = next(iter(policy.kinds), "payments.release")
+    action = {"kind": kind, "target": "bank:acme", "arguments": {"amount": "12400.00"}}
+    action |= {"nonce": "tE8x0aXq1mJmJv0b3zq2Vg"}
+    agent = next(iter(policy.agents), "payments-bot")
+    return json.dumps({"agent": agent, "v": 1, "call": "run-118/release", "action": action})
 
 
 def explained(question: Question, explanation: Explanation) -> str:

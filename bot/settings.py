@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, Self
 
 from dotenv import dotenv_values
-from pydantic import AliasChoices, Field, SecretStr, StringConstraints, ValidationError, model_validator
+from pydantic import AfterValidator, AliasChoices, Field, SecretStr, StringConstraints, ValidationError, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from handlers.teams.addresses import AUTHORITY, GRAPH_URL, OPENID_URL, SERVICES
@@ -20,15 +20,61 @@ CONFIG_VARIABLE = "SAYSO_CONFIG"
 DEFAULT_CONFIG = Path("sayso.toml")
 DOTENV = Path(".env")
 
-Url = Annotated[str, StringConstraints(pattern=r"^(rediss?(\+(sentinel|cluster))?|unix)://")]
+
+def _shaped(pattern: str, wanted: str) -> AfterValidator:
+    """A text that a pattern matches; whoever gives another one reads in words what is wanted, never the pattern."""
+    shape = re.compile(pattern)
+
+    def check(text: str) -> str:
+        if not shape.match(text):
+            raise ValueError(f"expected {wanted}")
+        return text
+
+    return AfterValidator(check)
 
 
+Url = Annotated[
+    str,
+    _shaped(
+        r"^(rediss?(\+(sentinel|cluster))?|unix)://",
+        "the URL of a Redis, such as redis://127.0.0.1:6379/0; it begins with redis://, rediss://, unix://, "
+        "redis+sentinel:// or redis+cluster://",
+    ),
+]
 #: What Entra gives as ids; they are compared as text, so in one spelling.
-Guid = Annotated[str, StringConstraints(pattern=r"^[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$", to_lower=True)]
+Guid = Annotated[
+    str,
+    StringConstraints(to_lower=True),
+    _shaped(
+        r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}\Z",
+        "an id as Entra shows it, such as 11111111-2222-3333-4444-555555555555; not a name",
+    ),
+]
 #: What is asked over the network: by https, and in tests also by http on this machine.
 _HTTPS = r"(https://|http://(localhost|127\.0\.0\.1)[:/])"
-Address = Annotated[str, StringConstraints(pattern=rf"^{_HTTPS}\S+$")]
-Addresses = Annotated[str, StringConstraints(pattern=rf"^{_HTTPS}\S+( {_HTTPS}\S+)*$")]
+Address = Annotated[str, _shaped(rf"^{_HTTPS}\S+\Z", "an https address, such as https://graph.microsoft.com/v1.0")]
+Addresses = Annotated[
+    str,
+    _shaped(
+        rf"^{_HTTPS}\S+( {_HTTPS}\S+)*\Z",
+        "https addresses with one blank between two, such as https://smba.trafficmanager.net https://smba.example.com",
+    ),
+]
+Destination = Annotated[
+    str,
+    _shaped(
+        r"^(slack|teams):\S{2,400}\Z",
+        "a destination as in the policy, such as slack:C0123OPS or teams:19:…@thread.tacv2",
+    ),
+]
+Collector = Annotated[str, _shaped(r"^https?://", "the address of a collector, such as http://collector:4318")]
+Team = Annotated[
+    str, _shaped(r"^19:\S{1,200}\Z", "a team's id, such as 19:…@thread.tacv2, from the team's … → Get link to team")
+]
+Authority = Annotated[str, _shaped(r"^https://", "Entra's address, such as https://login.microsoftonline.com")]
+Subdomain = Annotated[
+    str, _shaped(r"^[A-Za-z0-9-]{1,63}\Z", "one word, such as acme where you go to https://acme.pagerduty.com")
+]
 
 
 class SettingsInvalid(Exception):
@@ -66,16 +112,15 @@ class Settings(BaseSettings):
     keep_requests_days: int = Field(default=30, ge=1, le=3650)
     keep_renderings_days: int = Field(default=90, ge=1, le=3650)
     policy: Path = Field(default=Path("policy.yaml"))
-    operators_channel: str | None = Field(default=None, pattern=r"^(slack|teams):\S{2,400}$")
+    operators_channel: Destination | None = Field(default=None)
     issuer: str = Field(default="https://sayso.localhost", min_length=1)
     state: Path = Field(default=Path(".sayso"))
     host: str = Field(default="127.0.0.1")
     port: int = Field(default=8080, ge=0, le=65535)
     metrics_port: int | None = Field(default=None, ge=0, le=65535)
     drain_seconds: float = Field(default=0.0, ge=0.0, le=600.0)
-    otlp_endpoint: str | None = Field(
+    otlp_endpoint: Collector | None = Field(
         default=None,
-        pattern=r"^https?://",
         validation_alias=AliasChoices("sayso_otlp_endpoint", "otel_exporter_otlp_endpoint"),
     )
     slack_mode: Literal["auto", "socket", "http", "off"] = Field(default="auto")
@@ -88,13 +133,13 @@ class Settings(BaseSettings):
     teams_client_secret: SecretStr | None = Field(default=None)
     teams_certificate: Path | None = Field(default=None)
     teams_managed_identity: bool = Field(default=False)
-    teams_everybody: str | None = Field(default=None, pattern=r"^19:\S{1,200}$")
+    teams_everybody: Team | None = Field(default=None)
     teams_services: Addresses = Field(default=" ".join(SERVICES))
-    teams_authority: str = Field(default=AUTHORITY, pattern=r"^https://")
+    teams_authority: Authority = Field(default=AUTHORITY)
     teams_openid_url: Address = Field(default=OPENID_URL)
     teams_graph_url: Address = Field(default=GRAPH_URL)
     pagerduty_token: SecretStr | None = Field(default=None)
-    pagerduty_subdomain: str | None = Field(default=None, pattern=r"^[A-Za-z0-9-]{1,63}$")
+    pagerduty_subdomain: Subdomain | None = Field(default=None)
     pagerduty_url: str = Field(default="https://api.pagerduty.com")
     oncall_calendars: SecretStr | None = Field(default=None)
     log_format: Literal["auto", "json", "text"] = Field(default="auto")
@@ -215,6 +260,16 @@ def load(**given: Any) -> Settings:
         ) from exc
     except tomllib.TOMLDecodeError as exc:
         raise SettingsInvalid([f"{_config_file()}: not TOML: {exc}"]) from exc
+
+
+def hide_from_libraries() -> None:
+    """Take SLACK_… out of the environment, once the settings are read and before slack-bolt is there.
+
+    By itself it takes a token, a verification token and a whole OAuth flow from such variables, and warns about a
+    second token. What is meant for us came by the settings; the rest may be another app's.
+    """
+    for name in [name for name in os.environ if name.startswith("SLACK_")]:
+        del os.environ[name]
 
 
 def _config_file() -> Path:

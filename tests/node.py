@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-NODE = Path(os.environ.get("SAYSO_NODE") or CACHE / "sayso" / "node") / "node_modules"
+NODE = Path(os.environ.get("TESTS_NODE") or CACHE / "sayso" / "node") / "node_modules"
 
 
 def node() -> str:

@@ -56,11 +56,11 @@ def _rule(heard: Heard) -> Line:
 
 
 def _sources(sources: Sequence[str], policy: Policy) -> list[Piece]:
-    """Who is asked: people by their accounts, groups of a platform by their ids."""
+    """Who is asked: people by their accounts, groups of a platform by the name that policy gives them."""
     found: list[Piece] = []
     for source in sources:
         named = source.startswith("person:")
-        who = people([source.removeprefix("person:")], policy) if named else [theirs(source)]
+        who = people([source.removeprefix("person:")], policy) if named else [theirs(policy.group_of(source) or source)]
         found += [ours(", "), *who] if found else who
     return found
 

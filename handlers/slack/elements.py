@@ -35,6 +35,11 @@ def mention(user: str) -> Json:
     return {"type": "user", "user_id": user}
 
 
+def channel(channel: str) -> Json:
+    """The name of a channel, and the way there."""
+    return {"type": "channel", "channel_id": channel}
+
+
 def usergroup(group: str) -> Json:
     """A mention of a user group; it notifies its members."""
     return {"type": "usergroup", "usergroup_id": group}

@@ -10,7 +10,7 @@ from typing import Any
 
 from approvals.commands.answers import Answer, At, Button, Line, Person, Piece, Place, Row, Typed, Words
 from handlers.slack.blocks import person
-from handlers.slack.elements import Json, link, section, text, when
+from handlers.slack.elements import Json, channel, link, mention, section, text, when
 from handlers.slack.forms import actions, button, modal, plain_text, text_input
 from handlers.slack.identity import Identity
 
@@ -22,6 +22,7 @@ REFRESH = "sayso:home"
 WORDS = "sayso:words"  #: block and action id of the input
 SCREEN = "sayso:screen"
 LONGEST = 500  #: characters of what is asked for
+_OURS = "slack:"  #: before the id of a place
 _LABEL = 24  #: characters that Slack takes on a modal's buttons and in its title
 
 
@@ -88,9 +89,10 @@ class Replies:
         return section(elements)
 
     def _line(self, line: Line) -> list[Json]:
-        return [element for piece in line for element in self._piece(piece)]
+        places = [piece for piece in line if isinstance(piece, Place) and piece.destination.startswith(_OURS)]
+        return [element for piece in line for element in self._piece(piece, several=len(places) > 1)]
 
-    def _piece(self, piece: Piece) -> list[Json]:
+    def _piece(self, piece: Piece, *, several: bool) -> list[Json]:
         match piece:
             case Words(text=words, bold=bold, code=code):
                 return [text(words, "code" if code else "bold" if bold else None)]
@@ -101,13 +103,19 @@ class Replies:
             case Typed(command=command):
                 return [text(f"{NAME} {command}", "code")]
             case Place(destination=destination, reference=reference):
-                return self._card(destination, reference)
+                return self._card(destination, reference, several=several)
 
-    def _card(self, destination: str, reference: Any) -> list[Json]:
-        """A link to a card in Slack; of others nothing can be told here."""
-        if not destination.startswith("slack:"):
+    def _card(self, destination: str, reference: Any, *, several: bool) -> list[Json]:
+        """A link to a card in Slack, with its place where there are several; of others nothing can be told here."""
+        if not destination.startswith(_OURS):
             return []
-        return [text(" · "), link(self._identity.permalink(reference["channel"], reference["ts"]), "open the card")]
+        found = [text(" · "), link(self._identity.permalink(reference["channel"], reference["ts"]), "open the card")]
+        return [*found, text(" in "), _place(destination.removeprefix(_OURS))] if several else found
+
+
+def _place(place: str) -> Json:
+    """A channel, or a person for their direct messages: Slack writes its name for whoever may know it."""
+    return mention(place) if place.startswith(("U", "W")) else channel(place)
 
 
 def form(said: Said) -> Json:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import unicodedata
 from collections.abc import Iterator, Sequence
 
-from approvals.lines import Line
+from approvals.lines import GOES_ON, SAME_LINE_GOES_ON, Line
 
 WIDTH = 76  #: columns; a wider line would be wrapped by the client, back to the left edge
 NAME_WIDTH = 24
@@ -21,9 +21,17 @@ OF_ABOVE = "↳ "  #: the value of a name that was too long to stand beside it
 
 
 def tables(lines: Sequence[Line]) -> list[str]:
-    """The lines as texts of at most LIMIT characters."""
-    width = min(max((columns(_tabs(line.name)) for line in lines), default=0), NAME_WIDTH)
+    """The lines as texts of at most LIMIT characters.
+
+    A name with its mark that the value goes on would push every value to the right, where a phone wraps each line: so
+    it is taken for a long name, which has a line of its own.
+    """
+    width = min(max((columns(_tabs(line.name)) for line in lines if not _goes_on(line)), default=0), NAME_WIDTH)
     return _packed([row for line in lines for row in _rows(line, width)])
+
+
+def _goes_on(line: Line) -> bool:
+    return line.name.endswith((f" ({GOES_ON})", f" ({SAME_LINE_GOES_ON})"))
 
 
 def columns_of_a_diff(value: Sequence[str]) -> list[str]:

@@ -16,6 +16,7 @@ from approvals.lines import Line
 from approvals.review import Review
 from approvals.rows import Row
 from approvals.terms import Piece, Risk
+from handlers.reasons import LONGEST, STANDS_IN_THE_RECORD, WHY_RIGHT
 from handlers.teams.elements import Json, card, fixed, line, literal, local_time, ours, plainly, quiet, quote, row, utc
 from handlers.teams.mentions import NOBODY, Call, members_of
 
@@ -30,7 +31,6 @@ DATA = "sayso"  #: where a button carries its sealed value
 ROW = "row"  #: set in what a button carries that stands beside others' in one message
 LIMIT = 28_000  #: bytes of a card; Teams takes more, but not everywhere
 REFRESHED = 60  #: people for whom Teams refreshes a card
-LONGEST = 500  #: characters of a reason
 _HALF_A_DAY = 12 * 3_600_000
 
 _RISKS = {
@@ -468,7 +468,7 @@ class _Form:
 
 
 _FORMS: Mapping[Button, _Form] = {
-    "approve": _Form("Approve", "Why is this right? It stands in the record.", "Approve", "positive"),
+    "approve": _Form("Approve", f"{WHY_RIGHT} {STANDS_IN_THE_RECORD}", "Approve", "positive"),
     "deny": _Form("Deny", "Why not? Shown on the card and given to the agent.", "Deny", "destructive"),
     "changes": _Form(
         "Ask for changes",

@@ -120,6 +120,8 @@ class Clicks:
         return banner(answers.paused(came))
 
     async def _reported(self, press: Press) -> Json:
+        if not press.reason:
+            return self._refused("no_reason", answers.NO_REASON)
         operators = self._approvals.operators
         return banner(answers.reported(await operators.report_suspicious(press.request, press.account, press.reason)))
 

@@ -6,7 +6,7 @@ in a channel or a group chat is answered in their own chat with the bot.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -14,7 +14,7 @@ import structlog
 
 from approvals.commands.answers import Answer, told
 from approvals.commands.commands import Commands
-from approvals.errors import ApprovalsError, ChatRefused
+from approvals.errors import ApprovalsError, ChatRefused, ChatUnavailable
 from approvals.sight import Caller
 from handlers.tasks import Tasks
 from handlers.teams.cards import Drawing
@@ -27,6 +27,8 @@ from handlers.teams.written import written_in
 
 log = structlog.get_logger(__name__)
 
+WAITS = 3  #: how often an answer waits because Teams asks for it
+LONGEST_WAIT = 20.0  #: seconds
 SORRY = told("That did not work", "I could not look that up just now. Try again in a moment.")
 NOT_THERE = told(
     "That did not work",
@@ -39,10 +41,16 @@ NO_CHAT = told(
 )
 
 
+Pause = Callable[[float], Awaitable[None]]  #: waits so many seconds
+
+
 class Desk:
     """Answers commands, in the background: Teams waits for no answer to a message."""
 
-    def __init__(self, commands: Commands, platform: TeamsPlatform, identity: Identity, tasks: Tasks) -> None:
+    def __init__(
+        self, commands: Commands, platform: TeamsPlatform, identity: Identity, tasks: Tasks, *, pause: Pause
+    ) -> None:
+        self._pause = pause
         self._commands = commands
         self._platform = platform
         self._identity = identity
@@ -93,7 +101,7 @@ class Desk:
     async def _aside(self, caller: Caller, drawing: Drawing) -> Drawing:
         """Give somebody an answer in their own chat; what everybody may read about that."""
         try:
-            await self._platform.say_to(caller.account.user, drawing)
+            await self._patiently(partial(self._platform.say_to, caller.account.user, drawing))
         except ChatRefused as exc:
             log.info("teams_no_chat", error=str(exc))
             return self._drawn(NO_CHAT)
@@ -106,9 +114,20 @@ class Desk:
         """Answer where something was written, at the address from which it came."""
         place = text(mapping(activity.get("conversation")).get("id"))
         try:
-            await self._platform.say(text(activity.get("serviceUrl")), place, drawing)
+            await self._patiently(partial(self._platform.say, text(activity.get("serviceUrl")), place, drawing))
         except ApprovalsError as exc:
             log.warning("teams_answer_lost", error=str(exc))
+
+    async def _patiently(self, say: Callable[[], Awaitable[None]]) -> None:
+        """Say something, also where Teams asks to wait first: then nothing was said yet. Nobody is in a hurry here."""
+        for _ in range(WAITS):
+            try:
+                return await say()
+            except ChatUnavailable as exc:
+                if exc.maybe_done or not exc.retry_after:
+                    raise
+                await self._pause(min(exc.retry_after, LONGEST_WAIT))
+        await say()
 
     def _drawn(self, answer: Answer, at: str = "") -> Drawing:
         return draw_answer(answer, tenant=self._identity.tenant, at=at)

@@ -20,7 +20,7 @@ from handlers.tasks import Tasks
 from handlers.teams.addresses import BOTS, GRAPH, Addresses
 from handlers.teams.clicks import Clicks
 from handlers.teams.connector import Connector, Rest
-from handlers.teams.desk import Desk
+from handlers.teams.desk import Desk, Pause
 from handlers.teams.directory import Graph, TeamsDirectory
 from handlers.teams.gate import Gate
 from handlers.teams.http import BUDGET, teams_routes
@@ -58,6 +58,7 @@ class Options:
     external: Callable[[str], bool] = lambda destination: False
     budget: float = BUDGET
     look_again: tuple[float, ...] = LOOK_AGAIN
+    pause: Pause = asyncio.sleep
     watch: TeamsWatch = field(default_factory=TeamsWatch)
 
 
@@ -106,7 +107,7 @@ class TeamsDoor:
     def routes(self, approvals: Approvals, commands: Commands) -> list[web.RouteDef]:
         """What Teams calls."""
         options = self._options
-        desk = Desk(commands, self.platform, self.identity, self._tasks)
+        desk = Desk(commands, self.platform, self.identity, self._tasks, pause=options.pause)
         views = Views(approvals, self.platform, self._store, self._tasks)
         clicks = Clicks(approvals, self._marks, desk, views, watch=options.watch)
 

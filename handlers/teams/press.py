@@ -9,12 +9,12 @@ from typing import Any, Literal
 from approvals.click import Click
 from approvals.ports import Account
 from approvals.standing import MARK, Spot
+from handlers.reasons import LONGEST
 from handlers.teams.cards import (
     APPROVE,
     CHANGES,
     DATA,
     DENY,
-    LONGEST,
     MORE,
     PAUSE,
     REFRESH,

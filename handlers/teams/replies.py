@@ -8,6 +8,7 @@ from typing import Any
 from approvals.commands.answers import Answer, At, Button, Line, Person, Piece, Place, Row, Typed, Words
 from handlers.teams.cards import Drawing
 from handlers.teams.elements import Json, card, line, link, literal, ours, plainly, utc
+from handlers.teams.shapes import text
 
 SAY = "say"
 COMMAND = "command"  #: where a button carries its command
@@ -28,9 +29,9 @@ def draw_answer(answer: Answer, *, tenant: str, at: str = "") -> Drawing:
 
 def command_of(data: Mapping[str, Any]) -> str:
     """The command of a button that was pressed, with what was entered beside it; empty if it carries none."""
-    command = data.get(COMMAND)
-    words = [value for name, value in data.items() if name.startswith(WORDS) and isinstance(value, str)]
-    if not isinstance(command, str):
+    command = text(data.get(COMMAND))
+    words = [text(value) for name, value in data.items() if name.startswith(WORDS)]
+    if not command:
         return ""
     return f"{command} {' '.join(words).strip()[:_LONGEST]}".strip()
 

@@ -12,8 +12,8 @@ from typing import Any
 from approvals.lines import Line
 from approvals.review import Look, Review
 from approvals.reviewing import Opened
-from handlers.reasons import STANDS_IN_THE_RECORD, WHY_RIGHT
-from handlers.teams.cards import DATA, LONGEST, about, risk_mark, sentence, warnings
+from handlers.reasons import LONGEST, STANDS_IN_THE_RECORD, WHY_RIGHT
+from handlers.teams.cards import DATA, about, risk_mark, sentence, warnings
 from handlers.teams.elements import Json, card, line, lines, literal, ours, quiet
 
 TURN = "turn"

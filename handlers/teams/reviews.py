@@ -9,9 +9,9 @@ from approvals.ports import Account
 from approvals.reviewing import Opened
 from approvals.service import Approvals
 from approvals.verdicts import Late, Refused, Verdict
+from handlers.reasons import LONGEST
 from handlers.seal import Sealed
 from handlers.teams.answers import banner, replaced
-from handlers.teams.cards import LONGEST
 from handlers.teams.elements import Json
 from handlers.teams.press import Press, data_of
 from handlers.teams.review import BACK, CODE, FROM_REVIEW, LOOK, ON_PAGE, TO_PAGE, TURN, WHY, draw_page

@@ -8,6 +8,7 @@ from typing import Any
 
 Json = dict[str, Any]
 
+_HALVES = re.compile("[\ud800-\udfff]")
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -22,8 +23,8 @@ def items(value: Any) -> list[Any]:
 
 
 def text(value: Any) -> str:
-    """The value if it is a text, else an empty one."""
-    return value if isinstance(value, str) else ""
+    """The value if it is a text, else an empty one; half a character (a lone surrogate) can be kept nowhere."""
+    return _HALVES.sub("\N{REPLACEMENT CHARACTER}", value) if isinstance(value, str) else ""
 
 
 def guid(value: Any) -> str:

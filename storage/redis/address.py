@@ -77,6 +77,15 @@ def read_url(url: str) -> Address:
     return _sentinel(plain, user, places, path, query, rest)
 
 
+def where(url: str) -> str:
+    """The hosts and ports in a URL, or a socket's path: neither user nor password nor parameters. Raises UrlInvalid."""
+    address = read_url(url)
+    if "path" in address.options:
+        return str(address.options["path"])
+    one = (address.options.get("host", "localhost"), address.options.get("port", _PORTS["direct"]))
+    return ", ".join(f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in address.places or (one,))
+
+
 def _sentinel(
     plain: str, user: str, places: tuple[Place, ...], path: list[str], query: Mapping[str, str], rest: dict[str, str]
 ) -> Address:

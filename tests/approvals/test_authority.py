@@ -138,7 +138,7 @@ def seatable(request: Request, wanted: Sequence[str], left: tuple[str, ...], use
     return False
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=150)
 @given(cases())
 def test_nothing_is_approved_without_different_people_who_have_no_part_in_it(case: Case) -> None:
     terms = case.policy.terms(case.question)

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from approvals.conditions import checked
@@ -247,7 +247,6 @@ def by_then(terms: Terms, minutes: int) -> Terms:
     return terms.escalated(sum(step.after <= minutes * MINUTE for step in terms.escalation))
 
 
-@settings(deadline=None)
 @given(rule_sets(), st.randoms(use_true_random=False))
 def test_adding_a_rule_can_only_tighten(rules: list[dict[str, Any]], random: Any) -> None:
     """However the rules are cut into those that were there and one that is added."""

@@ -69,7 +69,7 @@ clickers = st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from("01")), ma
 starters = st.sampled_from([None, "carol", f"slack:{TENANT}:U1ALICE"])
 
 
-@settings(deadline=None, max_examples=120)
+@settings(max_examples=120)
 @given(rules, rules, amounts, starters, clickers, st.integers(0, 7))
 async def test_nothing_is_approved_without_the_people_whom_every_rule_that_applies_demands(
     first: list[dict[str, Any]],

@@ -204,7 +204,7 @@ def test_time_ends_what_waits(status: Status, after: Status) -> None:
     assert ended.decision.jti is None or status is not Status.PENDING
 
 
-@pytest.mark.parametrize("status", [*ENDED, Status.UNKNOWN])
+@pytest.mark.parametrize("status", sorted({*ENDED, Status.UNKNOWN}))
 def test_time_does_nothing_to_what_waits_for_nothing(status: Status) -> None:
     with pytest.raises(IllegalTransition):
         in_status(status).after_time(LATER)

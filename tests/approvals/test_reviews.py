@@ -75,7 +75,7 @@ def reason(verdict: object) -> str:
 # -- the pages ------------------------------------------------------------------------------------------------------
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.dictionaries(st.text(max_size=30), st.one_of(I_JSON, st.text(max_size=20_000)), max_size=4))
 def test_the_pages_hold_every_character_of_the_action_in_order(arguments: dict[str, Any]) -> None:
     review = review_of(a_request(action=an_action(arguments=arguments)))

@@ -203,7 +203,7 @@ def loosened(before: Terms, after: Terms, question: Question) -> bool:
     )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=200)
 @given(policies(), rules("added", ()), st.integers(0, 3), questions())
 def test_whatever_approves_with_a_rule_more_approves_without_it(
     file: dict[str, Any], added: dict[str, Any], place: int, question: Question
@@ -216,7 +216,7 @@ def test_whatever_approves_with_a_rule_more_approves_without_it(
     assert before.exempted == after.exempted
 
 
-@settings(max_examples=75, deadline=None)
+@settings(max_examples=75)
 @given(policies(), questions())
 def test_whatever_approves_under_rules_that_do_not_exempt_from_the_defaults_meets_the_defaults(
     file: dict[str, Any], question: Question
@@ -227,7 +227,7 @@ def test_whatever_approves_under_rules_that_do_not_exempt_from_the_defaults_meet
     assert not loosened(terms_of(file | {"rules": []}, question), after, question)
 
 
-@settings(max_examples=75, deadline=None)
+@settings(max_examples=75)
 @given(policies(), rules("added", ("defaults", "r0", "r1")), questions())
 def test_what_loosens_exempts_for_certain_and_the_terms_say_from_what(
     file: dict[str, Any], added: dict[str, Any], question: Question

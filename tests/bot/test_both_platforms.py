@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import secrets
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -16,12 +17,13 @@ import pytest
 import yaml
 
 from approvals.action import Action
+from approvals.commands.typed import USAGE
 from approvals.intake import RequestDocument
 from approvals.request import Request
 from bot.house import House, open_house
 from bot.settings import load
 from sandbox import Sandbox
-from tests.fakes.connector import FakeConnector
+from tests.fakes.connector import FakeConnector, Fault
 from tests.fakes.entra import APP, TENANT, Entra, a_token, person_id
 from tests.fakes.sign_in import SECRET, signing_in
 from tests.handlers.slack.test_called import mentioned
@@ -33,6 +35,7 @@ from tests.servers import Server
 pytestmark = pytest.mark.redis
 
 SLACK = "C0PAYMENTS"
+OWN = "a:alice-and-sayso"  #: alice's chat with the bot in Teams
 TEAM = "T0SAYSO"
 
 
@@ -114,6 +117,34 @@ class Both:
             found = (await answer.json())["value"]
         return found if isinstance(found, str) else read(found)
 
+    async def says_slack(self, command: str) -> str:
+        """What alice is answered to a slash command."""
+        delivery = await self.sandbox.command("U0ALICE", SLACK, "/sayso", command)
+        assert delivery.ok
+        return words(self.sandbox.ephemerals("U0ALICE")[-1].blocks)
+
+    async def says_teams(self, written: str, place: str = OWN) -> str:
+        """What alice is answered in her own chat to something that she wrote there, or elsewhere."""
+        before = len(self.connector.cards(OWN))
+        await self._send(an_activity("alice", place, service=self.connector.service, text=written))
+        async with asyncio.timeout(15):
+            while len(found := self.connector.cards(OWN)) == before:
+                self.connector.changed.clear()
+                await self.connector.changed.wait()
+        return read(found[-1].card)
+
+    async def installed(self, place: str) -> None:
+        """Teams tells the bot that alice added it somewhere."""
+        self.connector.installed.add(place)
+        event = an_activity("alice", place, service=self.connector.service)
+        await self._send(event | {"type": "installationUpdate", "action": "add"})
+
+    async def _send(self, activity: dict[str, Any]) -> None:
+        headers = {"Authorization": f"Bearer {a_token(self.connector.service)}"}
+        url = f"{self.house.url}/teams/messages"
+        async with self.session.post(url, json=activity, headers=headers) as answer:
+            assert answer.status == 200
+
     async def settled(self, request: Request, said: str) -> None:
         """Wait until the cards on both say so."""
         await self.in_slack(request, said)
@@ -135,6 +166,13 @@ class Both:
 
     def _in_slack(self) -> Sequence[Any]:
         return self.sandbox.messages(SLACK)
+
+
+def plain(answer: str) -> str:
+    """An answer without buttons, and without what each platform writes in its own way: times, people, how to begin."""
+    answer = re.sub(r"@U0([A-Z]+)", lambda found: found[1].lower(), answer.replace("/sayso ", ""))
+    lines = [line for line in answer.splitlines() if not line.startswith("[")]
+    return re.sub(r"<date>|\d{4}-\d\d-\d\d \d\d:\d\d UTC", "<time>", "\n".join(lines))
 
 
 def _says(text: str, request: Request, said: str) -> bool:
@@ -162,17 +200,8 @@ async def both(redis: Server, folder: Path, tmp_path: Path, monkeypatch: pytest.
         settings = load(redis_url=redis.url, port=0, slack_api_url=sandbox.api_url, **slack, **teams)
         house = await stack.enter_async_context(open_house(settings))
         made = Both(house, sandbox, connector, session)
-        await _installed(made)
+        await made.installed(CHANNEL)
         yield made
-
-
-async def _installed(both: Both) -> None:
-    """Teams tells the bot that it was added to the channel."""
-    service = both.connector.service
-    event = an_activity(service=service) | {"type": "installationUpdate", "action": "add"}
-    headers = {"Authorization": f"Bearer {a_token(service)}"}
-    async with both.session.post(f"{both.house.url}/teams/messages", json=event, headers=headers) as answer:
-        assert answer.status == 200
 
 
 async def test_what_is_approved_on_one_platform_settles_on_the_other(both: Both) -> None:
@@ -216,6 +245,32 @@ async def test_what_nobody_answers_in_slack_is_reminded_there_and_escalates_to_t
     await both.in_teams(request, f"code {request.code}")
     assert "Approved" in await both.by_teams("bob", request)
     await both.settled(request, "Approved: Pay")
+
+
+async def test_what_teams_does_not_take_now_is_posted_once_later_and_changed_until_it_is_right(both: Both) -> None:
+    both.connector.fail("send", Fault(429, "TooManyRequests", {"Retry-After": "1"}), Fault(412, "PreconditionFailed"))
+    request = await both.ask()
+    assert both.connector.asked.count("send") == 3
+
+    lost = Fault(404, "ActivityNotFoundInConversation")
+    both.connector.fail("update", lost, Fault(502), Fault(429, "TooManyRequests"), Fault(504, done=True))
+    await both.by_slack("alice", request)
+    await both.settled(request, "Approved: Pay")
+
+    assert both.connector.asked.count("send") == 3
+    assert len([one for one in both.connector.cards(CHANNEL) if request.code in read(one.card)]) == 1
+
+
+async def test_every_command_is_answered_alike_in_slack_in_teams_and_when_the_bot_is_mentioned(both: Both) -> None:
+    await both.installed(OWN)
+    both.connector.limits = ()  # nobody types so fast
+    request = await both.ask()
+    given = [*USAGE, "pednign", "", f"show {request.code}", f"why {request.code}", "delegate bob until 3d", "quiet off"]
+
+    for command in given:
+        expected = plain(await both.says_slack(command))
+        assert plain(await both.says_teams(command)) == expected
+        assert plain(await both.says_teams(f"<at>Sayso</at> {command}", CHANNEL)) == expected
 
 
 async def test_a_group_of_slack_is_mentioned_there_and_in_teams_those_of_it_who_are_in_both(both: Both) -> None:

@@ -212,7 +212,7 @@ def test_a_redis_that_is_not_there_is_said_in_a_sentence(
     monkeypatch.setenv("SAYSO_REDIS_URL", "redis://:hunter2@127.0.0.1:1/0")
     result = run(*command)
     assert result.exit_code == 2
-    assert "check SAYSO_REDIS_URL and that the server runs" in words(result.stderr)
+    assert "at 127.0.0.1:1; check SAYSO_REDIS_URL and that the server runs" in words(result.stderr)
     assert "hunter2" not in result.output
     assert "Traceback" not in result.output
 

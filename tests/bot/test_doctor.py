@@ -206,7 +206,8 @@ async def test_a_redis_that_does_not_answer_is_named_without_its_password(
 ) -> None:
     url = "redis://:hunter2@127.0.0.1:1/0"
     (found,) = troubles(await examine(settings(sandbox, redis, folder, redis_url=url)))
-    assert found.what.startswith("Redis at 127.0.0.1:1/0: ")
+    assert found.what.startswith("Redis: ")
+    assert found.what.endswith(", at 127.0.0.1:1")
     assert "hunter2" not in repr(found)
 
 

@@ -10,15 +10,15 @@ import pytest
 
 from approvals.errors import EntryRefused, EpochChanged, PolicyInvalid, StoreUnavailable
 from approvals.ports import Account
-from approvals.service import Approvals, Click, Counted, Refused
+from approvals.service import Click, Counted, Refused
 from bot.policies import AdoptedPolicy, Rulebook, digest_of_text, parse_policy, read_policy
 from bot.signing import FileSigner, create_key
-from bot.zones import is_zone
 from storage.memory import MemoryStore
 from storage.redis import RedisStore
 from tests.bot.conftest import Clock
 from tests.build import AGENT, CHANNEL, a_change, a_document, a_request, policy_mapping
 from tests.servers import Server
+from tests.service import a_service
 
 
 def text(**sections: Any) -> str:
@@ -79,14 +79,7 @@ class House:
     def __init__(self, store: MemoryStore | RedisStore, policy: str, signer: FileSigner) -> None:
         self.store = store
         self.policies = AdoptedPolicy(store, parse_policy(policy), policy)
-        self.approvals = Approvals(
-            store=store,
-            directory=Everybody(),
-            policies=self.policies,
-            signer=signer,
-            issuer="https://here",
-            is_zone=is_zone,
-        )
+        self.approvals = a_service(store, self.policies, signer, directory=Everybody())
 
     async def click(self, request: str, who: str = "ALICE") -> Any:
         account = Account("slack", "T0SAYSO", f"U0{who}")

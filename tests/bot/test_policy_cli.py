@@ -103,6 +103,23 @@ def test_check_says_which_rules_loosen_and_what_is_asked_for_in_sum(folder: Path
     )
 
 
+def test_check_names_the_ids_that_init_or_the_documents_wrote(folder: Path) -> None:
+    CliRunner().invoke(app, ["init", "."])
+    found = run("check", "policy.yaml")
+    assert found.exit_code == 0
+    said = "C0000000000, T0000000000, U0000000001, U0000000002: placeholders; put your own ids in their place"
+    assert f"policy.yaml: {said}" in words(found)
+    groups = {"finance": {"slack_usergroup": "S0123ONCALL"}}
+    assert "S0123ONCALL: placeholders" in words(run("check", a_policy_in(folder, groups=groups)))
+
+
+def test_check_takes_no_real_id_for_a_placeholder(folder: Path) -> None:
+    people = {"alice": {"accounts": ["slack:T0A1B2C3D4:U0123AB9DEF"]}, "bob": {"accounts": ["slack:T0A1B2C3D4:U0"]}}
+    path = a_policy_in(folder, people={**policy_mapping()["people"], **people})
+    path.write_text(f"{path.read_text()}# such as U0123ALICE\n")
+    assert "placeholders" not in words(run("check", path))
+
+
 # -- explain ------------------------------------------------------------------------------------------------------
 
 
@@ -122,6 +139,21 @@ def test_explain_prints_every_rule_what_is_demanded_and_of_whom(folder: Path) ->
     ):
         assert said in words(found), said
     assert "12400" not in found.output
+
+
+def test_explain_shows_a_whole_request_to_whoever_gives_a_part_of_one(folder: Path) -> None:
+    (folder / "request.json").write_text('{"agent": "payments-bot", "action": {"kind": "payments.release"}}')
+    found = run("explain", folder / "request.json", "--policy", a_policy_in(folder), "--no-ask")
+    assert found.exit_code == 2
+    assert "not a request: v: this member is missing" in words(found)
+    (folder / "request.json").write_text(found.stderr.partition("a whole request: ")[2])
+    assert run("explain", folder / "request.json", "--policy", a_policy_in(folder), "--no-ask").exit_code == 0
+
+
+def test_the_request_of_the_documents_is_whole(folder: Path) -> None:
+    document = (ROOT / "docs/how-to/write-a-policy.md").read_text().partition("```json\n")[2].partition("```")[0]
+    (folder / "request.json").write_text(document)
+    assert run("explain", folder / "request.json", "--policy", a_policy_in(folder), "--no-ask").exit_code == 0
 
 
 def test_explain_says_what_would_be_refused_and_what_to_do(folder: Path) -> None:

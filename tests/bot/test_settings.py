@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
-from bot.settings import SettingsInvalid, load
+from bot.settings import Settings, SettingsInvalid, load
+from tests.repository.files import ROOT
 
 TOKEN = "xoxb-very-secret"
 
@@ -41,6 +43,14 @@ def test_an_unknown_variable_that_is_near_nothing_is_to_be_removed(monkeypatch: 
 def test_the_sdks_own_variables_are_no_mistake(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SAYSO_AGENT", "payments-bot")
     assert load().port == 8080
+
+
+def test_what_only_the_tests_read_is_not_called_like_a_setting() -> None:
+    texts = [path.read_text() for folder in ("tests", "benchmarks") for path in (ROOT / folder).rglob("*.py")]
+    texts += [(ROOT / ".ci" / name).read_text() for name in ("node", "run")]
+    assert {
+        name for text in texts for name in re.findall(r"(?:environ(?:\.get\(|\[)\"|\$\{?)(SAYSO_\w+)", text)
+    } == set()
 
 
 def test_a_typing_error_in_dot_env_does_not_go_unnoticed(folder: Path) -> None:
@@ -134,7 +144,7 @@ def test_another_file_can_be_named_and_must_be_there(folder: Path, monkeypatch: 
         ("prot = 1", "sayso.toml: prot: there is no such setting; did you mean port?"),
         ("port = ", "sayso.toml: not TOML: "),
         ("port = 70000", "SAYSO_PORT: Input should be less than or equal to 65535"),
-        ('redis_url = "http://x"', "SAYSO_REDIS_URL: String should match pattern"),
+        ('redis_url = "http://x"', "SAYSO_REDIS_URL: expected the URL of a Redis, such as redis://127.0.0.1:6379/0"),
         ('slack_mode = "mail"', "SAYSO_SLACK_MODE: Input should be"),
     ],
 )
@@ -142,6 +152,23 @@ def test_what_is_wrong_in_the_file_is_named(folder: Path, text: str, problem: st
     (folder / "sayso.toml").write_text(text)
     (found,) = problems()
     assert found.startswith(problem)
+
+
+SHAPED = {
+    "redis_url", "operators_channel", "otlp_endpoint", "teams_app_id", "teams_tenant_id", "teams_everybody",
+    "teams_services", "teams_authority", "teams_openid_url", "teams_graph_url", "pagerduty_subdomain",
+}  # fmt: skip
+
+
+def test_every_setting_of_a_certain_form_gives_an_example_of_it() -> None:
+    said = problems(**dict.fromkeys(Settings.model_fields, "not\nthis"))
+    told = {problem.partition(":")[0].removeprefix("SAYSO_").lower() for problem in said if "such as " in problem}
+    assert told == SHAPED
+    assert not [problem for problem in said if "pattern" in problem or set("^\\") & set(problem)]
+
+
+def test_an_id_with_something_behind_it_is_none() -> None:
+    assert problems(teams_app_id=f"{ID}\n")
 
 
 def test_no_error_and_no_repr_shows_a_secret(monkeypatch: pytest.MonkeyPatch) -> None:

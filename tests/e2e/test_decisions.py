@@ -47,6 +47,12 @@ async def test_an_approved_agent_goes_on_and_its_tool_acts_once(world: World) ->
     assert await world.events(pending.request) == ["asked", "approved", "spent", "succeeded"]
 
 
+async def test_slacks_library_takes_nothing_from_the_environment(world: World) -> None:
+    (bot,) = world.bots
+    assert "SLACK_BOT_TOKEN" in world.environment()
+    assert [line for line in bot.lines if "slack_bolt" in line and '"warning"' in line] == []
+
+
 async def test_a_denial_reaches_the_agent_with_its_reason(world: World) -> None:
     lane = world.lane()
     async with world.agent() as client:

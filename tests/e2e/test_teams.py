@@ -180,7 +180,10 @@ async def test_pending_is_answered_in_the_persons_own_chat_also_when_mentioned(
     await expect(teams.page.get_by_text("I answered you in our own chat")).to_be_visible()
     await expect(teams.page.locator(".ac-adaptiveCard").filter(has_text=asked.action.target)).to_have_count(0)
     await teams.go(PERSONAL)
-    await expect(teams.page.locator(".ac-adaptiveCard").filter(has_text=asked.action.target)).to_have_count(2)
+    listed = teams.page.locator(".ac-adaptiveCard").filter(has_text=asked.action.target)
+    await expect(listed).to_have_count(2)
+    await listed.last.get_by_role("button", name="Show", exact=True).first.click()
+    await expect(teams.page.get_by_text("Approval record")).to_be_visible()
 
 
 async def test_whoever_decides_on_one_platform_settles_the_card_on_the_other(teams: Teams, agent: sayso.Sayso) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import signal
 import sys
 
 import sayso
@@ -14,7 +15,11 @@ TASKS = (("payments.release", "bank:acme-gmbh"), ("payments.foreign", "bank:init
 
 
 async def main() -> None:
-    """Bring everything up, and let agents ask, again and again."""
+    """Bring everything up, and let agents ask again and again, until somebody ends it or closes the terminal."""
+    me = asyncio.current_task()
+    assert me is not None
+    for name in (signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(name, me.cancel)
     async with a_deployment() as made:
         _say(f"Open {made.playground.url} and there the channel 'Payments': agents begin to ask. You are alice.")
         _say("Approve, deny, or write to the bot: pending. What treasury is asked, you may not approve.")
@@ -42,5 +47,5 @@ def _say(line: str) -> None:
 
 
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
+    with contextlib.suppress(KeyboardInterrupt, asyncio.CancelledError):
         asyncio.run(main())

@@ -59,6 +59,7 @@ class FakeConnector:
         self.kinds: dict[str, str] = {}  #: of channels that are not standard ones
         self.rosters: dict[str, list[Json]] = {}
         self.personal: dict[str, str] = {}
+        self.limits: tuple[tuple[int, float], ...] = LIMITS
         self.strangers: set[str] = set()  #: object ids that cannot be mentioned
         self.page = 2  #: members on a page of a roster
         self.asked: list[str] = []
@@ -182,7 +183,7 @@ class FakeConnector:
 
     def _too_fast(self, place: str) -> web.Response | None:
         sent, now = self._sent[place], self._now()
-        for most, seconds in LIMITS:
+        for most, seconds in self.limits:
             if sum(1 for at in sent if now - at < seconds) >= most:
                 return _error(429, "TooManyRequests", {"Retry-After": "3"})
         sent.append(now)

@@ -213,13 +213,19 @@ async def _by_two(shift: Shift, client: sayso.Sayso, seen: Seen) -> None:
     await shift.world.card(shift.lane, pending.request, "Approved")
 
 
-async def _changed(shift: Shift, client: sayso.Sayso, seen: Seen) -> None:
+async def _sent_back(shift: Shift, client: sayso.Sayso, seen: Seen) -> sayso.Pending:
+    """Ask, and be told to ask for half of it."""
     pending = await _ask(shift, client)
     await shift.ask_for_changes(ALICE, pending.request, "half of it")
     try:
         await pending.decision()
     except sayso.ChangesRequested as exc:
         seen.told.append(f"please change: {exc.reason}")
+    return pending
+
+
+async def _changed(shift: Shift, client: sayso.Sayso, seen: Seen) -> None:
+    pending = await _sent_back(shift, client, seen)
     await shift.world.card(shift.lane, pending.request, "half of it")
     again = await _ask(shift, client, "4.75", supersedes=pending.request)
     await shift.world.card(shift.lane, again.request, "4.75", "9.50")
@@ -274,12 +280,7 @@ async def _reviewed(shift: Shift, client: sayso.Sayso, seen: Seen) -> None:
 
 
 async def _limited(shift: Shift, client: sayso.Sayso, seen: Seen) -> None:
-    first = await _ask(shift, client)
-    await shift.ask_for_changes(ALICE, first.request, "half of it")
-    try:
-        await first.decision()
-    except sayso.ChangesRequested as exc:
-        seen.told.append(f"please change: {exc.reason}")
+    first = await _sent_back(shift, client, seen)
     second = await _ask(shift, client, "4.75")
     await shift.answer(ALICE, second.request)
     await second.decision()

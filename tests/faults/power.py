@@ -25,7 +25,7 @@ from tests.servers import Server, running
 
 CUTS = 4  #: places at which the file is cut
 _EVERYSEC = ("--appendonly", "yes", "--appendfsync", "everysec")
-SEED = int(os.environ.get("SAYSO_FAULTS_SEED", "0")) or random.randrange(1, 2**31)
+SEED = int(os.environ.get("TESTS_FAULTS_SEED", "0")) or random.randrange(1, 2**31)
 
 
 async def torn_always() -> str:

@@ -12,7 +12,7 @@ from tests.faults.lives import LIVES, Life, Seen, Step, calls_of, deaths_in, sur
 
 pytestmark = pytest.mark.redis
 
-SEED = int(os.environ.get("SAYSO_FAULTS_SEED", "0")) or random.randrange(1, 2**31)
+SEED = int(os.environ.get("TESTS_FAULTS_SEED", "0")) or random.randrange(1, 2**31)
 SAMPLED = 2  #: steps of each life in a normal run
 SPAN = {"store.create", "outbox.add", "platform.post", "store.update", "platform.update"}  #: at least
 by_name = pytest.mark.parametrize("life", LIVES, ids=[life.name for life in LIVES])
@@ -20,7 +20,7 @@ by_name = pytest.mark.parametrize("life", LIVES, ids=[life.name for life in LIVE
 
 @by_name
 async def test_a_sample_of_deaths_changes_nothing_that_people_or_agents_see(life: Life) -> None:
-    print(f"SAYSO_FAULTS_SEED={SEED}")  # noqa: T201 - pytest shows it with a failure
+    print(f"TESTS_FAULTS_SEED={SEED}")  # noqa: T201 - pytest shows it with a failure
     calls = await calls_of(life)
     assert {f"{call.part}.{call.method.removesuffix('_shared')}" for call in calls} >= _span(life)
     steps = deaths_in(calls)

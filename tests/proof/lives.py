@@ -26,12 +26,12 @@ from approvals.service import Approvals, Click, Counted, Done, Late, Refused
 from bot.clock import Clock
 from bot.policies import AdoptedPolicy, parse_policy
 from bot.signing import FileSigner
-from bot.zones import is_zone
 from storage.memory import MemoryStore
 from storage.redis import RedisStore
 from storage.redis.keys import Keys
 from tests.approvals.make import a_policy_file, account, an_action
 from tests.approvals.test_people import People
+from tests.service import a_service
 
 STEP = 100_000  #: ms by which time moves; every limit lies half a step away, so that milliseconds never matter
 PARTITIONS = 2
@@ -208,14 +208,7 @@ class Side:
         text = policy_text()
         policies = AdoptedPolicy(self.store, parse_policy(text), text)
         await policies.put_in_force()
-        approvals = Approvals(
-            store=self.store,
-            directory=self.directory,
-            policies=policies,
-            signer=self.signer,
-            issuer="https://here",
-            is_zone=is_zone,
-        )
+        approvals = a_service(self.store, policies, self.signer, directory=self.directory)
         return Bot(approvals, Clock(self.store, approvals), Desk(approvals))
 
     async def ask(self, name: str, *args: Any) -> Any:

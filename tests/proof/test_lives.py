@@ -509,7 +509,7 @@ def lived(server: Server, **depth: Any) -> None:
     """Live so many lives."""
     machine = type("Lives", (Lives,), {"server": server})
     quiet = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
-    run_state_machine_as_test(machine, settings=settings(deadline=None, suppress_health_check=quiet, **depth))
+    run_state_machine_as_test(machine, settings=settings(suppress_health_check=quiet, **depth))
 
 
 def test_whatever_happens_in_whatever_order(server: Server) -> None:

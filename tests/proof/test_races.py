@@ -22,17 +22,16 @@ from approvals.service import Approvals, Click, Counted, Granted, Late, NotGrant
 from bot.courier import Courier
 from bot.policies import AdoptedPolicy, parse_policy
 from bot.signing import FileSigner
-from bot.zones import is_zone
 from sandbox.errors import NotOnScreen
 from storage.redis import RedisStore
 from storage.redis.keys import Keys
 from tests.approvals.make import AGENT, a_document, a_policy_file
-from tests.approvals.test_people import People
 from tests.bot.chat import Chat
 from tests.bot.test_courier import step
 from tests.e2e.world import AGENT as LANE_AGENT
 from tests.e2e.world import World, a_world, text_of
 from tests.servers import Server, running
+from tests.service import a_service
 
 pytestmark = pytest.mark.redis
 
@@ -111,14 +110,7 @@ async def a_pair(server: Server, **sections: Any) -> AsyncIterator[Pair]:
         for store in stores:
             policies = AdoptedPolicy(store, parse_policy(text), text)
             await policies.put_in_force()
-            approvals = Approvals(
-                store=store,
-                directory=People(),
-                policies=policies,
-                signer=signer,
-                issuer="https://here",
-                is_zone=is_zone,
-            )
+            approvals = a_service(store, policies, signer)
             bots.append(Bot(store, approvals, Courier(store, {"slack": chat})))
         yield Pair((bots[0], bots[1]), chat, signer)
 

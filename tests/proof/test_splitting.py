@@ -16,13 +16,12 @@ from approvals.request import Request
 from approvals.service import Approvals
 from bot.policies import AdoptedPolicy, parse_policy
 from bot.signing import FileSigner
-from bot.zones import is_zone
 from storage.redis import RedisStore
 from tests.approvals.make import AGENT, a_document, a_policy_file, an_action
-from tests.approvals.test_people import People
 from tests.approvals.test_sums import RULES, caught
 from tests.approvals.test_windows import MONEY
 from tests.servers import running
+from tests.service import a_service
 
 pytestmark = pytest.mark.redis
 
@@ -43,16 +42,7 @@ async def bots(count: int = 2) -> AsyncIterator[list[Approvals]]:
                 store = await stack.enter_async_context(await RedisStore.connect(server.url, partitions=3))
                 policies = AdoptedPolicy(store, parse_policy(text), text)
                 await policies.put_in_force()
-                found.append(
-                    Approvals(
-                        store=store,
-                        directory=People(),
-                        policies=policies,
-                        signer=signer,
-                        issuer="https://here",
-                        is_zone=is_zone,
-                    )
-                )
+                found.append(a_service(store, policies, signer))
             yield found
 
 

@@ -63,6 +63,43 @@ def test_a_module_skipped_whole_fails_the_run_in_ci(project: Path) -> None:
     assert run(project, ci="true").returncode == 1
 
 
+def test_a_skip_fails_the_run_in_ci_also_when_workers_share_the_tests(project: Path) -> None:
+    write(project, body="pytest.skip('no Chromium')")
+    result = run(project, "-p", "xdist.plugin", "-n", "2", ci="true")
+    assert result.returncode == 1
+    assert "a skipped test fails the run" in result.stdout
+    assert "1 passed, 1 skipped" in result.stdout
+
+
+def test_one_worker_runs_all_that_must_not_run_at_once(project: Path) -> None:
+    """Each test writes down whose it is: those of two files under tests/e2e are of one, which runs them first."""
+    body = "import os\n\ndef test_it():\n    open({!r}, 'a').write(os.environ['PYTEST_XDIST_WORKER'] + '\\n')\n"
+    told = project / "told"
+    for name in ("tests/e2e/test_a.py", "tests/faults/test_b.py"):
+        (project / name).parent.mkdir(parents=True)
+        (project / name).write_text(body.format(str(told)))
+    (project / "test_a_first.py").write_text("def test_it():\n    pass\n")
+    result = run(project, "-p", "xdist.plugin", "-n", "2", "-v", "--import-mode=importlib")
+    assert "3 passed" in result.stdout
+    assert len(told.read_text().split()) == 2
+    assert len(set(told.read_text().split())) == 1
+
+
+def test_workers_may_call_parameters_otherwise_and_run_each_once(project: Path) -> None:
+    told = project / "told"
+    marks = [
+        f"import secrets\n@pytest.mark.parametrize('one', {one})" for one in ("{*'abcdef'}", "[secrets.token_hex()]")
+    ]
+    for number, mark in enumerate(marks):
+        body = f"open({str(told)!r}, 'a').write(one[0])"
+        text = f"import pytest\n{mark}\ndef test_it(one):\n    {body}\n"
+        (project / f"test_{number}.py").write_text(text)
+    assert "7 passed" in run(project, "-p", "xdist.plugin", "-n", "2").stdout
+    written = told.read_text()
+    assert len(written) == 7
+    assert set("abcdef") <= set(written)
+
+
 def test_full_tests_wait_to_be_asked_for(project: Path) -> None:
     write(project, mark="@pytest.mark.full")
     assert "1 passed, 1 deselected" in run(project, ci="true").stdout

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from redis.asyncio.connection import SSLConnection
 
-from storage.redis.address import Address, UrlInvalid, read_url
+from storage.redis.address import Address, UrlInvalid, read_url, where
 
 
 def plain(address: Address) -> dict[str, Any]:
@@ -94,3 +94,18 @@ def test_what_is_no_url_is_told_without_quoting_its_password(url: str, said: str
         read_url(url)
     assert "hunter2" not in str(told.value)
     assert told.value.__cause__ is None
+
+
+@pytest.mark.parametrize(
+    ("url", "place"),
+    [
+        ("redis://bot:hunter2@host:6380/3?client_name=hunter2", "host:6380"),
+        ("rediss://:hunter2@host", "host:6379"),
+        ("redis://bot:hunter2@[::1]:7", "[::1]:7"),
+        ("unix://bot:hunter2@/run/redis.sock?db=2", "/run/redis.sock"),
+        ("redis+sentinel://u:hunter2@h1,h2:5/m?sentinel_password=a@hunter2", "h1:26379, h2:5"),
+        ("redis+cluster://u:hunter2@h1:7000,[::1]", "h1:7000, [::1]:6379"),
+    ],
+)
+def test_where_it_leads_is_told_without_what_is_secret(url: str, place: str) -> None:
+    assert where(url) == place

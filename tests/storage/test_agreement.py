@@ -252,7 +252,7 @@ async def run(server: Server, sequence: list[Step], partitions: int) -> None:
         await redis.aclose()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(sequence=st.lists(steps, min_size=30, max_size=60), partitions=st.sampled_from([1, 1, 3]))
 def test_both_memories_agree(server: Server, sequence: list[Step], partitions: int) -> None:
     asyncio.run(run(server, sequence, partitions))
@@ -260,7 +260,7 @@ def test_both_memories_agree(server: Server, sequence: list[Step], partitions: i
 
 @pytest.mark.full
 @pytest.mark.timeout(600)
-@settings(max_examples=1_000, deadline=None)
+@settings(max_examples=1_000)
 @given(sequence=st.lists(steps, min_size=10, max_size=80), partitions=st.sampled_from([1, 3]))
 def test_both_memories_agree_at_length(server: Server, sequence: list[Step], partitions: int) -> None:
     asyncio.run(run(server, sequence, partitions))

@@ -17,13 +17,12 @@ from approvals.service import Approvals, Granted, NotGranted
 from bot.rollback import RollBack
 from bot.sealer import HOLD_SECONDS, HeadsFile, Sealer
 from bot.signing import FileSigner, create_key
-from bot.zones import is_zone
 from storage.redis import RedisStore
 from storage.redis.keys import Keys
 from tests.approvals.house import ATTEMPT, ISSUER, OTHER_ATTEMPT, adopted
 from tests.approvals.make import AGENT, a_document, a_rule
-from tests.approvals.test_people import People
 from tests.servers import Server, running
+from tests.service import a_service
 
 pytestmark = [pytest.mark.redis, pytest.mark.timeout(120)]
 
@@ -52,15 +51,7 @@ async def a_bot(server: Server, folder: Path, signer: FileSigner) -> AsyncIterat
         await policies.put_in_force()
         sealer = Sealer(store, signer, HeadsFile(folder / "heads.jsonl"), issuer=ISSUER, now=lambda: clock[0])
         await sealer.step()
-        approvals = Approvals(
-            store=store,
-            directory=People(),
-            policies=policies,
-            signer=signer,
-            issuer=ISSUER,
-            is_zone=is_zone,
-            held=sealer.holds_spends,
-        )
+        approvals = a_service(store, policies, signer, issuer=ISSUER, held=sealer.holds_spends)
         yield Bot(store, approvals, sealer, clock)
 
 

@@ -20,15 +20,14 @@ from bot.telemetry.metrics import Metrics
 from bot.telemetry.queues import Queues, open_queues
 from bot.telemetry.sampler import Sampler
 from bot.telemetry.watched import StoreTime
-from bot.zones import is_zone
 from handlers.slack.socket import Line
 from storage.redis import RedisStore
-from tests.approvals.house import ISSUER, SwitchedSigner, adopted
+from tests.approvals.house import SwitchedSigner, adopted
 from tests.approvals.make import AGENT, MINUTE, a_document
-from tests.approvals.test_people import People
 from tests.bot.chat import Chat
 from tests.bot.test_courier import until_quiet
 from tests.servers import Server, running
+from tests.service import a_service
 
 pytestmark = pytest.mark.redis
 
@@ -83,14 +82,7 @@ async def sampled(server: Server, request: pytest.FixtureRequest) -> AsyncIterat
         policies = adopted(store)
         await policies.put_in_force()
         kit = Telemetry(Metrics(), Labels(policies.current), StoreTime())
-        approvals = Approvals(
-            store=kit.store(store),
-            directory=People(),
-            policies=policies,
-            signer=SwitchedSigner(OKPKey.generate_key("Ed25519")),
-            issuer=ISSUER,
-            is_zone=is_zone,
-        )
+        approvals = a_service(kit.store(store), policies, SwitchedSigner(OKPKey.generate_key("Ed25519")))
         freeze = Freeze(scope="kind", name="reports.*", by="carol", at=1)
         await policies.put_freezes((freeze,), {"event": "freeze"}, instead_of=policies.current().epoch)
         loop = Loop("timers", _broken)

@@ -14,6 +14,7 @@ from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTrace
 from prometheus_client.parser import text_string_to_metric_families
 
 import sayso
+from tests.e2e import children
 from tests.e2e.processes import Bot
 from tests.e2e.world import ALICE, MALLORY, Lane, Mode, World, a_world
 from tests.loopback import served
@@ -203,7 +204,7 @@ def _forge(body: dict[str, Any]) -> None:
 async def _bot(world: World, **environment: str) -> Bot:
     bot = Bot(world.environment() | environment, world.folder)
     world.bots.append(bot)
-    await bot.start("-m", "bot", "serve")
+    await bot.fork(children.serve, {})
     url = await bot.ready()
     if world.mode == "http":
         world.sandbox.connect_http(f"{url}/slack/events")

@@ -313,6 +313,15 @@ async def test_why_tells_every_rule_what_they_come_to_and_who_that_asks() -> Non
     assert "another policy" in told
 
 
+async def test_why_calls_a_group_of_a_platform_by_its_name_in_the_policy() -> None:
+    groups = {**with_leads()["groups"], "sre": {"slack_usergroup": "S0SRE"}}
+    house = await a_house(**{**with_leads(), "groups": groups}, rules=[a_rule(factors=[{"from": ["ops", "sre"]}])])
+    request = await house.asked()
+    told = words(await said(house, "alice", f"why {request.code}"))
+    assert "1 of @alice, @bob, sre" in told
+    assert "S0SRE" not in told
+
+
 # -- emergencies --------------------------------------------------------------------------------------------------
 
 

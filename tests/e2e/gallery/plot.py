@@ -88,25 +88,21 @@ async def _approved(stage: Stage) -> Request:
     return request
 
 
-async def _under_way(stage: Stage) -> Request:
-    request = await _payment(stage, "hooli", audience="payments-gateway")
+async def _under_way(stage: Stage, payee: str = "hooli") -> Request:
+    request = await _payment(stage, payee, audience="payments-gateway")
     await stage.approve(request, ALICE, BOB)
     await stage.spend(request)
     return request
 
 
 async def _succeeded(stage: Stage) -> Request:
-    request = await _payment(stage, "acme-gmbh", audience="payments-gateway")
-    await stage.approve(request, ALICE, BOB)
-    await stage.spend(request)
+    request = await _under_way(stage, "acme-gmbh")
     await stage.report(request, "succeeded", "reference 9931")
     return request
 
 
 async def _failed(stage: Stage) -> Request:
-    request = await _payment(stage, "soylent", audience="payments-gateway")
-    await stage.approve(request, ALICE, BOB)
-    await stage.spend(request)
+    request = await _under_way(stage, "soylent")
     await stage.report(request, "failed", "the bank refused the account number")
     return request
 

@@ -14,7 +14,7 @@ from slack_sdk.models.blocks import Block
 from approvals.card import Before, Card, Care, Changed, Group, Said, Seat, Step, Who
 from approvals.hosts import Host
 from approvals.lifecycle import Status
-from approvals.lines import Line
+from approvals.lines import GOES_ON, SAME_LINE_GOES_ON, Line
 from approvals.terms import Notify, Piece
 from handlers.slack.blocks import MOST_MEMBERS, draw
 from handlers.slack.table import LIMIT, WIDTH, columns, tables
@@ -48,7 +48,7 @@ def strings(node: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, 
         yield path, node
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(hostile_cards)
 def test_slack_accepts_every_card(card: Card) -> None:
     drawing = draw(card, team=TEAM, value=VALUE)
@@ -62,7 +62,7 @@ def test_slack_accepts_every_card(card: Card) -> None:
     assert all(len(value) <= 3_000 for path, value in strings(drawing.blocks) if path[-2:] == ("mrkdwn", "text"))
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(hostile_cards)
 def test_untrusted_text_stands_only_in_literal_text_elements(card: Card) -> None:
     drawing = draw(card, team=TEAM, value=VALUE)
@@ -74,7 +74,7 @@ def test_untrusted_text_stands_only_in_literal_text_elements(card: Card) -> None
             assert path[-2:] == ("text", "text")
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(hostile_cards)
 def test_approve_stands_only_on_a_card_that_shows_every_argument(card: Card) -> None:
     card = card.model_copy(update={name: _as_tables(getattr(card, name)) for name in ("arguments", "preconditions")})
@@ -348,6 +348,13 @@ def test_a_long_name_stands_alone_above_its_value() -> None:
     (table,) = tables((Line(name="a" * 30, value=("1",)), Line(name="b", value=("2",))))
 
     assert table == "a" * 30 + "\n" + " " * 26 + "↳ 1\nb" + " " * 25 + "2"
+
+
+def test_a_mark_that_a_value_goes_on_moves_no_value_to_the_right() -> None:
+    lines = (Line(name=f"plan ({GOES_ON})", value=("a", "b")), Line(name=f"n ({SAME_LINE_GOES_ON})", value=("c",)))
+
+    assert tables(lines) == ["plan (goes on)\n  ↳ a\n  │ b\nn (the same line goes on)\n  ↳ c"]
+    assert tables((*lines[:1], Line(name="to", value=("d",)))) == ["plan (goes on)\n    ↳ a\n    │ b\nto  d"]
 
 
 def test_many_lines_are_split_at_line_ends() -> None:

@@ -40,7 +40,7 @@ def labels(block: dict[str, Any]) -> list[str]:
     return [element["text"]["text"] for element in block["elements"]]
 
 
-@settings(deadline=None, max_examples=12)
+@settings(max_examples=12)
 @given(st.lists(hostile_cards, min_size=1, max_size=2))
 def test_slack_accepts_every_shared_message(cards: list[Card]) -> None:
     rows = [row_of(card) for card in cards]
@@ -56,7 +56,7 @@ def test_slack_accepts_every_shared_message(cards: list[Card]) -> None:
     assert MARK not in drawing.text
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(hostile_cards)
 def test_a_row_may_be_approved_only_if_it_says_all_of_the_action(card: Card) -> None:
     row = row_of(card)

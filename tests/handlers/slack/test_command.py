@@ -82,6 +82,18 @@ async def test_what_waits_is_listed_newest_first_with_its_card(world: World) -> 
     assert links[0] == world.sandbox.workspace.permalink(channel, ts)
 
 
+async def test_two_cards_of_one_request_are_told_apart_by_their_places() -> None:
+    file = policy_file()
+    file["rules"][0]["destinations"] = [f"slack:{DEPLOYS}", "slack:U0BOB"]
+    async with a_world("http", policy=file) as world:
+        payment = await world.ask(show=False)
+        for place in payment.terms.destinations:
+            await world.show(payment, place)
+        shown = await answered(world, "U0ALICE", PAYMENTS, f"show {payment.code}")
+    for place in (f"#{PAYMENTS}", f"#{DEPLOYS}", "@U0BOB"):
+        assert f" · open the card in {place}" in shown
+
+
 async def test_only_what_stands_here_is_shown_to_those_who_are_not_asked(world: World) -> None:
     payment = await world.ask()
     await world.ask(kind="deploy.run")

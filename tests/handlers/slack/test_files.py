@@ -195,7 +195,7 @@ def bare(text: str) -> str:
     return "".join(text.replace("\t", "⇥").split()).translate(str.maketrans("", "", "↪│↳"))
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(hostile_requests)
 def test_every_value_of_every_member_is_in_it_and_nothing_is_hidden(request: Request) -> None:
     text = whole_of(request).text
@@ -206,7 +206,7 @@ def test_every_value_of_every_member_is_in_it_and_nothing_is_hidden(request: Req
         assert all(bare(value) in shown for value in line.value)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(hostile_requests)
 def test_what_is_said_beside_it_is_ours_alone(request: Request) -> None:
     whole = whole_of(request)

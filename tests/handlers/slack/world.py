@@ -287,6 +287,8 @@ def _words(node: Any) -> str:
     match node:
         case {"type": "user", "user_id": user}:
             return f"@{user}"
+        case {"type": "channel", "channel_id": channel}:
+            return f"#{channel}"
         case {"type": "date"}:
             return "<date>"
         case {"type": "emoji", "name": name}:

@@ -64,7 +64,7 @@ def strings(node: Any, parent: dict[str, Any] | None = None) -> Iterator[tuple[d
                 yield from strings(value, parent)
 
 
-@settings(deadline=None, max_examples=20)
+@settings(max_examples=20)
 @given(hostile_cards)
 def test_teams_accepts_every_card(card: Card) -> None:
     found = drawn(card)
@@ -75,7 +75,7 @@ def test_teams_accepts_every_card(card: Card) -> None:
     assert len(found.get("actions", [])) <= 6
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(hostile_cards)
 def test_untrusted_text_stands_only_in_literal_runs(card: Card) -> None:
     drawing = draw(card, value=VALUE)
@@ -86,7 +86,7 @@ def test_untrusted_text_stands_only_in_literal_runs(card: Card) -> None:
             assert (owner["type"], key, owner["fontType"]) == ("TextRun", "text", "Monospace")
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(hostile_cards)
 def test_no_run_of_theirs_holds_a_template(card: Card) -> None:
     for owner, _, value in strings(drawn(card)):
@@ -96,7 +96,7 @@ def test_no_run_of_theirs_holds_a_template(card: Card) -> None:
             assert value.startswith(("Expires {{DATE(", "TextBlock", "Small", "None"))
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(hostile_cards)
 def test_approve_stands_only_on_a_card_that_shows_every_argument(card: Card) -> None:
     found = drawn(card)

@@ -6,8 +6,12 @@ import asyncio
 import time
 from typing import Any
 
+import pytest
+
 from approvals.card import card_of
 from approvals.ports import Post
+from handlers.reasons import LONGEST
+from handlers.teams.cards import preset_field
 from tests.fakes.entra import OTHER_TENANT, TENANT, person_id
 from tests.handlers.teams.world import CHANNEL, CHAT, Json, World, a_world, an_activity, press, read, titles
 
@@ -89,12 +93,38 @@ async def test_a_denial_needs_a_reason_here_not_only_in_the_client(world: World)
 async def test_asking_for_changes_denies_and_says_what_to_change(world: World) -> None:
     request = await a_deployment(world)
 
+    assert "say why" in banner(await world.click("bob", request, "Ask for changes", reason=" \n"))
+    assert await world.status(request) == "pending"
     told = shown(await world.click("bob", request, "Ask for changes", reason="use 4.2.1"))
 
     assert "Please change:" in told
     decision = (await world.decided(request)).decision
     assert decision is not None
     assert decision.changes == "use 4.2.1"
+
+
+@pytest.mark.parametrize(
+    ("written", "kept"), [("\ud83d no", "\N{REPLACEMENT CHARACTER} no"), ("\x00\u202e", "\x00\u202e")]
+)
+async def test_a_denial_counts_whatever_characters_stand_in_its_reason(world: World, written: str, kept: str) -> None:
+    request = await a_deployment(world)
+
+    assert "Denied." in shown(await world.click("alice", request, "Deny", reason=written))
+
+    decision = (await world.decided(request)).decision
+    assert decision is not None
+    assert decision.reason == kept
+
+
+async def test_of_a_reason_no_more_is_kept_than_the_form_takes(world: World) -> None:
+    request = await a_deployment(world)
+    activity = press("alice", await world.card(request), "Deny", service=world.connector.service, reason="x" * 5_000)
+    activity["value"]["action"]["data"][preset_field("deny", request.id)] = "y" * 5_000
+    await world.send(activity)
+
+    decision = (await world.decided(request)).decision
+    assert decision is not None
+    assert decision.reason == f"{'y' * 150}: {'x' * LONGEST}"
 
 
 async def test_somebody_who_is_not_asked_is_told_so_and_the_card_stays(world: World) -> None:
@@ -110,7 +140,16 @@ async def test_outsiders_and_people_without_an_identity_are_refused(world: World
     alice = {"id": "29:alice", "name": "Alice"}
     known = alice | {"aadObjectId": person_id("alice")}
 
-    for sender in (alice, alice | {"aadObjectId": "alice"}, alice | {"aadObjectId": None}, {}):
+    for sender in (
+        alice,
+        alice | {"aadObjectId": "alice"},
+        alice | {"aadObjectId": None},
+        alice | {"aadObjectId": [person_id("alice")]},
+        {"id": person_id("alice"), "objectId": person_id("alice")},
+        known | {"tenantId": None},
+        known | {"tenantId": "ours"},
+        {},
+    ):
         answer = await world.click("alice", request, "Approve", **{"from": sender})
         assert "did not tell me who you are" in banner(answer)
     foreign = await world.click("alice", request, "Approve", **{"from": known | {"tenantId": OTHER_TENANT}})
@@ -156,6 +195,19 @@ async def test_a_refresh_by_a_client_never_votes(world: World) -> None:
         assert "Nothing was counted" in banner((await world.send(activity))[1])
 
     assert await world.status(request) == "pending"
+
+
+@pytest.mark.parametrize("kind", ["message", "event", "messageUpdate", "invokeResponse", None])
+async def test_only_an_invoke_is_a_click(world: World, kind: str | None) -> None:
+    request = await a_deployment(world)
+    activity = press("alice", await world.card(request), "Approve", service=world.connector.service, type=kind)
+
+    assert await world.send(activity) == (200, {})
+    await world.door.idle()
+    assert await world.status(request) == "pending"
+    for name in ("adaptiveCard/other", "composeExtension/submitAction", "task/submit", None):
+        assert await world.send(activity | {"type": "invoke", "name": name}) == (200, {})
+    assert (await world.decided(request)).votes == ()
 
 
 async def test_a_button_counts_only_on_the_message_and_in_the_place_it_was_made_for(world: World) -> None:
@@ -307,6 +359,7 @@ async def test_who_may_not_freeze_denies_all_the_same_and_who_may_not_answer_doe
 
 async def test_a_member_reports_a_request_and_it_still_waits(world: World) -> None:
     request = await a_deployment(world)
+    assert "say why" in banner(await world.click("carol", request, "Report as suspicious", reason=" "))
     stranger = {"id": "29:eve", "aadObjectId": person_id("eve"), "tenantId": OTHER_TENANT}
 
     outside = await world.click("eve", request, "Report as suspicious", reason="odd", **{"from": stranger})

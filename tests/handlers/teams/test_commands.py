@@ -124,6 +124,15 @@ async def test_somebody_without_an_identity_is_not_answered(world: World) -> Non
     assert world.connector.cards("a:alice") == []
 
 
+@pytest.mark.parametrize("kind", ["messageUpdate", "messageReaction", "event", "conversationUpdate", "typing"])
+async def test_only_a_message_is_a_command(world: World, kind: str) -> None:
+    activity = an_activity("alice", "a:alice", service=world.connector.service, text="pending", type=kind)
+
+    assert await world.send(activity) == (200, {})
+    await world.door.idle()
+    assert world.connector.cards("a:alice") == []
+
+
 async def test_what_cannot_be_looked_up_is_said_so(world: World) -> None:
     request = await world.ask()
     world.store.down = True
@@ -232,8 +241,10 @@ async def test_who_may_see_a_request_in_its_channel_only_sees_it_while_they_are_
     card = await asked_in_the_channel(world, "mallory", "pending channel")
     assert "Approval record" in await use(world, "mallory", card, "Show")
     assert "Teams does not say now that you are in it" in await use(world, "bob", card, "Show")
+    for others in (people_in("alice"), people_in("alice", id="29:mallory"), people_in("mallory", tenantId=None)):
+        world.connector.rosters[CHANNEL] = list(others)
+        assert "Teams does not say now that you are in it" in await use(world, "mallory", card, "Show")
     world.connector.rosters[CHANNEL] = list(people_in("alice"))
-    assert "Teams does not say now that you are in it" in await use(world, "mallory", card, "Show")
     world.connector.fail("member", Fault(status=502))
     assert "Teams does not say now that you are in it" in await use(world, "alice", card, "Show")
 
@@ -241,13 +252,27 @@ async def test_who_may_see_a_request_in_its_channel_only_sees_it_while_they_are_
     assert "There is no such request" in read((await said(world, "a:mallory", 2))[-1].card)
 
 
-async def test_an_answer_that_teams_does_not_take_now_is_said_to_be_lost(world: World) -> None:
-    world.connector.fail("send", Fault(status=429, code="TooManyRequests"))
+async def test_answers_wait_as_long_as_teams_asks_and_none_is_lost(world: World) -> None:
+    began = world.clock.at
+    for _ in range(9):
+        await write(world, "alice", "pending", "a:alice")
+
+    await said(world, "a:alice", 9)
+    assert world.clock.at > began
+    world.connector.fail("send", *[Fault(status=429, headers={"Retry-After": "9999"})] * 3)
+    await write(world, "bob", "pending", "a:bob")
+    await said(world, "a:bob")
+    assert world.clock.at - began < 100
+
+
+async def test_an_answer_that_may_stand_there_already_is_not_said_again(world: World) -> None:
+    world.connector.fail("send", Fault(status=502, done=True))
 
     await write(world, "alice", "<at>Sayso</at> pending", CHANNEL)
 
     (note,) = await said(world, CHANNEL)
     assert "Try again in a moment" in read(note.card)
+    assert len(world.connector.cards("a:alice")) == 1
 
 
 async def test_a_fault_of_ours_is_answered_too(world: World) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 
+import pytest
+
 from approvals.card import Card, Who, card_of
 from approvals.ports import Post, Stored
 from approvals.request import Request
@@ -206,6 +208,19 @@ async def test_a_look_is_answered_also_when_nothing_can_be_looked_up(world: Worl
     assert world.watch.clicks == []
 
 
+async def test_a_copy_in_a_channel_never_takes_the_place_of_a_card_in_somebodys_own_chat(world: World) -> None:
+    """Only a message in their own chat with us can be the card that was meant for them there."""
+    request, copy = await left_by_a_crash(world)
+    card, own = await posted_again(world, request), f"teams:{person_id('alice')}"
+    await world.store.intend(request.id, own, "a courier that is on its way")
+
+    assert "this copy is closed" in shown(await clicked(world, "alice", copy))
+
+    assert (await world.store.get(request.id)).posts[own].state == "intended"
+    assert await recorded(world, request) is card
+    assert await world.status(request) == "pending"
+
+
 async def test_after_the_decision_a_copy_still_closes_and_a_click_is_told_who_decided(world: World) -> None:
     request, copy = await left_by_a_crash(world)
     card = await posted_again(world, request)
@@ -238,14 +253,56 @@ async def test_a_shared_message_that_was_left_is_closed_with_all_its_rows(world:
     await posting.share(world.door.platform, HERE, [await world.store.get(request.id) for request in requests])
     copy, message = world.connector.messages[lost["activity"]], await recorded(world, requests[0])
 
+    world.store.forget_renderings()
     as_it_is = await looked_at(world, "carol", message)
     assert len(sets_of(message)) == 2
     assert as_it_is["value"] == message.card
+    assert [await world.store.rendering(row.digest()) is not None for row in rows] == [True, True]
     second = press("alice", copy, "Approve", service=world.connector.service, within=sets_of(copy)[1])
     assert "this copy is closed" in shown((await world.send(second))[1])
     await until(world, lambda: not sets_of(copy))
+    await world.door.idle()
 
+    assert len(sets_of(message)) == 2
     assert [await world.status(request) for request in requests] == ["pending", "pending"]
+
+
+async def test_many_who_look_at_once_close_a_copy_once(world: World) -> None:
+    request, copy = await left_by_a_crash(world)
+    card = await posted_again(world, request)
+
+    seen = await asyncio.gather(*(looked_at(world, who, copy) for who in ("alice", "bob", "carol", "mallory")))
+    await world.door.idle()
+
+    assert all("this copy is closed" in shown(one) for one in seen)
+    assert (len(copy.versions), len(card.versions)) == (2, 2)
+
+
+@pytest.mark.parametrize("code", ["MessageWritesBlocked", "BotNotInConversationRoster", "ConversationNotFound"])
+async def test_a_card_that_cannot_be_changed_now_is_still_the_card(world: World, code: str) -> None:
+    request, copy = await left_by_a_crash(world)
+    card = await posted_again(world, request)
+    world.connector.fail("update", Fault(status=403, code=code))
+
+    await looked_at(world, "carol", copy)
+    await world.door.idle()
+
+    assert await recorded(world, request) is card
+    assert "Approved." in shown(await clicked(world, "alice", card))
+
+
+async def test_what_a_card_shows_is_kept_before_it_is_brought_up_to_date(world: World) -> None:
+    request, copy = await left_by_a_crash(world)
+    await posted_again(world, request)
+    digest = card_of(request).digest()
+    world.store.forget_renderings()
+    assert await world.store.rendering(digest) is None
+    world.connector.fail("update", Fault(status=429))
+
+    await looked_at(world, "carol", copy)
+    await world.door.idle()
+
+    assert await world.store.rendering(digest) is not None
 
 
 async def test_when_one_row_was_adopted_all_of_them_stand_in_that_message(world: World) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from approvals.card import card_of
 from approvals.errors import ChatRefused
+from approvals.notes import Note
 from approvals.rows import row_of
 from tests.fakes.connector import Fault
 from tests.fakes.entra import OTHER_TENANT
@@ -45,6 +46,10 @@ async def test_a_group_chat_with_an_outsider_takes_no_card_no_shared_message_and
     assert await refused(world, CHAT) == "external_channel"
     with pytest.raises(ChatRefused):
         await world.door.platform.post_shared(where, "burst-1", [row_of(card_of(request))])
+    with pytest.raises(ChatRefused):
+        await world.door.platform.announce(
+            where, Note.model_validate({"key": "u", "what": "undeliverable", "code": "7F3K-9Q", "place": "x"})
+        )
     assert world.connector.cards(CHAT) == []
 
 

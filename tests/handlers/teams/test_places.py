@@ -5,13 +5,16 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
+
+from approvals.errors import ChatRefused
 from handlers.teams.addresses import BOTS
 from handlers.teams.channels import Channels
 from handlers.teams.connector import Connector, Rest
 from handlers.teams.places import Places
 from storage.memory import MemoryStore
 from tests.fakes.entra import APP, TENANT, person_id
-from tests.handlers.teams.world import CHANNEL, CHAT, START, TEAM, World, an_activity
+from tests.handlers.teams.world import CHANNEL, CHAT, START, TEAM, World, an_activity, read
 
 SERVICE = "https://smba.trafficmanager.net/emea/"
 BOT = {"id": f"28:{APP}"}
@@ -99,6 +102,80 @@ async def test_what_a_team_lists_is_kept_with_its_kinds(world: World) -> None:
     kinds = {place: (found := await known.channel(place)) and found.channel for place in (CHANNEL, private, shared)}
     assert kinds == {CHANNEL: "standard", private: "private", shared: "shared"}
     assert world.connector.asked.count("channels") == 1
+
+
+async def test_where_the_app_was_removed_requests_go_on_and_new_ones_say_what_to_do(world: World) -> None:
+    request = await world.ask()
+    gone = an_activity(place=TEAM, service=world.connector.service, type="installationUpdate", action="remove")
+    world.connector.installed -= {CHANNEL, TEAM}
+    assert (await world.send(gone))[0] == 200
+    await world.door.idle()
+
+    assert await world.door.places.channel(CHANNEL) is None
+    with pytest.raises(ChatRefused) as caught:
+        await world.ask()
+    assert (caught.value.code, caught.value.place) == ("BotNotInConversationRoster", True)
+    assert "install the app" in caught.value.remedy
+    assert await world.status(request) == "pending"
+
+    world.connector.installed |= {CHANNEL, TEAM}  # somebody adds it again, and the old card counts again
+    await world.send(an_activity(service=world.connector.service, type="installationUpdate", action="add"))
+    assert "Your approval counts: 1 of 2." in read((await world.click("alice", request, "Approve"))["value"])
+
+
+async def test_an_activity_that_names_no_place_teaches_nothing() -> None:
+    known = places()
+    for changes in (
+        {"conversation": {"id": CHANNEL, "tenantId": TENANT}},
+        {"conversation": {"id": CHANNEL, "conversationType": "meeting", "tenantId": TENANT}},
+        {"conversation": {"conversationType": "channel", "tenantId": TENANT}},
+        {"serviceUrl": ""},
+    ):
+        await known.heard(event(**changes))
+
+    assert await known.channel(CHANNEL) is None
+    assert await known.service(TENANT) == ""
+
+
+async def test_somebody_who_removes_us_elsewhere_keeps_their_own_chat_with_us() -> None:
+    known = places()
+    await known.heard(an_activity("alice", "a:alice", service=SERVICE))
+    await known.heard(event(CHAT, membersAdded=[BOT]))
+
+    await known.heard(event(CHAT, type="installationUpdate", action="remove"))  # alice did it
+
+    assert await known.channel(CHAT) is None
+    assert await known.person(person_id("alice")) is not None
+
+
+async def test_somebody_without_an_id_who_left_is_not_us() -> None:
+    known = places()
+    await known.heard(event(CHAT, membersAdded=[BOT]))
+
+    for recipient in ({}, None, {"id": ""}, {"id": ["28:x"]}):
+        await known.heard(event(CHAT, membersRemoved=[{}, {"id": ""}, None], recipient=recipient))
+
+    assert await known.channel(CHAT) is not None
+
+
+async def test_a_team_that_was_heard_as_a_channel_only_is_forgotten_with_its_team() -> None:
+    known = places()
+    await known.heard(event(TEAM, channelData={"tenant": {"id": TENANT}}))
+
+    await known.heard(event(CHANNEL, type="installationUpdate", action="remove"))
+
+    assert await known.channel(TEAM) is None
+
+
+async def test_what_tells_nothing_new_is_not_written_again() -> None:
+    store = MemoryStore(lambda: int(START * 1000))
+    known = Places(store.shelf)
+    for _ in range(3):
+        await known.heard(event())
+
+    kept = await store.shelf.kept(f"teams-places/{CHANNEL}")
+    assert kept is not None
+    assert kept.version == 1
 
 
 async def test_a_new_channel_is_learned_and_news_cannot_make_us_ask_for_each(world: World) -> None:

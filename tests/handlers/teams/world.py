@@ -54,6 +54,10 @@ class Clock:
     def __call__(self) -> float:
         return self.at
 
+    async def passes(self, seconds: float) -> None:
+        """Let this time pass."""
+        self.at += seconds
+
     def ms(self) -> int:
         return int(self.at * 1000)
 
@@ -97,6 +101,10 @@ class FailingStore(MemoryStore):
         if self.lost is not None:
             await self.lost.wait()
         return found
+
+    def forget_renderings(self) -> None:
+        """As if nothing had been shown yet."""
+        self._renderings.clear()
 
     async def fails(self) -> None:
         """Whatever is wrong with it."""
@@ -355,6 +363,7 @@ async def a_world(*, budget: float = 4.0, everybody: str = "", sections: Json | 
                 everybody=everybody,
                 external=lambda destination: destination in policies.current().external_channels,
                 look_again=(0.0, 0.0),
+                pause=clock.passes,
                 watch=watch,
             ),
         )
