@@ -251,9 +251,8 @@ def _since_denied(shown: Card, most: int) -> Iterator[Json]:
         return
     told = shown.changed[:most]
     first = f", the first {len(told)} of {shown.changes}" if shown.changes > len(told) else ""
-    what = (
-        f"what changed{first}:" if told else "too much changed to show it here" if shown.changes else "nothing changed"
-    )
+    nothing = "too much changed to show it here" if shown.changes else "nothing changed"
+    what = f"what changed{first}:" if told else nothing
     by = _by_whom(shown.answers) if shown.answers else ()
     yield quiet([ours(f"🔄 asked anew after {shown.supersedes} was denied"), *by, ours(f"; {what}")])
     yield from (row(changed.name, _was_and_is(changed)) for changed in told)
