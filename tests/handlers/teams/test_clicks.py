@@ -197,6 +197,19 @@ async def test_a_refresh_by_a_client_never_votes(world: World) -> None:
     assert await world.status(request) == "pending"
 
 
+@pytest.mark.parametrize("kind", ["message", "event", "messageUpdate", "invokeResponse", None])
+async def test_only_an_invoke_is_a_click(world: World, kind: str | None) -> None:
+    request = await a_deployment(world)
+    activity = press("alice", await world.card(request), "Approve", service=world.connector.service, type=kind)
+
+    assert await world.send(activity) == (200, {})
+    await world.door.idle()
+    assert await world.status(request) == "pending"
+    for name in ("adaptiveCard/other", "composeExtension/submitAction", "task/submit", None):
+        assert await world.send(activity | {"type": "invoke", "name": name}) == (200, {})
+    assert (await world.decided(request)).votes == ()
+
+
 async def test_a_button_counts_only_on_the_message_and_in_the_place_it_was_made_for(world: World) -> None:
     request, other = await a_deployment(world), await a_deployment(world)
     card = await world.card(request)

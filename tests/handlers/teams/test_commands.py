@@ -124,6 +124,15 @@ async def test_somebody_without_an_identity_is_not_answered(world: World) -> Non
     assert world.connector.cards("a:alice") == []
 
 
+@pytest.mark.parametrize("kind", ["messageUpdate", "messageReaction", "event", "conversationUpdate", "typing"])
+async def test_only_a_message_is_a_command(world: World, kind: str) -> None:
+    activity = an_activity("alice", "a:alice", service=world.connector.service, text="pending", type=kind)
+
+    assert await world.send(activity) == (200, {})
+    await world.door.idle()
+    assert world.connector.cards("a:alice") == []
+
+
 async def test_what_cannot_be_looked_up_is_said_so(world: World) -> None:
     request = await world.ask()
     world.store.down = True
@@ -232,8 +241,10 @@ async def test_who_may_see_a_request_in_its_channel_only_sees_it_while_they_are_
     card = await asked_in_the_channel(world, "mallory", "pending channel")
     assert "Approval record" in await use(world, "mallory", card, "Show")
     assert "Teams does not say now that you are in it" in await use(world, "bob", card, "Show")
+    for others in (people_in("alice"), people_in("alice", id="29:mallory"), people_in("mallory", tenantId=None)):
+        world.connector.rosters[CHANNEL] = list(others)
+        assert "Teams does not say now that you are in it" in await use(world, "mallory", card, "Show")
     world.connector.rosters[CHANNEL] = list(people_in("alice"))
-    assert "Teams does not say now that you are in it" in await use(world, "mallory", card, "Show")
     world.connector.fail("member", Fault(status=502))
     assert "Teams does not say now that you are in it" in await use(world, "alice", card, "Show")
 

@@ -61,6 +61,30 @@ async def test_groups_are_asked_of_graph_and_believed_for_a_minute(world: World)
     assert not await directory.is_member(of("alice"), group)
 
 
+async def test_an_answer_is_as_old_as_its_question(world: World) -> None:
+    world.entra.holding = held = asyncio.Event()
+    asking = asyncio.create_task(world.door.directory.standing(of("alice")))
+    await world.entra.reached.wait()
+    world.clock.at += 59
+    held.set()
+    assert await asking is None
+    world.entra.add("alice", accountEnabled=False)
+
+    assert await world.door.directory.standing(of("alice")) is None
+    world.clock.at += 1
+    assert await world.door.directory.standing(of("alice")) == "deactivated"
+
+
+async def test_who_waits_too_long_is_not_taken_for_anybody_and_the_next_need_not_wait(world: World) -> None:
+    world.entra.holding = held = asyncio.Event()
+    with pytest.raises(DirectoryUnavailable):
+        await world.door.directory.standing(of("alice"))
+    held.set()
+
+    assert await world.door.directory.standing(of("alice")) is None
+    assert world.entra.asked == [f"/graph/users/{person_id('alice')}"]
+
+
 async def test_many_at_once_ask_once(world: World) -> None:
     await asyncio.gather(*(world.door.directory.standing(of("alice")) for _ in range(20)))
 
@@ -75,6 +99,27 @@ async def test_a_failure_is_never_an_answer(world: World, status: int) -> None:
         await world.door.directory.standing(of("alice"))
     with pytest.raises(DirectoryUnavailable):
         await world.door.directory.is_member(of("alice"), f"teams:group:{SRE}")
+
+
+@pytest.mark.parametrize("value", [[OTHER_TENANT], [f"x{SRE}"], [[SRE]], [{"id": SRE}], SRE, {SRE: True}, None])
+async def test_only_the_very_group_that_was_asked_about_counts(world: World, value: Any) -> None:
+    world.entra.failing = lambda path: web.json_response({"value": value})
+
+    assert not await world.door.directory.is_member(of("alice"), f"teams:group:{SRE}")
+
+
+@pytest.mark.parametrize("source", ["slack:usergroup:S0SRE", "pagerduty:schedule:P1", SRE, "teams:channel:x", ""])
+async def test_of_groups_elsewhere_graph_is_not_asked(world: World, source: str) -> None:
+    assert not await world.door.directory.is_member(of("alice"), source)
+    assert not [path for path in world.entra.asked if path.startswith("/graph")]
+
+
+async def test_before_teams_was_heard_a_roster_cannot_be_read(world: World) -> None:
+    for kept in await world.store.shelf.folder("teams-tenants"):
+        await world.store.shelf.drop(kept.name)
+
+    with pytest.raises(DirectoryUnavailable):
+        await world.door.directory.is_member(of("alice"), f"teams:team:{TEAM}")
 
 
 async def test_without_a_token_nobody_is_anybody(world: World) -> None:

@@ -271,10 +271,11 @@ async def test_an_unknown_key_is_looked_for_once_a_minute_and_found_after_a_rota
     assert world.entra.asked.count("/keys") == 2
 
 
-async def test_known_keys_hold_while_microsoft_cannot_be_asked(world: World) -> None:
+@pytest.mark.parametrize("answer", [{"status": 503}, {"text": "{}"}, {"text": "<html>"}])
+async def test_known_keys_hold_while_microsoft_cannot_be_asked(world: World, answer: dict[str, Any]) -> None:
     activity = an_activity(service=world.connector.service)
     assert (await world.send(activity))[0] == 200
-    world.entra.failing = lambda path: web.Response(status=503)
+    world.entra.failing = lambda path: web.Response(**answer)
     for later in (90_000, 90_000):  # after a day they are looked up, after two before they are believed
         world.clock.at += later
         assert (await world.send(activity))[0] == 200

@@ -6,10 +6,11 @@ from itertools import permutations
 
 import pytest
 
+from approvals.card import card_of
 from handlers.seal import Seal, Sealed
 from handlers.teams.marks import Marks, new_mark
 from tests.fakes.entra import APP, OTHER_TENANT, TENANT
-from tests.handlers.teams.world import CHANNEL, CHAT, KEY
+from tests.handlers.teams.world import CHANNEL, CHAT, KEY, World, button
 
 SEALED = Sealed("0-" + "a" * 24, "sha256:" + "0" * 64)
 
@@ -47,6 +48,15 @@ def test_place_and_mark_cannot_pass_for_each_other() -> None:
         value = marks().value(SEALED, f"a~{place}", mark)
         rest = value.rpartition("~")[2]
         assert marks().opened(f"{place}~{mark}~{rest}", "a") is None
+
+
+async def test_a_button_on_a_card_is_sealed_to_our_app_and_tenant(world: World) -> None:
+    request = await world.ask()
+    value = button((await world.card(request)).card, "Approve")["data"]["sayso"]
+
+    opened = marks().opened(value, CHANNEL)
+    assert opened is not None
+    assert opened.sealed == Sealed(request.id, card_of(request).digest())
 
 
 def test_every_mark_is_another_one() -> None:

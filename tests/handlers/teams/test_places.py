@@ -148,6 +148,25 @@ async def test_somebody_who_removes_us_elsewhere_keeps_their_own_chat_with_us() 
     assert await known.person(person_id("alice")) is not None
 
 
+async def test_somebody_without_an_id_who_left_is_not_us() -> None:
+    known = places()
+    await known.heard(event(CHAT, membersAdded=[BOT]))
+
+    for recipient in ({}, None, {"id": ""}, {"id": ["28:x"]}):
+        await known.heard(event(CHAT, membersRemoved=[{}, {"id": ""}, None], recipient=recipient))
+
+    assert await known.channel(CHAT) is not None
+
+
+async def test_a_team_that_was_heard_as_a_channel_only_is_forgotten_with_its_team() -> None:
+    known = places()
+    await known.heard(event(TEAM, channelData={"tenant": {"id": TENANT}}))
+
+    await known.heard(event(CHANNEL, type="installationUpdate", action="remove"))
+
+    assert await known.channel(TEAM) is None
+
+
 async def test_what_tells_nothing_new_is_not_written_again() -> None:
     store = MemoryStore(lambda: int(START * 1000))
     known = Places(store.shelf)

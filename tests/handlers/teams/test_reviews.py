@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from approvals.request import Request
+from approvals.review import Look, review_of
+from approvals.reviewing import Opened
 from handlers.reasons import LONGEST
-from handlers.teams.review import LARGEST
+from handlers.teams.review import LARGEST, draw_page
+from tests.approvals.make import a_request, some_terms
 from tests.handlers.teams.test_cards import problems
 from tests.handlers.teams.test_clicks import banner, shown
 from tests.handlers.teams.world import CHAT, Json, World, an_activity, policy_file, press, read, titles
@@ -71,6 +75,7 @@ async def test_a_card_of_before_the_policy_changed_leads_to_what_an_approval_tak
     page = (await world.click("alice", request, "Approve"))["value"]
 
     assert titles(page) == ["Approve", "Back to the card"]
+    assert ("in front of you for 1 seconds" in read(page)) is ("min_look" in care)
     assert await world.status(request) == "pending"
     if "reason" in care:
         assert "Approved." in shown(await use(world, "alice", page, "Approve", why="tested"))
@@ -137,7 +142,7 @@ async def test_a_page_is_never_larger_than_teams_takes(world: World) -> None:
     request = await world.ask(kind="deploy.run", target="prod", arguments=many)
 
     page = (await world.click("alice", request, "Review"))["value"]
-    assert len(str(page)) <= LARGEST
+    assert len(json.dumps(page, ensure_ascii=False)) <= LARGEST
     assert "argument-0" in read(page)
     assert "Next page" in titles(page)
 
@@ -151,6 +156,38 @@ async def test_a_page_that_cannot_be_drawn_leads_nowhere(world: World) -> None:
 
     assert "too large for Teams" in read(page)
     assert titles(page) == ["Back to the card"]
+
+
+async def test_who_may_not_answer_finds_no_approve_on_a_short_review_either(world: World) -> None:
+    request = await world.ask(kind="deploy.run", target="prod", arguments={})
+    activity = press("carol", await world.card(request), "Approve", service=world.connector.service)
+    activity["value"]["action"]["verb"] = "review"
+    page = (await world.send(activity))[1]["value"]
+
+    assert "You can read this and not approve it." in read(page)
+    assert titles(page) == ["Back to the card"]
+
+
+def test_what_is_too_long_for_anybody_has_no_approve_even_where_all_was_read() -> None:
+    whole = review_of(a_request()).model_copy(update={"complete": False})
+    look = Look(id="1", account="a", shown=whole.shown(), pages=1, at=0, places=(), reference={}, opened=(0,))
+
+    page = draw_page(Opened(look, whole, some_terms()), "value")
+
+    assert titles(page) == ["Back to the card"]
+    assert "nobody can approve it" in read(page)
+
+
+@pytest.mark.parametrize("number", [None, True, "1", [1], {}, 1.0, -1, 10**9])
+async def test_what_is_no_number_of_a_page_opens_none(world: World, number: Any) -> None:
+    request = await a_long_one(world)
+    page = (await world.click("alice", request, "Review"))["value"]
+    turn = next(action for action in page["actions"] if action["title"] == "Next page")
+    for odd in ({"on": number}, {"to": number}, {"on": number, "to": number}):
+        answer = await use(world, "alice", {"actions": [turn | {"data": turn["data"] | odd}]}, "Next page")
+        shown_page = answer["value"]
+        assert "did not get through" not in str(shown_page)
+        assert "page 2 of" not in str(shown_page)
 
 
 @pytest.mark.parametrize("look", [None, 1, "0-x.y", "0-" + "a" * 24 + "." + "A" * 22])
