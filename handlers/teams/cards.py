@@ -73,8 +73,8 @@ def draw(shown: Card, *, value: str, notice: str = "", denials: Sequence[str] = 
     `denials` are the reasons for a no that policy offers, `call` is whom a new card mentions.
     """
     spoken = _spoken(shown)
-    for room in _ROOMS:
-        drawn = _drawn(shown, value, notice, spoken, room if shown.complete else _LITTLE, denials, call)
+    for room in _ROOMS if shown.complete else _BRIEF:
+        drawn = _drawn(shown, value, notice, spoken, room, denials, call)
         if size_of(drawn) <= LIMIT:
             break
     return Drawing(drawn, spoken)
@@ -88,8 +88,8 @@ class _Room:
     changes: int
 
 
-_LITTLE = _Room(whole=False, changes=3)
-_ROOMS = (_Room(whole=True, changes=20), _Room(whole=True, changes=3), _LITTLE)
+_BRIEF = (_Room(whole=False, changes=3), _Room(whole=False, changes=0))
+_ROOMS = (_Room(whole=True, changes=20), _Room(whole=True, changes=3), *_BRIEF)
 
 
 def size_of(drawn: Json) -> int:
@@ -251,7 +251,8 @@ def _since_denied(shown: Card, most: int) -> Iterator[Json]:
         return
     told = shown.changed[:most]
     first = f", the first {len(told)} of {shown.changes}" if shown.changes > len(told) else ""
-    what = f"what changed{first}:" if told else "nothing changed"
+    nothing = "too much changed to show it here" if shown.changes else "nothing changed"
+    what = f"what changed{first}:" if told else nothing
     by = _by_whom(shown.answers) if shown.answers else ()
     yield quiet([ours(f"🔄 asked anew after {shown.supersedes} was denied"), *by, ours(f"; {what}")])
     yield from (row(changed.name, _was_and_is(changed)) for changed in told)

@@ -8,8 +8,10 @@ https://adaptivecards.io/explorer/RichTextBlock.html; measured in facts/teams.md
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from itertools import takewhile
 from typing import Any
 from urllib.parse import quote as in_url
 
@@ -20,6 +22,13 @@ CHANNELS = ("@thread.tacv2", "@thread.skype")  #: how the ids of channels end
 CONTENT_TYPE = "application/vnd.microsoft.card.adaptive"
 
 _TEMPLATE = re.compile(r"(?<=\{)(?=\{)")
+_BLANKS = re.compile(r"^ +| +$| {2,}")
+_BREAK = "\u200b"  #: where a line may be broken, and nothing is seen; text of others never has one (approvals/text.py)
+_KEPT = "\u00a0"  #: a blank that is kept; text of others never has one
+_WIDE = re.compile(r"[\u1200-\u1fff\u2100-\U0010ffff](?=[^\s\u200b])")
+_PAUSES = r"._\-/:,;=&?\]"
+WORD = 24  #: characters in a row that surely fit the value column on a phone
+NAME = 8  #: the same, of the column of names
 _MARKUP = re.compile(r"[^\w .,:;'()+=%?-]|_")
 
 
@@ -28,11 +37,48 @@ def ours(words: str, **style: Any) -> Json:
     return {"type": "TextRun", "text": words or "–", **style}
 
 
-def literal(value: str, **style: Any) -> list[Json]:
-    """Text of anybody's, exactly as it is, in a fixed-width font; runs are cut where a template would begin."""
-    shown = (value or "–").replace("\t", "⇥   ")
-    pieces = _TEMPLATE.split(shown.replace("\n", " ⏎ "))
+def literal(value: str, word: int = WORD, **style: Any) -> list[Json]:
+    """Text of anybody's, exactly as it is, in a fixed-width font; runs are cut where a template would begin.
+
+    A renderer of cards draws several blanks as one, and what has no blank for longer than the column is wide over what
+    stands beside it, or out of the card. So blanks are kept, and `word` characters in a row can be broken.
+    """
+    shown = (value or "–").replace("\t", "⇥   ").replace("\n", " ⏎ ")
+    pieces = _TEMPLATE.split(breakable(_BLANKS.sub(_kept, shown), word))
     return [{"type": "TextRun", "text": piece, "fontType": "Monospace", **style} for piece in pieces]
+
+
+def breakable(text: str, word: int) -> str:
+    """The text with a place to break in everything of more than `word` characters without a blank.
+
+    Beyond the alphabets a character can be as wide as four, so there is one after each of those.
+    """
+    found = re.sub(rf"\S{{{word + 1},}}", lambda long: _BREAK.join(_cut(long[0], min(12, word - 1))), text)
+    return found if _WIDE.search(found) is None else _WIDE.sub(rf"\g<0>{_BREAK}", found)
+
+
+def _cut(long: str, size: int) -> list[str]:
+    """Pieces of this size, or up to a sign where one may pause; a mark stays with the letter that it is on."""
+    pieces: list[str] = re.findall(rf"[^{_PAUSES}]{{1,{size}}}[{_PAUSES}]?|[{_PAUSES}]", long)
+    if long.isascii():
+        return pieces
+    whole = [""]
+    for piece in pieces:
+        marks = len([*takewhile(_is_mark, piece)])
+        whole[-1] += piece[:marks]
+        whole += filter(None, [piece[marks:]])
+    return [piece for piece in whole if piece]
+
+
+def _is_mark(character: str) -> bool:
+    return unicodedata.category(character).startswith("M")
+
+
+def _kept(blanks: re.Match[str]) -> str:
+    """As many blanks, of which none is at an edge or beside another that would swallow it."""
+    length = len(blanks[0])
+    found = (f"{_KEPT} " * length)[:length]
+    return found[:-1] + _KEPT if blanks.end() == len(blanks.string) else found
 
 
 def line(runs: Iterable[Json], **style: Any) -> Json:
@@ -57,7 +103,7 @@ def quote(lead: Iterable[Json], words: str) -> Json:
 
 def row(name: str, value: Sequence[str]) -> Json:
     """A name beside its value. The columns keep both apart at any width: no value can begin where names begin."""
-    left = {"type": "Column", "width": 1, "items": [line(literal(name, isSubtle=True))]}
+    left = {"type": "Column", "width": 1, "items": [line(literal(name, NAME, isSubtle=True))]}
     return {
         "type": "ColumnSet",
         "spacing": "None",

@@ -6,6 +6,7 @@ they stand on, which says that it was on the screen; an approval rests on what t
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -33,7 +34,7 @@ def draw_page(opened: Opened, value: str, warning: str = "") -> Json:
     `value` is what its buttons carry beside that, sealed.
     """
     drawn = _page(opened, value, warning)
-    return drawn if len(str(drawn)) <= LARGEST else _too_large(opened, value)
+    return drawn if len(json.dumps(drawn, ensure_ascii=False)) <= LARGEST else _too_large(opened, value)
 
 
 def _page(opened: Opened, value: str, warning: str) -> Json:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 from playwright.async_api import Browser, Page, async_playwright, expect
 
+from tests.e2e.processes import PATIENCE
+
 CHROMIUM = Path("/usr/bin/chromium")
 ARGUMENTS = [
     "--headless",
@@ -23,7 +25,8 @@ ARGUMENTS = [
 
 @asynccontextmanager
 async def a_browser() -> AsyncIterator[Browser]:
-    """Debian's Chromium, without a window."""
+    """Debian's Chromium, without a window; what is expected of a page has as long as a process has."""
+    expect.set_options(timeout=PATIENCE * 1000)  # a busy machine is no failure: Playwright's own 5 s are few
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         try:

@@ -19,7 +19,7 @@ from approvals.card import card_of
 from approvals.delegations import Handed
 from approvals.desk import Desk
 from approvals.errors import ApprovalsError, NotFound, SignerUnavailable
-from approvals.ports import Entry, Stored
+from approvals.ports import Entry, Queue, Stored
 from approvals.request import Request
 from approvals.reviewing import Opened
 from approvals.service import Approvals, Click, Counted, Done, Late, Refused
@@ -338,6 +338,15 @@ class Side:
             for _ in range(12):
                 await self.tick(0, loop)
 
+    async def due_in(self) -> list[int]:
+        """In how many ms each decision that nobody published yet is everybody's to publish."""
+        now = await self.store.now()
+        return [at - now for at in await self.announcements()]
+
+    async def announcements(self) -> list[int]:
+        """When that is, by the memory's clock."""
+        raise NotImplementedError
+
     # -- what can be seen ---------------------------------------------------------------------------------------------
 
     async def advance(self, steps: int) -> str:
@@ -398,6 +407,9 @@ class MemorySide(Side):
         self.offset += steps * STEP
         return "later"
 
+    async def announcements(self) -> list[int]:
+        return list(self.store._queues[Queue.ANNOUNCEMENTS].values()) if isinstance(self.store, MemoryStore) else []
+
     async def out(self, agent: str) -> Sequence[tuple[str, bytes]]:
         return self.store.inbox().answers(agent) if isinstance(self.store, MemoryStore) else ()
 
@@ -420,6 +432,10 @@ class RedisSide(Side):
         if isinstance(self.store, RedisStore):
             self.store.clock_offset += steps * STEP
         return "later"
+
+    async def announcements(self) -> list[int]:
+        queues = [Keys(partition).queue(Queue.ANNOUNCEMENTS) for partition in range(PARTITIONS)]
+        return [int(at) for queue in queues for _, at in await self.client.zrange(queue, 0, -1, withscores=True)]
 
     async def out(self, agent: str) -> Sequence[tuple[str, bytes]]:
         entries = await self.client.xrange(Keys(partition_of(agent, PARTITIONS)).out(agent, tool=False))

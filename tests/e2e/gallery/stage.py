@@ -199,9 +199,9 @@ def of(user: str) -> Account:
 
 
 @asynccontextmanager
-async def a_stage() -> AsyncIterator[Stage]:
-    """An empty stage."""
-    async with a_world("http", policy=policy()) as world:
+async def a_stage(file: Mapping[str, Any] | None = None) -> AsyncIterator[Stage]:
+    """An empty stage, under another policy where one is given."""
+    async with a_world("http", policy=file or policy()) as world:
         world.sandbox.workspace.add_channel(OLD, "grants-old", ["U0BOB", "U0SAYSO"])
         world.sandbox.workspace.archive(OLD)
         yield Stage(world)

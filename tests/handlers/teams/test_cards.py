@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import unicodedata
 from collections.abc import Iterator
 from functools import cache
 from importlib.resources import files
@@ -11,6 +13,7 @@ from typing import Any
 import jsonschema
 import pytest
 from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from approvals.card import Before, Card, Care, Changed, Said, Seat, Step
 from approvals.hosts import Host
@@ -18,11 +21,12 @@ from approvals.lifecycle import Status
 from approvals.lines import Line
 from approvals.notes import Note
 from approvals.terms import Piece
+from approvals.text import visible
 from handlers.teams.cards import LIMIT, draw, size_of
-from handlers.teams.elements import literal, plainly
+from handlers.teams.elements import NAME, WORD, literal, plainly
 from handlers.teams.notes import draw_note
-from tests.handlers.slack.cards import ALICE, BOB, MARK, MINUTE, NOW, a_card, a_decided_card, hostile_cards
-from tests.handlers.teams.world import read, titles
+from tests.handlers.slack.cards import ALICE, BOB, MARK, MINUTE, NOW, a_card, a_decided_card, hostile_cards, untrusted
+from tests.handlers.teams.world import plain, read, titles
 
 VALUE = "1.0-" + "a" * 24 + "." + "0" * 64 + "." + "A" * 43
 TEAMS_MAY_SEND = 100_000  #: bytes in UTF-16
@@ -105,8 +109,18 @@ def test_approve_stands_only_on_a_card_that_shows_every_argument(card: Card) -> 
             for one in (*card.arguments, *card.preconditions)
         ]
         assert [row.replace("⇥   ", "\t") for row in rows[: len(wanted)]] == [
-            row.replace("⇥   ", "\t") for row in wanted
+            plain(row).replace("⇥   ", "\t") for row in wanted
         ]
+
+
+def test_where_not_even_a_few_changes_fit_the_card_does_not_say_that_there_are_none() -> None:
+    changed = tuple(Changed(name="x" * 60, was=("語" * 120,) * 5, now=("語" * 120,) * 5) for _ in range(3))
+    card = a_card(arguments=(Line(name="a", value=("b" * 28_000,)),), supersedes="4R2C-8M", changed=changed, changes=3)
+    says = read(drawn(card))
+
+    assert size_of(drawn(card)) <= LIMIT
+    assert "asked anew after 4R2C-8M was denied; too much changed to show it here" in says
+    assert "Review" in titles(drawn(card))
 
 
 def test_a_pending_card_reads_from_ours_to_theirs() -> None:
@@ -244,8 +258,59 @@ def test_the_reason_is_asked_for_in_a_form_on_the_card() -> None:
 def test_a_template_of_theirs_is_shown_and_not_filled_in(value: str) -> None:
     runs = literal(value)
 
-    assert "".join(run["text"] for run in runs) == value
+    assert plain("".join(run["text"] for run in runs)) == value
     assert all("{{" not in run["text"] for run in runs)
+
+
+@pytest.mark.parametrize(
+    ("value", "shown"),
+    [
+        ("a b", "a b"),
+        ("a  b", "a_ b"),
+        ("    key: on", "_ _ key: on"),
+        (" x ", "_x_"),
+        ("x   ", "x_ _"),
+        ("   ", "_ _"),
+        ("\tx", "⇥_ _x"),
+    ],
+)
+def test_blanks_are_kept_as_many_as_there_are(value: str, shown: str) -> None:
+    (run,) = literal(value)
+
+    assert run["text"].replace("\u00a0", "_") == shown
+
+
+@pytest.mark.parametrize(
+    ("value", "word", "shown"),
+    [
+        ("x" * 24, 24, "x" * 24),
+        ("x" * 30, 24, "|".join(["x" * 12, "x" * 12, "x" * 6])),
+        ("a " + "b" * 25 + " c", 24, f"a {'b' * 12}|{'b' * 12}|b c"),
+        ("rate_limit", 8, "rate_|limit"),
+        ("rate_limit.from[0]", 8, "rate_|limit.|from[0]"),
+        ("deletionprotection", 8, "deletio|nprotec|tion"),
+        ("\U000120f2\U000120f2a 日本語", 24, "\U000120f2|\U000120f2|a 日|本|語"),
+        ("x" * 12 + "/" * 13, 24, "|".join(["x" * 12 + "/", *"/" * 12])),
+        ("https://files.example/q3.pdf", 24, "https:|/|/|files.|example/|q3.|pdf"),
+        ("e\u0301" * 20, 24, "|".join(["e\u0301" * 6] * 3 + ["e\u0301" * 2])),
+        ("a" + "e\u0301" * 14, 24, "a" + "e\u0301" * 6 + "|" + "e\u0301" * 6 + "|" + "e\u0301" * 2),
+        ("{" * 30, 24, "|".join(["{" * 12, "{" * 12, "{" * 6])),
+    ],
+)
+def test_what_has_no_blank_for_long_can_be_broken(value: str, word: int, shown: str) -> None:
+    text = "".join(run["text"] for run in literal(value, word))
+
+    assert text.replace("\u200b", "|") == shown
+
+
+@settings(deadline=None)
+@given(untrusted(600), st.sampled_from([NAME, WORD]))
+def test_what_is_shown_is_what_is_there_and_nothing_of_it_is_too_wide(value: str, word: int) -> None:
+    text = "".join(run["text"] for run in literal(visible(value), word))
+
+    assert plain(text) == (visible(value) or "–").replace("\t", "⇥   ").replace("\n", " ⏎ ")
+    for piece in re.split(r"[ \u200b]", text.replace("\u00a0", "")):  # a blank that is kept hides nothing
+        assert sum(not unicodedata.combining(one) for one in piece) <= word + 1
 
 
 def test_a_notice_stands_above_the_card_as_it_is() -> None:

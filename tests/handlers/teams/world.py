@@ -315,13 +315,18 @@ def titles(card: Json) -> list[str]:
     return [action["title"] for action in card.get("actions", [])]
 
 
+def plain(text: str) -> str:
+    """Text without what keeps its blanks and lets its words be broken."""
+    return text.replace("\u200b", "").replace("\u00a0", " ")
+
+
 def read(node: Any) -> str:
     """What a person reads on a card, blocks on lines apart."""
     if isinstance(node, list):
         return "\n".join(filter(None, map(read, node)))
     match node:
         case {"type": "RichTextBlock", "inlines": inlines}:
-            return "".join(run["text"] for run in inlines)
+            return plain("".join(run["text"] for run in inlines))
         case {"type": "ColumnSet", "columns": columns}:
             return " | ".join(read(column["items"]) for column in columns)
         case {"type": "TextBlock", "text": text}:
