@@ -115,8 +115,8 @@ async def test_what_is_behind_more_asks_for_words_and_reports_or_denies(teams: T
     with pytest.raises(sayso.Denied) as denied:
         await asked.decision()
     assert denied.value.reason == "Nobody planned this."
-    await expect(teams.page.get_by_text("The agent is not paused. The policy lets nobody freeze.")).to_be_visible()
     await teams.card(asked, "Not released", "denied by alice", "Nobody planned this.")
+    await teams.said("Deny and pause", "The agent is not paused. The policy lets nobody freeze.")
 
 
 async def test_two_people_are_needed_and_each_sees_the_other_at_once(teams: Teams, agent: sayso.Sayso) -> None:
