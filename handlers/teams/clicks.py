@@ -109,15 +109,15 @@ class Clicks:
         return await self._told(press, answer, verdict)
 
     async def _paused(self, press: Press) -> Json:
-        """Deny, and stop the agent; both are told, whichever of them counted.
-
-        In words that stay: of the pause no card tells, and one of the clicker's own lasts only until everybody's comes.
-        """
+        """Deny, and stop the agent; both are told, whichever of them counted, and where it stays: no card says it."""
         if not press.reason:
             return self._refused("no_reason", answers.NO_REASON)
         came = await self._approvals.deny_and_pause(press.request, press.click("deny"))
         self._watch.clicked(verdicts.came_to(came.verdict))
-        return banner(answers.paused(came))
+        words = answers.paused(came)
+        if not isinstance(came.verdict, Refused):
+            self._desk.tell(press.account, "Deny and pause", words)
+        return banner(words)
 
     async def _reported(self, press: Press) -> Json:
         if not press.reason:

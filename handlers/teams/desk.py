@@ -15,6 +15,7 @@ import structlog
 from approvals.commands.answers import Answer, told
 from approvals.commands.commands import Commands
 from approvals.errors import ApprovalsError, ChatRefused, ChatUnavailable
+from approvals.ports import Account
 from approvals.sight import Caller
 from handlers.tasks import Tasks
 from handlers.teams.cards import Drawing
@@ -83,6 +84,11 @@ class Desk:
             log.warning("teams_command_failed", error=type(exc).__name__)
             found = SORRY
         return self._drawn(found, at)
+
+    def tell(self, account: Account, title: str, words: str) -> None:
+        """Tell somebody something soon, in their own chat: an answer to a click goes when its message changes."""
+        drawing = self._drawn(told(title, words))
+        self._tasks.start(self._aside(Caller(account, ()), drawing), "teams aside")
 
     async def _reply(self, activity: Mapping[str, Any], caller: Caller) -> None:
         drawing = await self._answered(activity, caller)

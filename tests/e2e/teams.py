@@ -92,8 +92,12 @@ class Deployment:
 
     async def sent(self, asked: sayso.Pending, *words: str) -> Sent:
         """Wait until a message of the bot shows a request, and these words."""
+        return await self.said(asked.action.target, *words)
+
+    async def said(self, *words: str) -> Sent:
+        """Wait until a message of the bot says these words."""
         async with asyncio.timeout(PATIENCE):
-            while not (found := [one for one in self.framework.sent.values() if _shows(one, asked, words)]):
+            while not (found := [one for one in self.framework.sent.values() if _says(one, words)]):
                 self.framework.changed.clear()
                 await self.framework.changed.wait()
         return found[0]
@@ -153,11 +157,9 @@ class Teams(Deployment):
         await self.page.keyboard.press("Control+Enter" if mention else "Enter")
 
 
-def _shows(sent: Sent, asked: sayso.Pending, words: tuple[str, ...]) -> bool:
-    if not sent.activity.get("attachments"):
-        return False
-    text = read(sent.card)
-    return asked.action.target in text and all(word in text for word in words)
+def _says(sent: Sent, words: tuple[str, ...]) -> bool:
+    text = read(sent.card) if sent.activity.get("attachments") else ""
+    return all(word in text for word in words)
 
 
 @asynccontextmanager

@@ -118,6 +118,7 @@ async def test_what_is_behind_more_asks_for_words_and_reports_or_denies(teams: T
         await asked.decision()
     assert denied.value.reason == "Nobody planned this."
     await teams.card(asked, "Not released", "denied by alice", "Nobody planned this.")
+    await teams.said("Deny and pause", "The agent is not paused. The policy lets nobody freeze.")
 
 
 async def test_two_people_are_needed_and_each_sees_the_other_at_once(teams: Teams, agent: sayso.Sayso) -> None:

@@ -349,6 +349,9 @@ async def test_who_may_freeze_denies_and_pauses_the_agent_with_one_reason() -> N
 
 async def test_who_may_not_freeze_denies_all_the_same_and_who_may_not_answer_does_neither(world: World) -> None:
     request = await a_deployment(world)
+    for name in ("bob", "carol"):
+        world.connector.personal[person_id(name)] = f"a:{name}"
+        world.connector.installed.add(f"a:{name}")
 
     refused = banner(await world.click("carol", request, "Deny and pause this agent", reason="no"))
     assert "not among those asked here" in refused
@@ -358,6 +361,10 @@ async def test_who_may_not_freeze_denies_all_the_same_and_who_may_not_answer_doe
 
     assert "Denied. The agent has been told. The agent is not paused." in told
     assert world.watch.clicks == ["not_an_approver", "counted"]
+    await world.door.idle()
+    (aside,) = world.connector.cards("a:bob")  # an answer to a click goes when the card for everybody comes
+    assert read(aside.card) == f"Deny and pause\n{told}"
+    assert world.connector.cards("a:carol") == []
 
 
 async def test_a_member_reports_a_request_and_it_still_waits(world: World) -> None:
