@@ -1,8 +1,12 @@
-"""Reading what a platform sends without letting it be larger than it may be."""
+"""Reading what a platform sends: no larger than it may be, and no text that cannot be kept."""
 
 from __future__ import annotations
 
+import re
+
 from aiohttp import web
+
+_HALVES = re.compile("[\ud800-\udfff]")
 
 
 async def whole_body(request: web.Request, limit: int) -> bytes | None:
@@ -23,3 +27,8 @@ async def whole_body(request: web.Request, limit: int) -> bytes | None:
         refused.force_close()  # what comes after it on this connection cannot be read either
         raise refused from exc
     return bytes(body)
+
+
+def well_formed(text: str) -> str:
+    """The text with a replacement for each half of a character (a lone surrogate): nothing can keep those."""
+    return _HALVES.sub("\N{REPLACEMENT CHARACTER}", text)

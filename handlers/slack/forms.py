@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from handlers.body import well_formed
 from handlers.slack.elements import Json
 
 
@@ -67,7 +68,7 @@ def entered(body: Mapping[str, Any], name: str) -> str:
         return ""
     chosen = state.get("selected_option")
     value = chosen.get("value") if isinstance(chosen, dict) else state.get("value")
-    return value.strip() if isinstance(value, str) else ""
+    return well_formed(value).strip() if isinstance(value, str) else ""
 
 
 def _input(name: str, label: str, hint: str, element: Json, optional: bool) -> Json:

@@ -6,9 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import Any
 
+from handlers.body import well_formed
+
 Json = dict[str, Any]
 
-_HALVES = re.compile("[\ud800-\udfff]")
 _GUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -23,8 +24,8 @@ def items(value: Any) -> list[Any]:
 
 
 def text(value: Any) -> str:
-    """The value if it is a text, else an empty one; half a character (a lone surrogate) can be kept nowhere."""
-    return _HALVES.sub("\N{REPLACEMENT CHARACTER}", value) if isinstance(value, str) else ""
+    """The value if it is a text, well-formed; else an empty one."""
+    return well_formed(value) if isinstance(value, str) else ""
 
 
 def guid(value: Any) -> str:

@@ -141,6 +141,18 @@ async def test_a_denial_asks_for_a_reason_and_tells_the_agent(world: World) -> N
     assert "[Approve]" not in words(message.blocks)
 
 
+async def test_a_denial_counts_also_with_half_a_character_in_its_reason(world: World) -> None:
+    request = await world.ask()
+    await world.click("U0BOB", request, DENY)
+    (view,) = world.sandbox.views("U0BOB")
+
+    assert (await world.sandbox.submit_view("U0BOB", view.id, {REASON: "no \ud83d"})).ok
+
+    decision = (await world.refresh(request)).decision
+    assert decision is not None
+    assert (decision.status.value, decision.reason) == ("denied", "no \N{REPLACEMENT CHARACTER}")
+
+
 async def test_a_denial_needs_no_reason(world: World) -> None:
     request = await world.ask()
     await world.click("U0BOB", request, DENY)
