@@ -146,6 +146,11 @@ class Policy:
         return self._file.external_channels
 
     @property
+    def teams_roster(self) -> str:
+        """The team whose roster may say who is a member where Graph does not; empty: none may."""
+        return self._file.teams_roster or ""
+
+    @property
     def care(self) -> Care | None:
         """How people's attention is cared for; None: the file does not say."""
         return self._file.attention.care() if self._file.attention else None

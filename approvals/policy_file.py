@@ -396,6 +396,7 @@ class PolicyFile(Section):
     groups: dict[Id, GroupEntry] = Field(default_factory=dict)
     roles: dict[Role, tuple[str, ...]] = Field(default_factory=dict)
     external_channels: tuple[Destination, ...] = ()
+    teams_roster: Annotated[str, StringConstraints(pattern=rf"^{_THREAD}$")] | None = None
     break_glass: BreakGlassEntry | None = None
     attention: AttentionEntry | None = None
     rules: tuple[RuleEntry, ...] = ()

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Protocol
 
 import aiohttp
@@ -17,6 +18,7 @@ from approvals.errors import DirectoryUnavailable
 from approvals.ports import Account, ChatPlatform, Directory, Rosters, Store
 from approvals.service import Approvals
 from bot.oncall import open_oncall
+from bot.policies import AdoptedPolicy
 from bot.settings import Settings
 from bot.signing import FileSigner
 from bot.telemetry.kit import Telemetry
@@ -125,12 +127,13 @@ async def open_doors(
     signer: FileSigner,
     store: Store,
     kit: Telemetry,
-    external: Callable[[str], bool],
+    policies: AdoptedPolicy,
 ) -> Doors:
     """Build the doors, not yet open; the stack closes what they use. Raises NotReady for a bad Slack token.
 
-    `external` says of a destination whether people of other organisations may read it.
+    They go by the policy in force: to where people of other organisations may read, and to whom else members are known.
     """
+    external = partial(_is_external, policies)
     timeout = aiohttp.ClientTimeout(total=20)
     session = await stack.enter_async_context(aiohttp.ClientSession(timeout=timeout))
     return Doors(
@@ -142,9 +145,15 @@ async def open_doors(
             seal_key=signer.secret_for("teams buttons"),
             watch=kit.teams(),
             external=external,
+            fallback=lambda: policies.current().teams_roster,
         ),
         oncall=open_oncall(stack, session, settings),
     )
+
+
+def _is_external(policies: AdoptedPolicy, destination: str) -> bool:
+    """Whether the policy in force lets people of other organisations read what is posted at a destination."""
+    return destination in policies.current().external_channels
 
 
 async def _slack(
@@ -177,6 +186,7 @@ def teams_door(
     seal_key: bytes,
     watch: TeamsWatch,
     external: Callable[[str], bool] = lambda destination: False,
+    fallback: Callable[[], str] = lambda: "",
 ) -> TeamsDoor | None:
     """The Teams door; None where Teams is off."""
     if settings.teams_app_id is None or settings.teams_tenant_id is None:
@@ -195,7 +205,7 @@ def teams_door(
         issuer=issuer_of(credentials, authority=settings.teams_authority),
         seal_key=seal_key,
         store=store,
-        options=Options(addresses=addresses, everybody=settings.teams_everybody or "", external=external, watch=watch),
+        options=Options(addresses=addresses, fallback=fallback, external=external, watch=watch),
     )
 
 

@@ -110,8 +110,7 @@ async def open_house(settings: Settings) -> AsyncIterator[House]:
         policies = AdoptedPolicy(store, policy, text)
         await policies.put_in_force()
         kit = await stack.enter_async_context(open_telemetry(settings, policies, store.server))
-        external = partial(_is_external, policies)
-        doors = await open_doors(stack, settings, signer, store, kit, external)
+        doors = await open_doors(stack, settings, signer, store, kit, policies)
         rooms = _rooms(settings, store, inbox, signer, policies, doors, kit)
         queues = await stack.enter_async_context(open_queues(settings.redis_url, settings.partitions))
         checks = _checks(rooms, store, queues, doors)
@@ -254,11 +253,6 @@ async def _fits(settings: Settings, store: Store, policy: Policy, text: str) -> 
     """Raises PolicyInvalid where a policy contradicts what is known of a platform that is on."""
     if settings.teams_app_id is not None:
         await must_be_open(policy, text, settings.policy, store.shelf)
-
-
-def _is_external(policies: AdoptedPolicy, destination: str) -> bool:
-    """Whether the policy in force lets people of other organisations read what is posted at a destination."""
-    return destination in policies.current().external_channels
 
 
 def _process_name() -> str:

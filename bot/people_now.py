@@ -41,7 +41,7 @@ async def people_now(terms: Terms, policy: Policy, settings: Settings | None, ki
         session = await stack.enter_async_context(aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=10)))
         store = await _store(stack, settings, missing)
         known |= await _slack(stack, session, settings, missing)
-        known |= await _teams(stack, session, settings, store, missing)
+        known |= await _teams(stack, session, settings, store, policy, missing)
         known |= open_oncall(stack, session, settings)
         missing += [f"{one}: no on-call service is set up that knows it" for one in unasked(policy.sources, settings)]
         arranged = await _arranged(store, policy, kind, missing)
@@ -152,6 +152,7 @@ async def _teams(
     session: aiohttp.ClientSession,
     settings: Settings,
     store: RedisStore | None,
+    policy: Policy,
     missing: list[str],
 ) -> dict[str, Known]:
     """What Entra, or the roster of a team, says; where it knows the people is kept in Redis."""
@@ -160,8 +161,10 @@ async def _teams(
     if store is None:
         missing.append("who is who in Teams: Redis could not be read")
         return {}
-    # it never opens a button, so any key will do
-    door = teams_door(session, settings, store, seal_key=secrets.token_bytes(32), watch=TeamsWatch())
+    seal_key = secrets.token_bytes(32)  # it never opens a button, so any will do
+    door = teams_door(
+        session, settings, store, seal_key=seal_key, watch=TeamsWatch(), fallback=lambda: policy.teams_roster
+    )
     if door is None:
         return {}
     await stack.enter_async_context(door.receiving())

@@ -68,9 +68,6 @@ Destination = Annotated[
     ),
 ]
 Collector = Annotated[str, _shaped(r"^https?://", "the address of a collector, such as http://collector:4318")]
-Team = Annotated[
-    str, _shaped(r"^19:\S{1,200}\Z", "a team's id, such as 19:…@thread.tacv2, from the team's … → Get link to team")
-]
 Authority = Annotated[str, _shaped(r"^https://", "Entra's address, such as https://login.microsoftonline.com")]
 Subdomain = Annotated[
     str, _shaped(r"^[A-Za-z0-9-]{1,63}\Z", "one word, such as acme where you go to https://acme.pagerduty.com")
@@ -133,7 +130,6 @@ class Settings(BaseSettings):
     teams_client_secret: SecretStr | None = Field(default=None)
     teams_certificate: Path | None = Field(default=None)
     teams_managed_identity: bool = Field(default=False)
-    teams_everybody: Team | None = Field(default=None)
     teams_services: Addresses = Field(default=" ".join(SERVICES))
     teams_authority: Authority = Field(default=AUTHORITY)
     teams_openid_url: Address = Field(default=OPENID_URL)

@@ -53,17 +53,21 @@ async def examine_door(door: TeamsDoor, settings: Settings, policy: Policy | Non
         return [Finding("problem", f"Teams: Entra gives no token: {exc}", _CREDENTIALS)]
     found = [Finding("ok", f"Teams: app {door.identity.app} of tenant {door.identity.tenant}")]
     found += [await _keys(door), await _heard(door)]
-    everybody = settings.teams_everybody or ""
-    directory = await (_roster(door, everybody, "SAYSO_TEAMS_EVERYBODY") if everybody else _graph(door))
-    found.append(directory)
+    graph = await _graph(door)
     if policy is None:
-        return found
+        return [*found, graph]
+    team = policy.teams_roster
+    fallback = [await _roster(door, team, "teams_roster")] if team else []
+    falls_back = graph.level == "problem" and [one.level for one in fallback] == ["ok"]
+    if falls_back:
+        graph = Finding("warning", f"{graph.what}; the roster that teams_roster names is asked instead", graph.remedy)
+    found += [graph, *fallback]
     found += [await _place(door, one) for one in policy.destinations if one.startswith("teams:")]
-    if directory.level == "ok":
-        found += await _people(door, policy, everybody)
+    if falls_back or graph.level == "ok":
+        found += await _people(door, policy, team if falls_back else "")
     teams = [one.removeprefix(TEAM) for one in policy.sources if one.startswith(TEAM)]
     found += [await _roster(door, one, "teams_team") for one in teams]
-    if everybody or directory.level == "ok":
+    if falls_back or graph.level == "ok":
         found += [await _group(door, one) for one in policy.sources if one.startswith(GROUP)]
     return found
 
@@ -117,11 +121,12 @@ async def _roster(door: TeamsDoor, team: str, named_by: str) -> Finding:
     return Finding("ok", f"{named_by} {team}: {len(people)} people")
 
 
-async def _people(door: TeamsDoor, policy: Policy, everybody: str) -> list[Finding]:
-    roster = await door.directory.roster(everybody) if everybody else {}
+async def _people(door: TeamsDoor, policy: Policy, team: str) -> list[Finding]:
+    """Whether the people of the policy are members, by Graph or by a team's roster."""
+    roster = await door.directory.roster(team) if team else {}
 
     async def standing(user: str) -> str | None:
-        if everybody:
+        if team:
             return standing_in_roster(roster.get(user), door.identity)
         return standing_of(await door.graph.user(user))
 

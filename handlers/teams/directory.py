@@ -1,7 +1,7 @@
 """Entra as the directory, by Graph: who is a full, active member of our tenant, and who is in a group.
 
-Where an organisation does not grant Graph permissions, the roster of one team that everybody is in can say who is a
-member. Who is in a team that the policy names is always its roster's word.
+Where Graph does not say it (an organisation that does not grant the permissions, an outage), the roster of a team that
+policy names for that may say who is a member. Who is in a team that a rule asks is always its roster's word.
 """
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ class Graph:
 class TeamsDirectory:
     """Directory for one tenant. `now` is a monotonic clock in seconds; call `close` on the way out.
 
-    With `everybody`, the id of a team, its roster takes Graph's place in saying who is a member.
+    `fallback` is the id of the team whose roster says who is a member where Graph does not; empty: then nobody is.
     """
 
     def __init__(
@@ -94,14 +94,14 @@ class TeamsDirectory:
         identity: Identity,
         *,
         now: Callable[[], float],
-        everybody: str = "",
+        fallback: Callable[[], str] = lambda: "",
         patience: float = PATIENCE,
     ) -> None:
         self._graph = graph
         self._connector = connector
         self._places = places
         self._identity = identity
-        self._everybody = everybody
+        self._fallback = fallback
         self._tasks = Tasks()
         self._users: Recent[Known] = Recent("Entra", now, self._tasks, problems=_PROBLEMS, patience=patience)
         self._groups: Recent[bool] = Recent("Entra", now, self._tasks, problems=_PROBLEMS, patience=patience)
@@ -149,8 +149,8 @@ class TeamsDirectory:
     async def warm(self, sources: Iterable[str]) -> None:
         """Look rosters up before anybody clicks; a failure here is a later look-up's problem."""
         wanted = [source.removeprefix(TEAM) for source in dict.fromkeys(sources) if source.startswith(TEAM)]
-        if self._everybody and self._everybody not in wanted:
-            wanted.append(self._everybody)
+        if (team := self._fallback()) and team not in wanted:
+            wanted.append(team)
         for found in await asyncio.gather(*map(self._roster, wanted), return_exceptions=True):
             if isinstance(found, BaseException) and not isinstance(found, DirectoryUnavailable):
                 raise found
@@ -163,10 +163,13 @@ class TeamsDirectory:
         return account.via == "teams" and account.tenant == self._identity.tenant
 
     async def _known(self, user: str) -> Known:
-        if self._everybody:
-            member = (await self._roster(self._everybody)).get(user)
-            return Known(standing_in_roster(member, self._identity), text(mapping(member).get("name")))
-        return await self._users.get(user, lambda: self._look_up(user))
+        try:
+            return await self._users.get(user, lambda: self._look_up(user))
+        except DirectoryUnavailable:
+            if not (team := self._fallback()):
+                raise
+        member = (await self._roster(team)).get(user)
+        return Known(standing_in_roster(member, self._identity), text(mapping(member).get("name")))
 
     async def _look_up(self, user: str) -> Known:
         found = await self._graph.user(user)

@@ -48,13 +48,13 @@ class Clocks:
 class Options:
     """What a door may be built with beside its credentials.
 
-    `everybody` is a team whose roster is the directory; `external` says of a destination whether people of other
-    organisations may read it.
+    `fallback` names the team whose roster says who is a member where Graph does not; `external` says of a destination
+    whether people of other organisations may read it.
     """
 
     addresses: Addresses = field(default_factory=Addresses)
     clocks: Clocks = field(default_factory=Clocks)
-    everybody: str = ""
+    fallback: Callable[[], str] = lambda: ""
     external: Callable[[str], bool] = lambda destination: False
     budget: float = BUDGET
     look_again: tuple[float, ...] = LOOK_AGAIN
@@ -86,7 +86,7 @@ class TeamsDoor:
         self.connector = Connector(Rest(session, self.tokens, BOTS, watch=options.watch))
         self._marks = Marks(Seal(seal_key, team=identity.tenant, app=identity.app))
         self.directory = TeamsDirectory(
-            self.graph, self.connector, self.places, identity, now=clocks.monotonic, everybody=options.everybody
+            self.graph, self.connector, self.places, identity, now=clocks.monotonic, fallback=options.fallback
         )
         self.platform = TeamsPlatform(
             self.connector,

@@ -155,7 +155,7 @@ def test_what_is_wrong_in_the_file_is_named(folder: Path, text: str, problem: st
 
 
 SHAPED = {
-    "redis_url", "operators_channel", "otlp_endpoint", "teams_app_id", "teams_tenant_id", "teams_everybody",
+    "redis_url", "operators_channel", "otlp_endpoint", "teams_app_id", "teams_tenant_id",
     "teams_services", "teams_authority", "teams_openid_url", "teams_graph_url", "pagerduty_subdomain",
 }  # fmt: skip
 

@@ -77,25 +77,28 @@ async def test_permissions_that_graph_does_not_grant_are_named(world: World) -> 
     assert "User.Read.All" in next(finding.remedy for finding in found if finding.level == "problem")
 
 
+INSTEAD = "Graph: users cannot be looked up: http_403 (403); the roster that teams_roster names is asked instead"
+
+
 async def test_the_team_that_takes_graphs_place_is_looked_at_and_groups_need_graph_all_the_same(world: World) -> None:
     world.entra.failing = lambda path: web.Response(status=403) if path.startswith("/graph") else None
 
-    found = await examine_door(world.door, settings(teams_everybody=TEAM), a_policy())
-    assert f"SAYSO_TEAMS_EVERYBODY {TEAM}: 4 people" in [finding.what for finding in found]
-    assert troubles(found) == [f"Entra group {SRE}: http_403 (403)"]
+    found = await examine_door(world.door, settings(), a_policy(teams_roster=TEAM))
+    assert f"teams_roster {TEAM}: 4 people" in [finding.what for finding in found]
+    assert troubles(found) == [INSTEAD, f"Entra group {SRE}: http_403 (403)"]
 
     world.connector.rosters[TEAM] = [*people_in("alice", "bob", "carol"), *people_in("dana", userRole="guest")]
-    found = await examine_door(world.door, settings(teams_everybody=TEAM), a_policy())
-    assert troubles(found) == [f"dana: {account('dana')} is a guest", f"Entra group {SRE}: http_403 (403)"]
+    found = await examine_door(world.door, settings(), a_policy(teams_roster=TEAM))
+    assert troubles(found) == [INSTEAD, f"dana: {account('dana')} is a guest", f"Entra group {SRE}: http_403 (403)"]
 
 
 async def test_a_roster_that_cannot_be_read_is_named(world: World) -> None:
     del world.connector.rosters[TEAM]
 
-    found = await examine_door(world.door, settings(teams_everybody=TEAM), a_policy())
+    found = await examine_door(world.door, settings(), a_policy(teams_roster=TEAM))
 
     assert troubles(found) == [
-        f"SAYSO_TEAMS_EVERYBODY {TEAM}: its people cannot be told: ConversationNotFound (404)",
+        f"teams_roster {TEAM}: its people cannot be told: ConversationNotFound (404)",
         f"teams_team {TEAM}: its people cannot be told: ConversationNotFound (404)",
     ]
 

@@ -71,7 +71,7 @@ def test_every_variable_that_is_listed_is_read(variable: str, setting: str, monk
     values |= {"slack_mode": "off", "log_format": "json", "log_level": "error"}
     values |= {"keep_requests_days": "3", "keep_renderings_days": "3"}
     values["operators_channel"] = "slack:C0OPS"
-    values |= {"teams_app_id": ID, "teams_tenant_id": ID, "teams_managed_identity": "True", "teams_everybody": "19:x"}
+    values |= {"teams_app_id": ID, "teams_tenant_id": ID, "teams_managed_identity": "True"}
     values |= dict.fromkeys(("teams_services", "teams_authority", "teams_openid_url", "teams_graph_url"), "https://x")
     values["oncall_calendars"] = "primary=/etc/sayso/duty.ics"
     values |= {"metrics_port": "9102", "drain_seconds": "15.0", "otlp_endpoint": "http://collector:4318"}

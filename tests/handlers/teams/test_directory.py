@@ -151,14 +151,54 @@ async def test_a_team_on_the_roster_is_a_group(world: World) -> None:
     assert world.connector.asked.count("members") == asked == 3  # pages of two
 
 
-async def test_a_roster_can_take_the_place_of_graph() -> None:
-    async with a_world(everybody=TEAM) as world:
-        world.connector.rosters[TEAM] = [*people_in("alice"), *people_in("gina", userRole="guest")]
+NO_GRAPH = lambda path: web.Response(status=403) if path.startswith("/graph") else None  # noqa: E731
+
+
+async def test_where_graph_does_not_say_it_a_roster_does_if_policy_allows_it(world: World) -> None:
+    world.connector.rosters[TEAM] = [*people_in("alice"), *people_in("gina", userRole="guest")]
+    world.entra.failing = NO_GRAPH
+    with pytest.raises(DirectoryUnavailable):
+        await world.door.directory.standing(of("alice"))
+
+    await world.adopt(teams_roster=TEAM)
+    assert await world.door.directory.standing(of("alice")) is None
+    assert await world.door.directory.standing(of("gina")) == "a guest"
+    assert await world.door.directory.standing(of("dana")) == "unknown"
+
+    await world.adopt()
+    with pytest.raises(DirectoryUnavailable):
+        await world.door.directory.standing(of("alice"))
+
+
+async def test_no_roster_is_asked_about_whom_graph_knows_or_knows_not_to_be_there() -> None:
+    async with a_world(sections={"teams_roster": TEAM}) as world:
+        world.connector.rosters[TEAM] = list(people_in("alice", "bob", "zoe"))
+        world.entra.users[person_id("bob")]["accountEnabled"] = False
 
         assert await world.door.directory.standing(of("alice")) is None
-        assert await world.door.directory.standing(of("gina")) == "a guest"
-        assert await world.door.directory.standing(of("dana")) == "unknown"
-        assert not [path for path in world.entra.asked if path.startswith("/graph")]
+        assert await world.door.directory.standing(of("bob")) == "deactivated"
+        assert await world.door.directory.standing(of("zoe")) == "unknown"
+        assert "members" not in world.connector.asked
+
+
+async def test_where_neither_says_it_nobody_is_a_member() -> None:
+    async with a_world(sections={"teams_roster": TEAM}) as world:
+        world.connector.fail("members", Fault(status=502))
+        world.entra.failing = NO_GRAPH
+        with pytest.raises(DirectoryUnavailable):
+            await world.door.directory.standing(of("alice"))
+
+
+async def test_a_yes_counts_by_the_roster_that_policy_names() -> None:
+    async with a_world(sections={"teams_roster": TEAM, "rules": []}) as world:
+        world.connector.rosters[TEAM] = [*people_in("alice"), *people_in("bob", userRole="guest")]
+        world.entra.failing = NO_GRAPH
+        request = await world.ask()
+
+        assert "a guest" in str((await world.click("bob", request, "Approve"))["value"])
+        assert await world.status(request) == "pending"
+        await world.click("alice", request, "Approve")
+        assert await world.status(request) == "approved"
 
 
 async def test_a_roster_that_cannot_be_read_holds_nobody(world: World) -> None:

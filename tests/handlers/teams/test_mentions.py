@@ -34,7 +34,6 @@ from tests.handlers.teams.world import (
     Json,
     World,
     account,
-    an_activity,
     look,
     people_in,
     read,
@@ -255,19 +254,16 @@ async def test_what_operators_are_told_mentions_nobody_who_is_not_asked(world: W
     assert entities([*world.connector.messages.values()][-1].card) == []
 
 
-async def test_a_roster_that_is_the_directory_says_what_people_are_called(world: World) -> None:
+async def test_a_roster_in_graphs_place_says_what_people_are_called(world: World) -> None:
+    await world.adopt(teams_roster=TEAM)
     world.connector.rosters[TEAM] = [*people_in("alice", name="Alice Rossi"), *people_in("gina", userRole="guest")]
-    directory = type(world.door.directory)(
-        world.door.graph,
-        world.door.connector,
-        world.door.places,
-        world.door.identity,
-        now=world.clock,
-        everybody=TEAM,
-    )
-    await world.door.places.heard(an_activity(place=TEAM, service=world.connector.service))
+    world.entra.failing = lambda path: web.Response(status=403) if "/users/" in path else None
 
-    assert [await directory.name(user) for user in ids("alice", "gina", "bob")] == ["Alice Rossi", None, None]
+    assert [await world.door.directory.name(user) for user in ids("alice", "gina", "bob")] == [
+        "Alice Rossi",
+        None,
+        None,
+    ]
 
 
 def test_an_account_elsewhere_calls_nobody_here() -> None:

@@ -219,6 +219,7 @@ class World:
         text = json.dumps(policy_file() | sections)
         policies = AdoptedPolicy(self.store, parse_policy(text), text)
         await policies.put_in_force()
+        await self.approvals._policies.look()  # as every bot does within seconds
 
     async def card(self, request: Request) -> Message:
         """The message that shows the first card of a request."""
@@ -337,7 +338,7 @@ def read(node: Any) -> str:
 
 
 @asynccontextmanager
-async def a_world(*, budget: float = 4.0, everybody: str = "", sections: Json | None = None) -> AsyncIterator[World]:
+async def a_world(*, budget: float = 4.0, sections: Json | None = None) -> AsyncIterator[World]:
     """Everything running."""
     clock, entra, office, watch = Clock(), Entra(), TokenOffice(), Counting()
     connector = FakeConnector(clock)
@@ -360,7 +361,7 @@ async def a_world(*, budget: float = 4.0, everybody: str = "", sections: Json | 
                 addresses=Addresses(f"{entra.url}/openid", f"{entra.url}/graph", (connector.url,)),
                 clocks=Clocks(monotonic=clock),
                 budget=budget,
-                everybody=everybody,
+                fallback=lambda: policies.current().teams_roster,
                 external=lambda destination: destination in policies.current().external_channels,
                 look_again=(0.0, 0.0),
                 pause=clock.passes,
