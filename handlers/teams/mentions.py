@@ -27,6 +27,11 @@ class Callee:
     user: str
     person: str
 
+    @property
+    def known_as(self) -> str:
+        """What policy calls them; empty where it names them nowhere, so that they are an account of theirs."""
+        return "" if ":" in self.person else self.person
+
 
 @dataclass(frozen=True)
 class Mention:

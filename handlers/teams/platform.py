@@ -220,8 +220,8 @@ class TeamsPlatform:
         try:
             name = await self._names(who.user)
         except DirectoryUnavailable:
-            return who.person
-        return who.person if name == "" else name
+            name = ""
+        return who.known_as if name == "" else name
 
     async def _change(self, reference: Mapping[str, str], drawing: Drawing, *, waits: bool) -> None:
         """Change a message; where it is gone and nobody has to answer it, say what it says in a new one."""

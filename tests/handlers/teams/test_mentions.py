@@ -185,6 +185,19 @@ async def test_who_cannot_be_looked_up_is_mentioned_by_what_policy_calls_them(wo
     assert mentioned(message.card) == {person_id(name): name for name in ("alice", "bob", "carol")}
 
 
+async def test_whom_nobody_names_is_not_mentioned_by_an_id(world: World) -> None:
+    world.entra.add("zoe", SRE, displayName="")
+    del world.entra.users[person_id("alice")]["displayName"]
+    await world.adopt(**asking({"entra_group": SRE}))
+    _, message = await deployed(world)
+
+    assert mentioned(message.card) == {
+        person_id("alice"): "alice",
+        person_id("bob"): "Bob",
+        person_id("zoe"): "somebody",
+    }
+
+
 async def test_where_teams_takes_no_such_mention_the_card_is_posted_without(world: World) -> None:
     world.connector.strangers = {person_id("bob")}
     request, message = await shown(world)
